@@ -1,0 +1,1 @@
+"""The web process: takes pictures in, answers with labels."""

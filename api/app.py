@@ -1,0 +1,37 @@
+"""Wires the web application: settings in, a Flask application out."""
+
+import redis
+from flask import Flask
+
+from api.answers import Answers
+from api.intake import Intake
+from api.problems import register_problem_handlers
+from api.uploads import UploadLimits
+from api.views.health import health_blueprint
+from api.views.results import results_blueprint
+from api.views.upload import upload_blueprint
+from api.waiters import Waiters
+from shared.image_store import ImageStore
+from shared.jobs import Jobs, limits_of
+from shared.pictures import set_up_pillow
+from shared.queue import JobQueue
+from shared.settings import Settings
+from shared.workers import Workers
+
+
+def create_app(settings: Settings, client: redis.Redis, images: ImageStore, queue: JobQueue, waiters: Waiters) -> Flask:
+    """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
+    set_up_pillow()
+    jobs = Jobs(client, limits_of(settings))
+    intake = Intake(jobs, images, queue)
+    answers = Answers(jobs)
+    limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
+
+    app = Flask("topthree", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    register_problem_handlers(app)
+    app.register_blueprint(upload_blueprint(intake, waiters, answers, limits, settings.wait_seconds))
+    app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
+    app.register_blueprint(health_blueprint(Workers(client)))
+    return app

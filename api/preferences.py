@@ -1,0 +1,43 @@
+"""The `Prefer` header (RFC 7240): whether and how long a client wants to wait."""
+
+from dataclasses import dataclass, replace
+
+from werkzeug.http import parse_list_header
+
+MAX_WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a client prefers; `wait_seconds` is None when it names no (valid) time."""
+
+    respond_async: bool
+    wait_seconds: int | None
+
+    def without_wait(self) -> "Preferences":
+        """Return the preferences that are left when there is no room to wait."""
+        return replace(self, wait_seconds=None)
+
+    @property
+    def applied(self) -> str:
+        """The value for `Preference-Applied`, empty when nothing was asked that is honoured."""
+        parts = ["respond-async"] if self.respond_async else []
+        if self.wait_seconds is not None:
+            parts.append(f"wait={self.wait_seconds}")
+        return ", ".join(parts)
+
+
+def parse_preferences(header: str) -> Preferences:
+    """Read a `Prefer` header; unknown and malformed preferences are ignored, as the RFC wants it.
+
+    A wait is cut to MAX_WAIT_SECONDS; of a preference given twice the first counts.
+    """
+    given: dict[str, str] = {}
+    for item in parse_list_header(header):
+        name, _, value = item.split(";")[0].partition("=")
+        given.setdefault(name.strip().lower(), value.strip().strip('"'))
+    wait = given.get("wait", "")
+    return Preferences(
+        respond_async="respond-async" in given,
+        wait_seconds=min(int(wait), MAX_WAIT_SECONDS) if wait.isascii() and wait.isdigit() else None,
+    )

@@ -1,0 +1,78 @@
+"""The one place that turns errors into HTTP: RFC 9457 problems with the original program's `error` member."""
+
+import json
+import logging
+from typing import Any
+
+import redis
+from flask import Flask, Response
+from kombu.exceptions import OperationalError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.http import HTTP_STATUS_CODES
+
+from shared import errors
+
+log = logging.getLogger(__name__)
+
+STATUS_OF: dict[type[errors.TopThreeError], int] = {
+    errors.NoPicture: 400,
+    errors.BadRequest: 400,
+    errors.PictureTooLarge: 413,
+    errors.UnsupportedPicture: 415,
+    errors.UnknownJob: 404,
+    errors.GoneJob: 410,
+    errors.QueueFull: 503,
+    errors.TooManyWaiters: 503,
+}
+STORE_RETRY_AFTER_SECONDS = 5
+
+
+def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
+    """Return a problem answer; `detail` is the sentence a person reads."""
+    body = {
+        "type": "about:blank",
+        "title": title or HTTP_STATUS_CODES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "error": detail,
+    }
+    return Response(json.dumps(body), status, headers, content_type="application/problem+json")
+
+
+def register_problem_handlers(app: Flask) -> None:
+    """Have every error of `app` answered as a problem."""
+    app.register_error_handler(errors.TopThreeError, _domain_error)
+    app.register_error_handler(redis.RedisError, _store_away)
+    app.register_error_handler(OperationalError, _store_away)
+    app.register_error_handler(OSError, _store_away)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def _domain_error(error: errors.TopThreeError) -> Response:
+    headers = {}
+    if isinstance(error, errors.QueueFull):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return problem(STATUS_OF[type(error)], str(error), headers=headers)
+
+
+def _store_away(error: Exception) -> Response:
+    log.warning("A store does not answer: %s", error)
+    return problem(
+        503,
+        "The service cannot reach its storage right now. Try again later.",
+        headers={"Retry-After": str(STORE_RETRY_AFTER_SECONDS)},
+    )
+
+
+def _http_error(error: HTTPException) -> Response:
+    detail = str(error.description or error.name)
+    if isinstance(error, RequestEntityTooLarge):
+        detail = "The request is larger than any accepted picture."
+    headers: Any = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return problem(error.code or 500, detail, headers=headers)
+
+
+def _bug(error: Exception) -> Response:
+    log.error("A request failed", exc_info=error)
+    return problem(500, "The service made a mistake. It was logged.")

@@ -1,0 +1,53 @@
+"""What can go wrong, in the words of the service; `api/problems.py` turns these into HTTP."""
+
+
+class TopThreeError(Exception):
+    """Base of the errors a caller is told about; `str(error)` is the sentence they read."""
+
+
+class NoPicture(TopThreeError):
+    """The request carries no picture."""
+
+
+class PictureTooLarge(TopThreeError):
+    """The picture has too many bytes or too many pixels."""
+
+
+class UnsupportedPicture(TopThreeError):
+    """The bytes are not a picture of an accepted format."""
+
+
+class UndecodablePicture(TopThreeError):
+    """The header was fine but the pixels cannot be decoded."""
+
+
+class BadRequest(TopThreeError):
+    """The request is malformed; the sentence says where."""
+
+
+class QueueFull(TopThreeError):
+    """As many jobs are open as are admitted."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyWaiters(QueueFull):
+    """As many requests wait for an answer as the API has room for."""
+
+
+class UnknownJob(TopThreeError):
+    """No job ever had this id."""
+
+
+class GoneJob(TopThreeError):
+    """The job was there; its result was deleted or has outlived its time."""
+
+
+class ImageMissing(TopThreeError):
+    """The picture of a job is not in the image store."""
+
+
+class StoreUnavailable(TopThreeError):
+    """Redis or the image store does not answer."""

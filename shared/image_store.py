@@ -1,0 +1,83 @@
+"""Where pictures wait between the upload and the worker: one narrow interface, two implementations."""
+
+from typing import Protocol, cast
+
+import fsspec
+import redis
+
+from shared.errors import ImageMissing
+
+# Longer than any job may stay open; what a crash leaves behind goes then.
+IMAGE_TTL_SECONDS = 24 * 3600
+
+
+class ImageStore(Protocol):
+    """Keeps the bytes of a picture under its job's id."""
+
+    def put(self, job_id: str, data: bytes) -> None:
+        """Keep `data`; a second put replaces the first."""
+
+    def get(self, job_id: str) -> bytes:
+        """Return the bytes; raises ImageMissing when there are none."""
+
+    def delete(self, job_id: str) -> None:
+        """Forget the picture; one that is not there is no error."""
+
+
+class RedisImageStore:
+    """Pictures as Redis strings that expire by themselves."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        """`client` returns `bytes`."""
+        self._redis = client
+
+    def put(self, job_id: str, data: bytes) -> None:
+        self._redis.set(_key(job_id), data, ex=IMAGE_TTL_SECONDS)
+
+    def get(self, job_id: str) -> bytes:
+        data = self._redis.get(_key(job_id))
+        if data is None:
+            raise ImageMissing("The picture of this job is no longer stored.")
+        return cast(bytes, data)
+
+    def delete(self, job_id: str) -> None:
+        self._redis.delete(_key(job_id))
+
+
+class FsspecImageStore:
+    """Pictures as files below any URL that fsspec can open (`file://`, `memory://`, `s3://`, …)."""
+
+    def __init__(self, url: str) -> None:
+        """Make the folder at `url`; raises what fsspec raises when the URL cannot be used."""
+        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._files.makedirs(self._root, exist_ok=True)
+
+    def put(self, job_id: str, data: bytes) -> None:
+        # A reader must never see half a picture, so the name appears when all bytes are there.
+        part = self._path(job_id) + ".part"
+        self._files.pipe_file(part, data)
+        self._files.mv(part, self._path(job_id))
+
+    def get(self, job_id: str) -> bytes:
+        try:
+            return bytes(self._files.cat_file(self._path(job_id)))
+        except FileNotFoundError:
+            raise ImageMissing("The picture of this job is no longer stored.") from None
+
+    def delete(self, job_id: str) -> None:
+        try:
+            self._files.rm_file(self._path(job_id))
+        except FileNotFoundError:
+            pass
+
+    def _path(self, job_id: str) -> str:
+        return f"{self._root}/{job_id}"
+
+
+def open_image_store(url: str, client: redis.Redis) -> ImageStore:
+    """Return the store at `url`: `redis:` is the given `client`, anything else is fsspec's."""
+    return RedisImageStore(client) if url == "redis:" else FsspecImageStore(url)
+
+
+def _key(job_id: str) -> str:
+    return "image:" + job_id

@@ -1,0 +1,97 @@
+"""The job record and the states it moves through."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+class JobState(StrEnum):
+    """Where a job is; the values are stored in Redis and shown to clients."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a job in this state never changes again."""
+        return not TRANSITIONS[self]
+
+
+# A late result of an attempt whose lease ended meets a job that is queued again: it still counts.
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}
+    ),
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is known of an uploaded picture from its header: sizes in bytes and pixels."""
+
+    sha256: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to classify; times are milliseconds since the epoch on Redis' clock, 0 for "not yet"."""
+
+    id: str
+    state: JobState
+    picture: Picture
+    top: int
+    attempts: int
+    accepted_ms: int
+    begun_ms: int
+    finished_ms: int
+    worker: str
+    model: Mapping[str, str]
+    result: Mapping[str, Any] | None
+    problem: Mapping[str, Any] | None
+    format_version: int
+
+    @classmethod
+    def from_hash(cls, job_id: str, record: Mapping[str, str]) -> "Job":
+        """Read the Redis hash `record`, which is not empty; fields of later versions are ignored."""
+        return cls(
+            id=job_id,
+            state=JobState(record["state"]),
+            picture=Picture(
+                sha256=record["sha256"],
+                format=record["format"],
+                width=int(record["width"]),
+                height=int(record["height"]),
+                bytes=int(record["bytes"]),
+            ),
+            top=int(record["top"]),
+            attempts=int(record["attempts"]),
+            accepted_ms=int(record["accepted_ms"]),
+            begun_ms=int(record.get("begun_ms", 0)),
+            finished_ms=int(record.get("finished_ms", 0)),
+            worker=record.get("worker", ""),
+            model=json.loads(record.get("model", "{}")),
+            result=_load(record.get("result")),
+            problem=_load(record.get("problem")),
+            format_version=int(record["format_version"]),
+        )
+
+
+def _load(text: str | None) -> dict[str, Any] | None:
+    return json.loads(text) if text else None

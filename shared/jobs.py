@@ -1,0 +1,202 @@
+"""The job records in Redis: the one truth about what was accepted and what became of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any, cast
+
+import redis
+from redis.commands.core import Script
+
+from shared.errors import GoneJob, QueueFull, UnknownJob
+from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState, Picture
+from shared.queue import QUEUE_NAME
+from shared.settings import Settings
+
+JOB_PREFIX = "job:"
+OPEN_KEY = "jobs:open"
+LEASES_KEY = "jobs:leases"
+BEGUN_KEY = "jobs:begun"
+DRAIN_KEY = "jobs:drain"
+ENDED_CHANNEL = "jobs:ended"
+# Until a drain rate was seen: about what one core does with a picture of 512 x 512.
+FIRST_INTERVAL_MS = 20.0
+# A published message may rest in a worker's prefetch this long before its job counts as overtaken.
+OVERTAKEN_GRACE_MS = 5_000
+REPAIR_MOST = 200
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """The bounds a job lives under: counts and seconds."""
+
+    max_open_jobs: int
+    attempts: int
+    result_ttl_seconds: int
+    tombstone_ttl_seconds: int
+
+
+def limits_of(settings: Settings) -> JobLimits:
+    """Return the limits that `settings` set."""
+    return JobLimits(
+        max_open_jobs=settings.max_open_jobs,
+        attempts=settings.job_attempts,
+        result_ttl_seconds=settings.result_ttl_seconds,
+        tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
+    )
+
+
+class Jobs:
+    """Reads job records and moves them from state to state; every change is one atomic script."""
+
+    def __init__(self, client: redis.Redis, limits: JobLimits) -> None:
+        """`client` decodes its answers to `str`."""
+        self._redis = client
+        self._limits = limits
+        self._admit = self._script("admit")
+        self._begin = self._script("begin")
+        self._finish = self._script("finish")
+        self._release = self._script("release")
+        self._overtaken = self._script("overtaken")
+
+    def _script(self, name: str) -> Script:
+        text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+        return self._redis.register_script(text)
+
+    def admit(self, job_id: str, picture: Picture, top: int) -> int:
+        """Write the job as queued and return its position, 1 for the next to begin.
+
+        Raises:
+            QueueFull: as many jobs are open as are admitted; nothing was written.
+        """
+        fields = {"format_version": FORMAT_VERSION, "top": top, **asdict(picture)}
+        admitted, open_jobs, running = self._admit(
+            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY],
+            args=[job_id, self._limits.max_open_jobs, *_flat(fields)],
+        )
+        if not admitted:
+            raise QueueFull(
+                f"The queue is full ({open_jobs} jobs are open). Try again later.",
+                retry_after_seconds=self.seconds_until(int(open_jobs)),
+            )
+        return max(1, int(open_jobs) - int(running))
+
+    def get(self, job_id: str) -> Job:
+        """Return the job.
+
+        Raises:
+            GoneJob: it was deleted or has outlived its time.
+            UnknownJob: it never was.
+        """
+        record = cast(dict[str, str], self._redis.hgetall(JOB_PREFIX + job_id))
+        if record:
+            return Job.from_hash(job_id, record)
+        if self._redis.exists(_gone_key(job_id)):
+            raise GoneJob("This result was deleted or has outlived its time.")
+        raise UnknownJob("There is no job with this id.")
+
+    def position(self, job_id: str) -> int:
+        """Return how many queued jobs come up to and including this one, at least 1."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrank(OPEN_KEY, job_id)
+            pipe.zcard(LEASES_KEY)
+            rank, running = pipe.execute()
+        return max(1, (rank or 0) + 1 - int(running))
+
+    def open_count(self) -> int:
+        """Return how many jobs are not yet terminal."""
+        return int(self._redis.zcard(OPEN_KEY))
+
+    def seconds_until(self, position: int) -> int:
+        """Estimate from the recent drain rate when the job at `position` is done, in whole seconds of 1 to 60."""
+        interval_ms = float(self._redis.hget(DRAIN_KEY, "interval_ms") or FIRST_INTERVAL_MS)
+        return min(60, max(1, round(position * interval_ms / 1000)))
+
+    def begin(self, job_id: str, execution: str, worker: str, lease_seconds: float) -> Job | None:
+        """Take a queued job for `execution` until the lease ends; None when the delivery is to be dropped."""
+        answer = self._begin(
+            keys=[JOB_PREFIX + job_id, LEASES_KEY, BEGUN_KEY],
+            args=[job_id, execution, worker, int(lease_seconds * 1000)],
+        )
+        record = dict(zip(answer[::2], answer[1::2], strict=True))
+        return Job.from_hash(job_id, record) if record else None
+
+    def succeed(self, job_id: str, result: Mapping[str, Any], model: Mapping[str, str]) -> bool:
+        """End the job with its labels; False when it has ended before."""
+        return self._end(job_id, JobState.SUCCEEDED, result=json.dumps(result), model=json.dumps(model))
+
+    def fail(self, job_id: str, problem: Mapping[str, Any]) -> bool:
+        """End the job with a problem (`status`, `title`, `detail`); False when it has ended before."""
+        return self._end(job_id, JobState.FAILED, problem=json.dumps(problem))
+
+    def cancel(self, job_id: str) -> bool:
+        """End an open job at its client's wish; False when it has ended before."""
+        problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
+        return self._end(job_id, JobState.CANCELED, problem=json.dumps(problem))
+
+    def _end(self, job_id: str, state: JobState, **fields: str) -> bool:
+        allowed = ",".join(origin for origin, targets in TRANSITIONS.items() if state in targets)
+        result_ttl = self._limits.result_ttl_seconds
+        moved = self._finish(
+            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, DRAIN_KEY, _gone_key(job_id)],
+            args=[
+                *(job_id, state.value, allowed, result_ttl, result_ttl + self._limits.tombstone_ttl_seconds),
+                *(ENDED_CHANNEL, *_flat(fields)),
+            ],
+        )
+        return bool(moved)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a finished job; its id answers "gone" from now on."""
+        with self._redis.pipeline() as pipe:
+            pipe.delete(JOB_PREFIX + job_id)
+            pipe.set(_gone_key(job_id), 1, ex=self._limits.tombstone_ttl_seconds)
+            pipe.execute()
+
+    def withdraw(self, job_id: str) -> None:
+        """Take back an admission whose caller was never told of it."""
+        with self._redis.pipeline() as pipe:
+            pipe.zrem(OPEN_KEY, job_id)
+            pipe.zrem(LEASES_KEY, job_id)
+            pipe.delete(JOB_PREFIX + job_id)
+            pipe.execute()
+
+    def release(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
+        """Give up the running attempt; True when the job is queued again and must be published.
+
+        With `lease_ended` only an attempt whose lease has ended is given up. After its last attempt the job
+        fails, with `reason` in its problem.
+        """
+        answer = self._release(
+            keys=[JOB_PREFIX + job_id, LEASES_KEY],
+            args=[job_id, self._limits.attempts, "ended" if lease_ended else "any"],
+        )
+        if answer == "exhausted":
+            detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
+            self.fail(job_id, {"status": 500, "title": "Too many attempts", "detail": detail})
+        return bool(answer == "queued")
+
+    def overdue(self) -> list[str]:
+        """Return the ids of running jobs whose lease has ended."""
+        seconds, microseconds = self._redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        ended = self._redis.zrange(LEASES_KEY, "-inf", now_ms, byscore=True, offset=0, num=REPAIR_MOST)
+        return cast(list[str], ended)
+
+    def overtaken(self) -> list[str]:
+        """Return the ids of queued jobs whose message was lost; the caller publishes them again."""
+        return list(
+            self._overtaken(
+                keys=[OPEN_KEY, LEASES_KEY, BEGUN_KEY, QUEUE_NAME],
+                args=[OVERTAKEN_GRACE_MS, REPAIR_MOST, JOB_PREFIX],
+            )
+        )
+
+
+def _gone_key(job_id: str) -> str:
+    return "gone:" + job_id
+
+
+def _flat(fields: Mapping[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]

@@ -1,0 +1,15 @@
+-- Gives up a lease: a running job is queued again unless it has used up its attempts.
+-- KEYS: job, jobs:leases   ARGV: id, most attempts, "ended" to release only a lease that has ended, else "any"
+-- Returns "queued" when a message is to be published, "exhausted" when the job is to be failed, "" otherwise.
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempts')
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[3] == 'ended' then
+  local until_ms = redis.call('ZSCORE', KEYS[2], ARGV[1])
+  if not until_ms or tonumber(until_ms) > now_ms then return '' end
+end
+if record[1] == 'running' and tonumber(record[2]) >= tonumber(ARGV[2]) then return 'exhausted' end
+if record[1] ~= 'running' and record[1] ~= 'queued' then return '' end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'published_ms', now_ms)
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 'queued'

@@ -1,0 +1,71 @@
+"""Which workers are ready: each keeps a record in Redis alive for as long as it serves."""
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import redis
+from redis.typing import EncodableT, FieldT
+
+WORKERS_KEY = "workers"
+WORKER_PREFIX = "worker:"
+HEARTBEAT_SECONDS = 1
+# A worker that misses this many seconds of heartbeats is no longer counted.
+ALIVE_SECONDS = 6
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """One ready worker, the model it answers with and how many pictures it runs at once."""
+
+    name: str
+    engine: str
+    model: str
+    digest: str
+    children: int
+
+
+class Workers:
+    """The ready workers; a record whose heartbeat stops expires by itself."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        """`client` decodes its answers to `str`."""
+        self._redis = client
+
+    def beat(self, record: WorkerRecord) -> None:
+        """Say that the worker is ready; to be repeated every HEARTBEAT_SECONDS."""
+        key = WORKER_PREFIX + record.name
+        fields = {field: str(value) for field, value in asdict(record).items() if field != "name"}
+        with self._redis.pipeline() as pipe:
+            pipe.hset(key, mapping=cast(dict[FieldT, EncodableT], fields))
+            pipe.expire(key, ALIVE_SECONDS)
+            pipe.sadd(WORKERS_KEY, record.name)
+            pipe.execute()
+
+    def leave(self, name: str) -> None:
+        """Say that the worker no longer serves."""
+        with self._redis.pipeline() as pipe:
+            pipe.delete(WORKER_PREFIX + name)
+            pipe.srem(WORKERS_KEY, name)
+            pipe.execute()
+
+    def ready(self) -> list[WorkerRecord]:
+        """Return the workers that are ready now, by name; forget those whose record has expired."""
+        names = sorted(cast(set[str], self._redis.smembers(WORKERS_KEY)))
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(WORKER_PREFIX + name)
+            found = dict(zip(names, pipe.execute(), strict=True))
+        expired = [name for name, fields in found.items() if not fields]
+        if expired:
+            self._redis.srem(WORKERS_KEY, *expired)
+        return [_read(name, fields) for name, fields in found.items() if fields]
+
+
+def _read(name: str, fields: dict[str, str]) -> WorkerRecord:
+    return WorkerRecord(
+        name=name,
+        engine=fields["engine"],
+        model=fields["model"],
+        digest=fields["digest"],
+        children=int(fields["children"]),
+    )

@@ -1,0 +1,1 @@
+"""The worker process: decodes pictures and classifies them."""

@@ -1,0 +1,38 @@
+"""`python -m worker`: checks the model, then serves the queue."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from shared.log import configure_logging
+from shared.settings import Settings, SettingsError
+from worker.app import create_worker
+from worker.engines import verify_model
+from worker.model_folder import ModelFolder, ModelFolderError
+
+log = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Run a worker until it is told to stop; return its exit code."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
+    configure_logging(settings.log_level)
+    try:
+        folder = ModelFolder.open(Path(settings.model_dir))
+        verify_model(settings.engine, folder)
+    except ModelFolderError as error:
+        log.critical("%s", error)
+        return 3
+    log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
+    worker = create_worker(settings, folder)
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

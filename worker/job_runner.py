@@ -1,0 +1,87 @@
+"""Carries one job from its message to its end."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from shared.errors import ImageMissing, UndecodablePicture, UnsupportedPicture
+from shared.image_store import ImageStore
+from shared.job import Job
+from shared.jobs import Jobs
+from worker.labels import Prediction
+
+log = logging.getLogger(__name__)
+
+
+class PictureClassifier(Protocol):
+    """What the runner needs of a classifier."""
+
+    @property
+    def model(self) -> dict[str, str]:
+        """Name and digest of the model."""
+
+    def classify(self, data: bytes, top: int) -> list[Prediction]:
+        """Return the `top` most likely labels of the picture in `data`."""
+
+
+class JobRunner:
+    """Begins a job, classifies its picture and writes how it ended; a bad picture fails alone."""
+
+    def __init__(
+        self, jobs: Jobs, images: ImageStore, classifier: PictureClassifier, worker: str, lease_seconds: float
+    ) -> None:
+        self._jobs = jobs
+        self._images = images
+        self._classifier = classifier
+        self._worker = worker
+        self._lease_seconds = lease_seconds
+
+    def run(self, job_id: str) -> None:
+        """Do the job unless it runs elsewhere or has ended.
+
+        Redis errors pass through: the lease then ends and the job is begun again.
+        """
+        job = self._jobs.begin(job_id, uuid.uuid4().hex, self._worker, self._lease_seconds)
+        if job is None:
+            log.info("job %s: delivery dropped, it runs or has ended", job_id)
+            return
+        try:
+            predictions = self._classifier.classify(self._images.get(job.id), job.top)
+        except redis.RedisError:
+            raise
+        except (MemoryError, Exception) as error:
+            self._fail(job, error)
+        else:
+            self._jobs.succeed(job.id, as_result(predictions), self._classifier.model)
+        self._images.delete(job.id)
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        problem = problem_of(error)
+        if problem["status"] == 500:
+            log.error("job %s failed", job.id, exc_info=error)
+        self._jobs.fail(job.id, problem)
+
+
+def as_result(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Return the answer in the shape the original program gave: prediction_1, prediction_2, …"""
+    return {
+        f"prediction_{place}": {"confidence_level": found.confidence, "predicted_label": found.label}
+        for place, found in enumerate(predictions, start=1)
+    }
+
+
+def problem_of(error: BaseException) -> dict[str, Any]:
+    """Return what a client is told about a job that `error` ended: status, title, detail."""
+    if isinstance(error, UndecodablePicture | UnsupportedPicture):
+        return {"status": 422, "title": "Picture cannot be decoded", "detail": str(error)}
+    if isinstance(error, MemoryError):
+        return {"status": 422, "title": "Picture too expensive", "detail": "Decoding needs more memory than allowed."}
+    if isinstance(error, SoftTimeLimitExceeded):
+        return {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
+    if isinstance(error, ImageMissing):
+        return {"status": 500, "title": "Picture lost", "detail": str(error)}
+    return {"status": 500, "title": "Model failed", "detail": "The model could not classify this picture."}

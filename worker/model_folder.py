@@ -1,0 +1,170 @@
+"""A prepared model folder `models/<name>/`: what is in it, and whether it is intact."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+# Raise it when folders made by older code must be made anew.
+FORMAT_VERSION = 1
+
+MANIFEST = "model.json"
+LABELS = "labels.txt"
+SAVED_MODEL = "saved_model"
+TFLITE = "model.tflite"
+
+
+class ModelFolderError(Exception):
+    """A model folder is missing, damaged or of another format; the sentence says what to do."""
+
+
+def _inside_the_folder(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{name!r} is not a path inside the folder")
+    return name
+
+
+RelativePath = Annotated[str, AfterValidator(_inside_the_folder)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """The content of `model.json`.
+
+    Every model takes float32 [n, input_height, input_width, 3] in [0, 1] and answers with float32
+    [n, class_count] logits: TF-Hub's common signature for image classification. So neither a range nor
+    a label offset is stored. `files` names every other file of the folder with its sha256.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    name: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    input_height: int = Field(gt=0)
+    input_width: int = Field(gt=0)
+    class_count: int = Field(gt=0)
+    files: dict[RelativePath, Sha256]
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits over what defines the answers: the files and the input size."""
+        content = {"files": self.files, "input": [self.input_height, self.input_width]}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder whose manifest and labels have been read and found good."""
+
+    path: Path
+    manifest: Manifest
+    labels: tuple[str, ...]
+    """The display name of each class."""
+
+    @classmethod
+    def open(cls, path: Path) -> "ModelFolder":
+        """Read `model.json` and `labels.txt`; the large files are only checked by the verify methods.
+
+        Raises ModelFolderError: no folder, no or a bad manifest, another format version, damaged labels.
+        """
+        manifest = _read_manifest(path)
+        _verify(path, manifest, lambda name: name == LABELS)
+        lines = (path / LABELS).read_text(encoding="utf-8").splitlines()
+        if len(lines) != manifest.class_count:
+            raise ModelFolderError(
+                f"{path / LABELS} has {len(lines)} lines for {manifest.class_count} classes: run `make model`"
+            )
+        return cls(path, manifest, tuple(display_name(line) for line in lines))
+
+    @property
+    def name(self) -> str:
+        """The model's name, as every answer shows it."""
+        return self.manifest.name
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest: two folders that share it give the same answers."""
+        return self.manifest.digest
+
+    @property
+    def tflite_path(self) -> Path:
+        """Where the LiteRT model lies, if the model has one."""
+        return self.path / TFLITE
+
+    @property
+    def saved_model_path(self) -> Path:
+        """Where the SavedModel lies."""
+        return self.path / SAVED_MODEL
+
+    def verify_tflite(self) -> Path:
+        """Check the LiteRT model's sha256 and return its path; ModelFolderError if damaged or absent."""
+        if TFLITE not in self.manifest.files:
+            raise ModelFolderError(
+                f"the model {self.name} has no {TFLITE}, as it cannot be converted to LiteRT: use ENGINE=tensorflow"
+            )
+        _verify(self.path, self.manifest, lambda name: name == TFLITE)
+        return self.tflite_path
+
+    def verify_saved_model(self) -> Path:
+        """Check the sha256 of the SavedModel's files and return its folder; ModelFolderError if damaged or absent."""
+        _verify(self.path, self.manifest, lambda name: name.startswith(f"{SAVED_MODEL}/"))
+        return self.saved_model_path
+
+    def verify_all(self) -> None:
+        """Check the sha256 of every file of the manifest; ModelFolderError if one is damaged or absent."""
+        _verify(self.path, self.manifest, lambda _name: True)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    if not path.is_dir():
+        raise ModelFolderError(f"there is no model folder {path}: run `make model`")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelFolderError(f"{file} cannot be read ({error.strerror}): run `make model`") from error
+    except ValueError as error:
+        raise ModelFolderError(f"{file} is not JSON ({error}): run `make model`") from error
+    # Before the other fields, as another version may have others.
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelFolderError(
+            f"{file} has format version {version!r}, this program reads {FORMAT_VERSION}: run `make model`"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelFolderError(f"{file} is invalid ({place}: {first['msg']}): run `make model`") from error
+
+
+def _verify(path: Path, manifest: Manifest, wanted: Callable[[str], bool]) -> None:
+    names = [name for name in manifest.files if wanted(name)]
+    if not names:
+        raise ModelFolderError(f"{path / MANIFEST} does not name the files of the model: run `make model`")
+    for name in names:
+        try:
+            found = file_sha256(path / name)
+        except OSError as error:
+            raise ModelFolderError(f"{path / name} cannot be read ({error.strerror}): run `make model`") from error
+        if found != manifest.files[name]:
+            raise ModelFolderError(f"{path / name} is damaged (its sha256 differs): run `make model`")
+
+
+def display_name(line: str) -> str:
+    """What a user is shown of a line of `labels.txt`, which may list synonyms: the part before the first comma."""
+    return line.partition(",")[0].strip()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes as 64 hex digits; OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

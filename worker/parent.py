@@ -1,0 +1,96 @@
+"""What the parent of the worker's children does beside feeding them: heartbeat, repair, lost children."""
+
+import logging
+from typing import Any, Protocol
+
+import redis
+from billiard.exceptions import TimeLimitExceeded
+from celery import Celery, bootsteps, signals
+from kombu.exceptions import OperationalError
+
+from shared.jobs import Jobs
+from shared.queue import JobQueue
+from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
+from worker.repair import REPAIR_SECONDS, Repair
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
+
+
+class Flag(Protocol):
+    """An event that is shared with child processes."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+
+class Parent:
+    """The duties of one worker's parent process."""
+
+    def __init__(
+        self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair, jobs: Jobs, queue: JobQueue
+    ) -> None:
+        """`warmed` is set by the first child that has run its model once."""
+        self._record = record
+        self._warmed = warmed
+        self._workers = workers
+        self._repair = repair
+        self._jobs = jobs
+        self._queue = queue
+        self._announced = False
+
+    def beat(self) -> None:
+        """Tell that this worker is ready, once a child is."""
+        if not self._warmed.is_set():
+            return
+        self._guard(self._workers.beat, self._record)
+        if not self._announced:
+            self._announced = True
+            log.info("worker %s is ready: %d children", self._record.name, self._record.children)
+
+    def repair(self) -> None:
+        """Publish again what was left behind anywhere."""
+        self._guard(self._repair.run_once)
+
+    def leave(self) -> None:
+        """Tell that this worker no longer serves."""
+        self._guard(self._workers.leave, self._record.name)
+
+    def on_failure(self, job_id: str, error: BaseException) -> None:
+        """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis."""
+        if isinstance(error, TimeLimitExceeded):
+            self._guard(self._jobs.fail, job_id, TIME_LIMIT_PROBLEM)
+        else:
+            self._guard(self._hand_back, job_id, f"its worker process was lost ({type(error).__name__})")
+
+    def _hand_back(self, job_id: str, reason: str) -> None:
+        if self._jobs.release(job_id, reason):
+            self._queue.enqueue(job_id)
+
+    def _guard(self, duty: Any, *arguments: Any) -> None:
+        # The duties come round again, and what is missed here the repair finds: never end the worker for it.
+        try:
+            duty(*arguments)
+        except (redis.RedisError, OperationalError) as error:
+            log.warning("Redis does not answer: %s", error)
+
+
+def attach_parent(app: Celery, parent: Parent) -> None:
+    """Give the parent its turns in the event loop of `app`'s worker, and the failures of its children."""
+
+    class Duties(bootsteps.StartStopStep):
+        requires = ("celery.worker.components:Timer",)
+
+        def start(self, worker: Any) -> None:
+            worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
+            worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
+
+        def stop(self, worker: Any) -> None:
+            parent.leave()
+
+    app.steps["worker"].add(Duties)
+
+    @signals.task_failure.connect(weak=False)
+    def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
+        parent.on_failure(task_id, exception)
