@@ -1,5 +1,6 @@
 """Where pictures wait between the upload and the worker: one narrow interface, two implementations."""
 
+from contextlib import suppress
 from typing import Protocol, cast
 
 import fsspec
@@ -65,10 +66,8 @@ class FsspecImageStore:
             raise ImageMissing("The picture of this job is no longer stored.") from None
 
     def delete(self, job_id: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             self._files.rm_file(self._path(job_id))
-        except FileNotFoundError:
-            pass
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{job_id}"

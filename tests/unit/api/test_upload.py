@@ -1,0 +1,159 @@
+"""What `POST /upload` takes, refuses and answers."""
+
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+
+from tests.unit.api.conftest import Bench, encode, make_bench
+
+ASYNC = {"Prefer": "respond-async"}
+LABELS = {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}
+
+
+def keys_left(bench: Bench) -> list[str]:
+    return sorted(key for key in bench.redis.keys() if key.startswith(("job:", "image:")))
+
+
+def test_an_asynchronous_upload_is_accepted_stored_and_published(bench: Bench, png: bytes) -> None:
+    # When a client that does not want to wait uploads a picture
+    answer = bench.upload(png, headers=ASYNC)
+    # Then it learns its job's id and where to ask
+    assert answer.status_code == 202
+    job_id = answer.json["id"]
+    assert answer.json == {"id": job_id, "status": "queued", "position": 1}
+    assert answer.headers["Location"] == f"/result/{job_id}"
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert (answer.headers["Cache-Control"], answer.headers["Vary"]) == ("no-store", "Prefer")
+    # And the job is there, with what its header says, its picture too, and its message was published
+    job = bench.jobs.get(job_id)
+    assert (job.picture.format, job.picture.width, job.picture.height, job.top) == ("PNG", 60, 40, 3)
+    assert keys_left(bench) == [f"image:{job_id}", f"job:{job_id}"]
+    assert bench.queue.published == [job_id]
+
+
+def test_the_raw_body_form_works_too(bench: Bench) -> None:
+    answer = bench.http.post("/upload?top=5", data=encode("JPEG"), content_type="image/jpeg", headers=ASYNC)
+    assert answer.status_code == 202
+    assert bench.jobs.get(answer.json["id"]).top == 5
+
+
+def finish_when_published(bench: Bench, finish: Any) -> None:
+    """End each job the moment it is published, as a very fast worker would."""
+    bench.queue.enqueue = finish  # type: ignore[method-assign]
+
+
+def test_a_plain_upload_waits_and_answers_the_original_shape(bench: Bench, png: bytes) -> None:
+    # Given a worker
+    finish_when_published(bench, lambda job_id: bench.jobs.succeed(job_id, LABELS, {}))
+    # When a client of the original program uploads a picture
+    answer = bench.upload(png)
+    # Then it gets what it always got
+    assert (answer.status_code, answer.json) == (200, LABELS)
+    assert answer.headers["Location"].startswith("/result/")
+
+
+@pytest.mark.parametrize(("status", "title"), [(422, "Picture cannot be decoded"), (500, "Model failed")])
+def test_a_failed_job_answers_its_problem(bench: Bench, png: bytes, status: int, title: str) -> None:
+    problem = {"status": status, "title": title, "detail": "Why."}
+    finish_when_published(bench, lambda job_id: bench.jobs.fail(job_id, problem))
+    answer = bench.upload(png)
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert (answer.json["title"], answer.json["error"]) == (title, "Why.")
+
+
+def test_a_canceled_job_answers_410(bench: Bench, png: bytes) -> None:
+    finish_when_published(bench, lambda job_id: bench.jobs.cancel(job_id))
+    assert bench.upload(png).status_code == 410
+
+
+def test_an_old_client_gets_504_when_the_wait_is_over_and_the_job_goes_on(bench: Bench, png: bytes) -> None:
+    # Given no worker, When an old client's default wait is over
+    answer = bench.upload(png)
+    # Then it must not take the answer for a result
+    assert answer.status_code == 504
+    # And the job is where the Location says
+    assert bench.http.get(answer.headers["Location"]).status_code == 202
+
+
+def test_a_client_that_named_its_wait_gets_202_when_it_is_over(bench: Bench, png: bytes) -> None:
+    answer = bench.upload(png, headers={"Prefer": "wait=1"})
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "wait=1"
+
+
+def test_without_a_place_to_wait_plain_uploads_are_refused_and_others_accepted(png: bytes) -> None:
+    # Given an API whose only place to wait is taken
+    bench = make_bench(max_waiters=1)
+    with bench.waiters.place(wanted=True) as taken:
+        assert taken
+        # Then a plain upload is refused with nothing left behind
+        refused = bench.upload(png)
+        assert (refused.status_code, keys_left(bench)) == (503, [])
+        assert int(refused.headers["Retry-After"]) >= 1
+        # And whoever understands 202 is accepted
+        for prefer in ("respond-async", "wait=30"):
+            answer = bench.upload(png, headers={"Prefer": prefer})
+            assert answer.status_code == 202
+            assert "wait" not in answer.headers.get("Preference-Applied", "")
+
+
+def test_a_full_queue_refuses_and_leaves_nothing(bench: Bench, png: bytes) -> None:
+    # Given a queue with as many jobs as are admitted
+    for _ in range(2):
+        assert bench.upload(png, headers=ASYNC).status_code == 202
+    before = keys_left(bench)
+    # When one more comes
+    answer = bench.upload(png, headers=ASYNC)
+    # Then it is told when to come back
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert keys_left(bench) == before
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), redis.ConnectionError("away"), redis.TimeoutError()])
+def test_a_queue_that_is_away_answers_503_and_leaves_nothing(bench: Bench, png: bytes, error: Exception) -> None:
+    bench.queue.error = error
+    answer = bench.upload(png)
+    assert (answer.status_code, keys_left(bench)) == (503, [])
+    assert answer.json["error"] and "Retry-After" in answer.headers
+
+
+def multipart(name: str, data: bytes) -> dict[str, Any]:
+    return {"data": {name: (BytesIO(data), "x.jpg")}}
+
+
+REFUSED = {
+    "no body": ({}, 400, "No image provided"),
+    "wrong field": (multipart("picture", b"x"), 400, "No image provided"),
+    "text in the field": ({"data": {"image": "text"}}, 400, "No image provided"),
+    "empty file": (multipart("image", b""), 400, "empty"),
+    "empty raw body": ({"data": b"", "content_type": "image/png"}, 400, "empty"),
+    "text named .jpg": (multipart("image", b"hello, world"), 415, "JPEG, PNG"),
+    "raw text as jpeg": ({"data": b"hello", "content_type": "image/jpeg"}, 415, "JPEG, PNG"),
+    "too many bytes": (multipart("image", b"\xff\xd8" * 30_000), 413, "at most 50000"),
+    "far too many bytes": (multipart("image", b"\xff\xd8" * 90_000), 413, "larger than"),
+    "too many pixels": (multipart("image", encode("PNG", (200, 100))), 413, "200 x 100 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bad_upload_is_refused_with_a_sentence_and_leaves_nothing(bench: Bench, name: str) -> None:
+    request, status, sentence = REFUSED[name]
+    answer = bench.http.post("/upload", **request)
+    assert answer.status_code == status
+    body = json.loads(answer.data)
+    assert answer.content_type == "application/problem+json"
+    assert body["status"] == status and sentence in body["error"] == body["detail"]
+    assert keys_left(bench) == [] and bench.queue.published == []
+
+
+@pytest.mark.parametrize("top", ["0", "11", "-1", "x", "", "1e1", "٣", "3" * 5000])
+def test_a_top_out_of_range_is_refused(bench: Bench, png: bytes, top: str) -> None:
+    answer = bench.http.post("/upload", query_string={"top": top}, data=png, content_type="image/png")
+    assert (answer.status_code, "from 1 to 10" in answer.json["error"]) == (400, True)

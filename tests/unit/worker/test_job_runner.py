@@ -1,0 +1,130 @@
+"""A job's way through the worker, with a stand-in for the model."""
+
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from shared.errors import UndecodablePicture
+from shared.image_store import RedisImageStore
+from shared.job import JobState, Picture
+from shared.jobs import JobLimits, Jobs
+from worker.job_runner import JobRunner
+from worker.labels import Prediction
+
+PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
+
+
+class StubClassifier:
+    """Answers with the picture's bytes as a label, or raises what it was given."""
+
+    model = {"name": "stub", "digest": "0"}
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.calls = 0
+
+    def classify(self, data: bytes, top: int) -> list[Prediction]:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+        return [Prediction(data.decode(), 0.5)] * top
+
+
+@pytest.fixture
+def server() -> fakeredis.FakeServer:
+    return fakeredis.FakeServer()
+
+
+@pytest.fixture
+def jobs(server: fakeredis.FakeServer) -> Jobs:
+    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), JobLimits(10, 3, 100, 100))
+
+
+@pytest.fixture
+def images(server: fakeredis.FakeServer) -> RedisImageStore:
+    return RedisImageStore(fakeredis.FakeRedis(server=server))
+
+
+@pytest.fixture
+def classifier() -> StubClassifier:
+    return StubClassifier()
+
+
+@pytest.fixture
+def runner(jobs: Jobs, images: RedisImageStore, classifier: StubClassifier) -> JobRunner:
+    jobs.admit("j", PICTURE, top=2)
+    images.put("j", b"data")
+    return JobRunner(jobs, images, classifier, "worker-1", lease_seconds=60)
+
+
+def stored(images: RedisImageStore) -> bool:
+    return bool(images._redis.exists("image:j"))
+
+
+def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(runner: JobRunner, jobs: Jobs, images: Any) -> None:
+    # When the job is run
+    runner.run("j")
+    # Then its record holds the answer, the model and the worker
+    job = jobs.get("j")
+    label = {"confidence_level": 0.5, "predicted_label": "data"}
+    assert job.result == {"prediction_1": label, "prediction_2": label}
+    assert (job.state, job.model, job.worker) == (JobState.SUCCEEDED, StubClassifier.model, "worker-1")
+    assert not stored(images)
+
+
+def test_a_second_delivery_is_not_computed(runner: JobRunner, classifier: StubClassifier) -> None:
+    runner.run("j")
+    runner.run("j")
+    assert classifier.calls == 1
+
+
+def test_a_canceled_job_is_not_computed(runner: JobRunner, jobs: Jobs, classifier: StubClassifier) -> None:
+    jobs.cancel("j")
+    runner.run("j")
+    assert classifier.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (UndecodablePicture("cut off"), 422, "Picture cannot be decoded"),
+        (MemoryError(), 422, "Picture too expensive"),
+        (SoftTimeLimitExceeded(), 500, "Time limit"),
+        (RuntimeError("secret detail"), 500, "Model failed"),
+    ],
+)
+def test_an_error_fails_the_job_with_a_reason(
+    runner: JobRunner, jobs: Jobs, images: Any, classifier: StubClassifier, error: BaseException, status: int, title: str
+) -> None:
+    # Given a classifier that fails
+    classifier.error = error
+    # When the job is run
+    runner.run("j")
+    # Then it failed with the reason, tells no inside, and leaves no picture
+    job = jobs.get("j")
+    assert job.state is JobState.FAILED
+    assert job.problem is not None and (job.problem["status"], job.problem["title"]) == (status, title)
+    assert "secret" not in job.problem["detail"]
+    assert not stored(images)
+
+
+def test_a_picture_that_is_gone_fails_the_job(runner: JobRunner, jobs: Jobs, images: RedisImageStore) -> None:
+    images.delete("j")
+    runner.run("j")
+    job = jobs.get("j")
+    assert job.problem is not None and job.problem["title"] == "Picture lost"
+
+
+def test_redis_errors_leave_the_job_to_be_begun_again(
+    runner: JobRunner, jobs: Jobs, classifier: StubClassifier, images: Any
+) -> None:
+    # Given a Redis that goes away while the job runs
+    classifier.error = redis.ConnectionError("away")
+    # When the job is run, Then the error passes through and the job keeps its lease and picture
+    with pytest.raises(redis.ConnectionError):
+        runner.run("j")
+    assert jobs.get("j").state is JobState.RUNNING
+    assert stored(images)
