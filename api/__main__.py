@@ -1,35 +1,57 @@
 """`python -m api`: serves the web application until it is told to stop."""
 
+import logging
 import os
-
-from waitress.server import create_server
+import sys
 
 from api.app import create_app
+from api.server.web_server import WebServer
+from api.uploads import UploadLimits
 from api.waiters import Waiters
 from shared.image_store import open_image_store
 from shared.jobs import Jobs, limits_of
 from shared.log import configure_logging
 from shared.queue import JobQueue, create_celery
 from shared.redis_client import connect
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
+
+log = logging.getLogger("api")
+
+# Beside those that may wait there must be threads for everybody else.
+SPARE_THREADS = 32
+REDIS_CONNECTIONS = 16
 
 
-def main():
-    settings = Settings.from_environ(os.environ)
+def main() -> int:
+    """Serve until a signal comes; return the exit code."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as error:
+        print(f"api: {error}", file=sys.stderr)
+        return 2
     configure_logging(settings.log_level)
-    client = connect(settings.redis_url, max_connections=16, decode=True)
-    waiters = Waiters(client, Jobs(client, limits_of(settings)), settings.max_waiters)
-    waiters.start()
-    app = create_app(
-        settings,
-        client,
-        open_image_store(settings.image_store_url, connect(settings.redis_url, max_connections=16, decode=False)),
-        JobQueue(create_celery(settings)),
-        waiters,
+    client = connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, decode=True)
+    images = open_image_store(
+        settings.image_store_url, connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, decode=False)
     )
-    create_server(
-        app, host=settings.host, port=settings.port, threads=96, connection_limit=2000, asyncore_use_poll=True
-    ).run()
+    waiters = Waiters(client, Jobs(client, limits_of(settings)), settings.max_waiters)
+    app = create_app(settings, client, images, JobQueue(create_celery(settings)), waiters)
+    try:
+        server = WebServer(
+            app,
+            settings.host,
+            settings.port,
+            threads=settings.max_waiters + SPARE_THREADS,
+            max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
+        )
+    except OSError as error:
+        log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
+        return 1
+    waiters.start()
+    log.info("serving on http://%s:%d", settings.host, settings.port)
+    server.serve(on_stop=waiters.close)
+    return 0
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

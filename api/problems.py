@@ -27,16 +27,23 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
 STORE_RETRY_AFTER_SECONDS = 5
 
 
+def problem_body(status: int, detail: str, *, title: str = "") -> str:
+    """Return the JSON of a problem; `detail` is the sentence a person reads."""
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": title or HTTP_STATUS_CODES.get(status, "Error"),
+            "status": status,
+            "detail": detail,
+            "error": detail,
+        }
+    )
+
+
 def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
-    """Return a problem answer; `detail` is the sentence a person reads."""
-    body = {
-        "type": "about:blank",
-        "title": title or HTTP_STATUS_CODES.get(status, "Error"),
-        "status": status,
-        "detail": detail,
-        "error": detail,
-    }
-    return Response(json.dumps(body), status, headers, content_type="application/problem+json")
+    """Return a problem as an answer."""
+    body = problem_body(status, detail, title=title)
+    return Response(body, status, headers, content_type="application/problem+json")
 
 
 def register_problem_handlers(app: Flask) -> None:

@@ -53,14 +53,19 @@ def model_dirs(model_dir: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def service(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The server under `service`."""
+    server = RedisServer(tmp_path_factory.mktemp("service-redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def service(service_redis: RedisServer, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An API and one worker with real weights, over a server of their own."""
-    folder = tmp_path_factory.mktemp("service")
-    server = RedisServer(folder / "redis")
-    service = Service(server.url, folder, model_dir)
+    service = Service(service_redis.url, tmp_path_factory.mktemp("service"), model_dir)
     service.start_api()
     service.start_worker()
     service.wait_ready()
     yield service
     service.stop()
-    server.kill()

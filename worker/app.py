@@ -37,7 +37,8 @@ def create_worker(settings: Settings, folder: ModelFolder) -> Any:
         worker_prefetch_multiplier=1,
         worker_proc_alive_timeout=CHILD_START_SECONDS,
         worker_enable_remote_control=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
     )
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from worker.image_function import find_image_function
 from worker.model_folder import ModelFolder
 
 
@@ -20,7 +21,7 @@ class TensorFlowEngine:
         model: Any = tf.saved_model.load(str(folder.saved_model_path))
         # The model must stay referenced: the function alone does not keep its variables.
         self._model = model
-        self._run: Any = tf.function(model)
+        self._run: Any = tf.function(find_image_function(model).call)
 
     def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map pictures float32 [n, height, width, 3] in [0, 1] to logits float32 [n, classes]."""

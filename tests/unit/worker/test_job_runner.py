@@ -97,7 +97,13 @@ def test_a_canceled_job_is_not_computed(runner: JobRunner, jobs: Jobs, classifie
     ],
 )
 def test_an_error_fails_the_job_with_a_reason(
-    runner: JobRunner, jobs: Jobs, images: Any, classifier: StubClassifier, error: BaseException, status: int, title: str
+    runner: JobRunner,
+    jobs: Jobs,
+    images: Any,
+    classifier: StubClassifier,
+    error: BaseException,
+    status: int,
+    title: str,
 ) -> None:
     # Given a classifier that fails
     classifier.error = error

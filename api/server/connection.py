@@ -1,0 +1,90 @@
+"""One client's connection: gives it time to read a refusal, and closes it when the server drains."""
+
+import socket
+import time
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
+
+from api.server.request_parser import RequestParser
+
+# A refusal is sent while the client may still be sending its body: closing at once would reset the connection
+# before the client has read the answer (RFC 9112, 9.6).
+LINGER_SECONDS = 2.0
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """The answering of one request."""
+
+    def build_response_header(self) -> bytes:
+        """Tell the client that the connection ends, if the server does."""
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        return bytes(super().build_response_header())
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]
+    """A connection over its requests."""
+
+    parser_class = RequestParser
+    task_class = Task
+    _refused = False
+    _linger_until = 0.0
+
+    @property
+    def receiving_since(self) -> float | None:
+        """When the request that is being received began, on the monotonic clock."""
+        return None if self.request is None else self.request.began
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered or an answer being sent."""
+        return bool(self.requests or self.total_outbufs_len or self.close_when_flushed)
+
+    @property
+    def lingering(self) -> bool:
+        """Whether only the rest of a refused body is still read, and thrown away."""
+        return self._linger_until > 0
+
+    def service(self) -> None:
+        """Answer the oldest request; waitress calls it in a thread of its pool."""
+        self._refused = self._refused or bool(self.requests and self.requests[0].error)
+        super().service()
+
+    def readable(self) -> bool:
+        return self.lingering or bool(super().readable())
+
+    def writable(self) -> bool:
+        if self.lingering:
+            return bool(self.will_close) or time.monotonic() > self._linger_until
+        return bool(super().writable())
+
+    def received(self, data: bytes) -> bool:
+        return False if self.lingering else bool(super().received(data))
+
+    def handle_write(self) -> None:
+        """Send what there is to send."""
+        if self.lingering:
+            self.handle_close()
+        elif self._refused and self.close_when_flushed and not self.will_close:
+            self._send_refusal()
+        else:
+            super().handle_write()
+
+    def _send_refusal(self) -> None:
+        self._flush_exception(self._flush_some)
+        if self.total_outbufs_len or self.will_close or not self.connected:
+            return
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.handle_close()
+            return
+        self._linger_until = time.monotonic() + LINGER_SECONDS
+        self.close_when_flushed = False
+
+
+def is_idle(connection: Any) -> bool:
+    """Whether nothing is lost when the connection is closed now."""
+    return not (connection.busy or connection.lingering or connection.receiving_since)

@@ -1,0 +1,123 @@
+"""The web server: serves an application until SIGTERM or SIGINT, then drains."""
+
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.server import create_server
+
+from api.server.connection import Connection, is_idle
+
+# docs/decisions/0002-web-server.md has the measurements behind these numbers.
+MOST_CONNECTIONS = 2000
+MOST_FILES = 8192
+BACKLOG = 1024
+MOST_HEADER_BYTES = 32 * 1024
+# Larger bodies are kept in temporary files while they are received.
+BODY_IN_MEMORY_BYTES = 1024 * 1024
+IDLE_SECONDS = 60
+RECEIVE_SECONDS = 120
+DRAIN_SECONDS = 15
+# How long a drain waits for requests of which a part has been received, and for the first byte of one.
+DRAIN_PARTIAL_SECONDS = 5
+DRAIN_IDLE_SECONDS = 0.3
+
+
+class WebServer:
+    """waitress around an application: one thread for all connections, `threads` for requests."""
+
+    def __init__(self, app: Flask, host: str, port: int, *, threads: int, max_body_bytes: int) -> None:
+        """Listen on the address; OSError when it is taken."""
+        _allow_many_files()
+        self._server: Any = create_server(
+            app,
+            sockets=[_listen(host, port)],
+            threads=threads,
+            connection_limit=MOST_CONNECTIONS,
+            asyncore_use_poll=True,
+            # waitress refuses from this size on.
+            max_request_body_size=max_body_bytes + 1,
+            max_request_header_size=MOST_HEADER_BYTES,
+            inbuf_overflow=BODY_IN_MEMORY_BYTES,
+            backlog=BACKLOG,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=5,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._server.channel_class = Connection
+        self._server.draining = False
+        self._server.maintenance = self._maintain
+        self._stopping = False
+
+    def serve(self, on_stop: Callable[[], None]) -> None:
+        """Serve until a signal comes, call `on_stop`, answer what was asked, and return."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._stopping:
+            self._turn(1.0)
+        self._server.draining = True
+        on_stop()
+        self._stop_listening()
+        self._drain()
+        self._server.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._server._map)
+
+    def _stop(self, *_: Any) -> None:
+        self._stopping = True
+        self._server.pull_trigger()
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._server._map, count=1)
+
+    def _maintain(self, now: float) -> None:
+        """Close idle connections, as waitress does, and those that never finish sending their request."""
+        type(self._server).maintenance(self._server, now)
+        oldest = time.monotonic() - RECEIVE_SECONDS
+        for connection in self._connections():
+            if (connection.receiving_since or oldest) < oldest:
+                connection.will_close = True
+
+    def _connections(self) -> list[Connection]:
+        return list(self._server.active_channels.values())
+
+    def _stop_listening(self) -> None:
+        # The kernel has accepted these for us already; they are not to be reset.
+        known = -1
+        while known != len(self._server._map):
+            known = len(self._server._map)
+            self._server.handle_accept()
+        # Not server.close(): that would close the trigger too, with which threads wake the loop.
+        wasyncore.dispatcher.close(self._server)
+
+    def _drain(self) -> None:
+        began = time.monotonic()
+        while self._connections() and (waited := time.monotonic() - began) < DRAIN_SECONDS:
+            for connection in self._connections():
+                idle = is_idle(connection) and waited > DRAIN_IDLE_SECONDS
+                stuck = not connection.busy and not connection.lingering and waited > DRAIN_PARTIAL_SECONDS
+                if idle or stuck:
+                    connection.will_close = True
+            self._turn(0.1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind the address; waitress listens on it."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files: usually 1024, fewer than connections are admitted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

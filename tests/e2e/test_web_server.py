@@ -1,0 +1,143 @@
+"""The web server under clients that are slow, many or gone: the test that chose it (docs/decisions/0002)."""
+
+import signal
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.wait import eventually
+
+PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
+ASYNC = {"Prefer": "respond-async"}
+SLOW_CLIENTS, LONG_POLLS = 100, 60
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Service]:
+    """An API without workers: jobs stay open."""
+    service = Service(server.url, tmp_path, model_dir)
+    service.start_api()
+    yield service
+    service.stop()
+
+
+@contextmanager
+def slow_clients(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Keep `count` connections that send an upload's body at a byte a second."""
+    head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 50000\r\n\r\n"
+    sockets = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(count)]
+    ended = threading.Event()
+
+    def dribble() -> None:
+        while not ended.wait(1):
+            for connection in sockets:
+                connection.send(b"x")
+
+    for connection in sockets:
+        connection.sendall(head)
+    thread = threading.Thread(target=dribble)
+    thread.start()
+    try:
+        yield sockets
+    finally:
+        ended.set()
+        thread.join()
+        for connection in sockets:
+            connection.close()
+
+
+@contextmanager
+def long_polls(service: Service, count: int) -> Iterator[list[str]]:
+    """Keep `count` clients waiting for jobs that do not end."""
+    ids = [service.accept(PICTURE) for _ in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        waits = [pool.submit(service.result, job_id, headers={"Prefer": "wait=60"}) for job_id in ids]
+        try:
+            eventually(lambda: established(service.port) >= count, what="open long polls")
+            yield ids
+        finally:
+            for job_id in ids:
+                requests.delete(f"{service.url}/result/{job_id}", timeout=10)
+            for wait in waits:
+                wait.result()
+
+
+def established(port: int) -> int:
+    """Return how many connections the server has accepted (state 01 in Linux' table, in hexadecimal)."""
+    lines = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
+    return sum(1 for line in lines if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01")
+
+
+def timed(call: Callable[[], requests.Response]) -> float:
+    began = time.monotonic()
+    assert call().ok
+    return time.monotonic() - began
+
+
+def test_slow_bodies_and_long_polls_hold_up_nobody(own: Service) -> None:
+    # Given clients that send a byte a second, and others that wait for their results
+    with slow_clients(own.port, SLOW_CLIENTS), long_polls(own, LONG_POLLS):
+        # When the service is asked for its health and given pictures
+        live = [timed(lambda: requests.get(f"{own.url}/health/live", timeout=10)) for _ in range(50)]
+        uploads = [timed(lambda: own.upload(PICTURE, headers=ASYNC)) for _ in range(50)]
+    # Then it answers within a second, every time
+    print(f"live: median {statistics.median(live) * 1000:.1f} ms, longest {max(live) * 1000:.1f} ms")
+    print(f"upload: median {statistics.median(uploads) * 1000:.1f} ms, longest {max(uploads) * 1000:.1f} ms")
+    assert max(live) < 1 and max(uploads) < 1
+
+
+def test_the_connections_to_redis_are_bounded(own: Service, server: RedisServer) -> None:
+    # Given as many waiting clients as there are places
+    with long_polls(own, LONG_POLLS), server.client() as client:
+        # Then the API holds far fewer connections than clients wait
+        assert client.info("clients")["connected_clients"] < LONG_POLLS
+
+
+def test_sigterm_releases_who_waits_and_ends_in_time(own: Service) -> None:
+    # Given clients that wait
+    ids = [own.accept(PICTURE) for _ in range(10)]
+    with ThreadPoolExecutor(len(ids)) as pool:
+        waits = [pool.submit(own.result, job_id, headers={"Prefer": "wait=60"}) for job_id in ids]
+        eventually(lambda: established(own.port) >= len(ids), what="open long polls")
+        # When the API is told to stop
+        assert own.api is not None
+        own.api.signal(signal.SIGTERM)
+        # Then it answers them with what it knows, and ends
+        assert [wait.result(10).status_code for wait in waits] == [202] * len(ids)
+        assert own.api.wait(10) == 0
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(own: Service) -> None:
+    # Given a client that announces more than any picture may have
+    with socket.create_connection(("127.0.0.1", own.port), timeout=5) as connection:
+        # When it has sent the headers only
+        connection.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
+        # Then it is refused, as a problem
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413") and b"application/problem+json" in answer
+
+
+def test_a_client_that_leaves_keeps_no_place(own: Service) -> None:
+    # Given a client that goes away in the middle of its body
+    with slow_clients(own.port, 5) as sockets:
+        for connection in sockets:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    # Then its connection is forgotten and the service goes on
+    eventually(lambda: established(own.port) == 0, what="closed connections")
+    assert own.upload(PICTURE, headers=ASYNC).status_code == 202

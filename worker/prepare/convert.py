@@ -1,0 +1,105 @@
+"""Loads a SavedModel, tries it out and converts it to LiteRT."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.image_function import IMAGE_CLASSIFICATION, ImageFunction, NoImageFunction, find_image_function
+from worker.prepare.errors import NotConvertible, PrepareError
+from worker.prepare.lazy_tensorflow import import_litert, import_tensorflow
+from worker.prepare.progress import native_messages_held_back, step
+
+Floats = npt.NDArray[np.float32]
+
+# Of the largest logit. float32 sums in another order were seen to differ by 2e-6; a wrong conversion differs by 1.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded SavedModel that has classified one fixed random picture."""
+
+    model: Any
+    function: ImageFunction
+    picture: Floats
+    """[1, height, width, 3] in [0, 1]."""
+    logits: Floats
+    """The answer to it, [1, classes]."""
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the model tells apart."""
+        return int(self.logits.shape[1])
+
+
+def load_classifier(saved_model: Path) -> Classifier:
+    """Load a SavedModel and try it out once.
+
+    Raises PrepareError: it cannot be loaded, or it is no image classifier.
+    """
+    tf = import_tensorflow()
+    with step("loading the SavedModel"):
+        try:
+            model = tf.saved_model.load(str(saved_model))
+        except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
+            raise PrepareError(f"the SavedModel cannot be loaded: {_first_line(error)}") from error
+        try:
+            function = find_image_function(model)
+        except NoImageFunction as error:
+            raise PrepareError(str(error)) from error
+        picture = np.random.default_rng(0).random((1, function.height, function.width, 3), np.float32)
+        try:
+            logits = np.asarray(function.call(tf.constant(picture)))
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise PrepareError(f"the SavedModel fails on a picture: {_first_line(error)}") from error
+    _check_logits(logits)
+    return Classifier(model, function, picture, logits)
+
+
+def to_litert(classifier: Classifier) -> bytes:
+    """The model as a LiteRT file for a batch of one.
+
+    Raises NotConvertible: LiteRT lacks one of its operations, or the converted model answers otherwise.
+    """
+    tf = import_tensorflow()
+    litert = import_litert()
+    spec = tf.TensorSpec(classifier.picture.shape, tf.float32, name="inputs")
+    one = tf.function(lambda inputs: {"logits": classifier.function.call(inputs)}, input_signature=[spec])
+    with step("converting to LiteRT"):
+        try:
+            with native_messages_held_back():
+                functions = [one.get_concrete_function()]
+                converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, classifier.model)
+                content = bytes(converter.convert())
+                logits = _run_litert(litert, content, classifier.picture)
+        except Exception as error:  # the converter raises whatever its passes do
+            raise NotConvertible(_first_line(error)) from error
+    difference = float(np.abs(logits - classifier.logits).max() / np.abs(classifier.logits).max())
+    if not difference <= _TOLERANCE:  # written so that NaN fails too
+        raise NotConvertible(f"the converted model answers otherwise, by {difference:.3g} of the largest logit")
+    return content
+
+
+def _check_logits(logits: npt.NDArray[Any]) -> None:
+    if logits.ndim != 2 or logits.dtype != np.float32 or not np.isfinite(logits).all():
+        raise PrepareError(
+            f"the SavedModel is no image classifier: wanted is {IMAGE_CLASSIFICATION}; "
+            f"it gives {logits.dtype} {logits.shape}"
+        )
+    if logits.min() >= 0 and abs(float(logits.sum()) - 1) < _TOLERANCE:
+        raise PrepareError("the SavedModel answers with probabilities; wanted are logits, from before the softmax")
+
+
+def _run_litert(litert: Any, content: bytes, pictures: Floats) -> Floats:
+    interpreter = litert.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pictures)
+    interpreter.invoke()
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,87 @@
+"""Writes a prepared model folder so that it is either there and whole, or not there."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.model_folder import (
+    FORMAT_VERSION,
+    LABELS,
+    MANIFEST,
+    SAVED_MODEL,
+    TFLITE,
+    Manifest,
+    ModelFolder,
+    file_sha256,
+)
+from worker.prepare.errors import PrepareError
+from worker.prepare.progress import say
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for another process that holds it.
+
+    The file stays, as a lock on a file that someone else removes protects nothing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another preparation to end ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when all went well it takes the place of `folder`. Hold `lock_of(folder)`.
+
+    Raises PrepareError: `folder` holds something that is not a prepared model.
+    """
+    if folder.exists() and not _holds_only_a_model(folder):
+        raise PrepareError(f"{folder} holds other things than a prepared model: move it away or choose another folder")
+    making, old = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.old")
+    _remove(making, old)  # of a preparation that was killed
+    making.mkdir(parents=True)
+    try:
+        yield making
+        if folder.exists():
+            folder.rename(old)
+        making.rename(folder)
+    finally:
+        _remove(making, old)
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock file of a folder, beside it."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def write_manifest(folder: Path, name: str, origin: str, input_size: tuple[int, int], class_count: int) -> None:
+    """Write `model.json` over the files that lie in `folder`; `input_size` is height, width in pixels."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    height, width = input_size
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        source=origin,
+        input_height=height,
+        input_width=width,
+        class_count=class_count,
+        files={path.relative_to(folder).as_posix(): file_sha256(path) for path in files},
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    ModelFolder.open(folder)  # what was just written must be readable
+
+
+def _holds_only_a_model(folder: Path) -> bool:
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= {MANIFEST, LABELS, SAVED_MODEL, TFLITE}
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""Models from TF-Hub: downloaded once with tensorflow_hub and kept in its cache."""
+
+import hashlib
+import http.client
+import os
+import queue
+import shutil
+import socket
+import tarfile
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.prepare.errors import HubUnreachable, PrepareError
+from worker.prepare.folder import locked
+from worker.prepare.lazy_tensorflow import import_tensorflow_hub
+from worker.prepare.local_folder import copy_saved_model, is_saved_model
+from worker.prepare.progress import step
+from worker.prepare.slug import slug
+
+# A network that swallows packets would otherwise keep the person waiting for ever.
+SILENCE_SECONDS = 30.0
+_CACHE_VARIABLE = "TFHUB_CACHE_DIR"
+# What tarfile says of an archive that began well; what never was an archive is described otherwise.
+_ENDS_TOO_EARLY = "unexpected end of data"
+
+
+class HubModel:
+    """The source of a model that a TF-Hub handle names."""
+
+    labels_path: Path | None = None
+
+    def __init__(self, handle: str, models_dir: Path, name: str | None = None) -> None:
+        """`handle` is an http(s) address; `name` is made of its path unless given."""
+        self.origin = handle
+        self.name = name or slug(handle.partition("://")[2].partition("/")[2])
+        self._own_cache = models_dir.absolute() / ".hub-cache"
+
+    def put_saved_model(self, folder: Path) -> None:
+        """Write the SavedModel to `folder`.
+
+        Raises HubUnreachable: no or only half an answer; PrepareError: the hub has no such model, or it is damaged.
+        """
+        downloaded = self._resolve()
+        if not is_saved_model(downloaded):
+            self.forget()
+            raise PrepareError(f"{self.origin} is not a SavedModel: its archive has no saved_model.pb at the top")
+        copy_saved_model(downloaded, folder)
+
+    def forget(self) -> None:
+        """Remove what was downloaded, unless it lies in a cache of the user's, where others may need it."""
+        shutil.rmtree(_entry(self._own_cache, self.origin), ignore_errors=True)
+
+    def _resolve(self) -> Path:
+        """The folder in the cache that holds the model, downloaded if it is not there yet."""
+        users_cache = os.environ.get(_CACHE_VARIABLE)
+        cache = Path(users_cache) if users_cache else self._own_cache
+        entry = _entry(cache, self.origin)
+        if not entry.exists():
+            with _hub_errors(self.origin), step(f"looking for {self.origin}"):
+                _probe(self.origin)
+        hub = import_tensorflow_hub()
+        with locked(cache / ".lock"), _hub_errors(self.origin), _hub_settings(cache):
+            if not users_cache:
+                # Left by a download that was killed; tensorflow_hub would wait 20 minutes for its end.
+                entry.with_name(f"{entry.name}.lock").unlink(missing_ok=True)
+            with step(f"downloading {self.origin}"):
+                try:
+                    return Path(hub.resolve(self.origin))
+                except BaseException:
+                    print()  # ends the line in which tensorflow_hub counts
+                    raise
+
+
+def _entry(cache: Path, handle: str) -> Path:
+    """Where tensorflow_hub keeps a model."""
+    return cache / hashlib.sha1(handle.encode()).hexdigest()
+
+
+def _probe(handle: str) -> None:
+    """Ask for the model and hang up, so that being offline is known before TensorFlow is imported, which takes seconds.
+
+    In a thread, as a socket's timeout counts for each address of the host anew, and not for the name server at all.
+    """
+    parts = urllib.parse.urlsplit(handle)
+    query = urllib.parse.urlencode([*urllib.parse.parse_qsl(parts.query), ("tf-hub-format", "compressed")])
+    address = urllib.parse.urlunsplit(parts._replace(query=query))
+    outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(address, timeout=SILENCE_SECONDS).close()
+        except Exception as error:  # carried over to the waiting thread
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = outcome.get(timeout=SILENCE_SECONDS)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error:
+        raise error
+
+
+@contextmanager
+def _hub_errors(handle: str) -> Iterator[None]:
+    """Turn what urllib, tarfile and tensorflow_hub raise into the two errors that a person can act on."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        answer = f"{handle} answered {error.code} {error.reason}"
+        if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise HubUnreachable(answer) from error
+        raise PrepareError(f"{answer}: is the handle right?") from error
+    except http.client.InvalidURL as error:
+        raise PrepareError(f"{handle} is not an address: {error}") from error
+    except TimeoutError as error:
+        raise HubUnreachable(f"{handle} was silent for {SILENCE_SECONDS:.0f} s") from error
+    except urllib.error.URLError as error:
+        raise HubUnreachable(f"{handle} cannot be reached: {error.reason}") from error
+    except (ConnectionError, http.client.HTTPException, EOFError) as error:
+        raise HubUnreachable(f"{handle} broke off its answer: {error or type(error).__name__}") from error
+    except Exception as error:  # tarfile, zlib and TensorFlow's file layer have errors of their own
+        # tensorflow_hub calls every archive it cannot read invalid, also one that merely ends too early.
+        if isinstance(error.__context__, tarfile.ReadError) and str(error.__context__) == _ENDS_TOO_EARLY:
+            raise HubUnreachable(f"{handle} broke off its answer") from error
+        raise PrepareError(f"{handle} cannot be downloaded: {error or type(error).__name__}") from error
+
+
+@contextmanager
+def _hub_settings(cache: Path) -> Iterator[None]:
+    """tensorflow_hub takes its settings from the environment only, and its timeout from the socket module."""
+    settings = {_CACHE_VARIABLE: str(cache), "TFHUB_DOWNLOAD_PROGRESS": "1", "TFHUB_MODEL_LOAD_FORMAT": "COMPRESSED"}
+    before, timeout_before = dict(os.environ), socket.getdefaulttimeout()
+    os.environ.update(settings)
+    socket.setdefaulttimeout(SILENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(timeout_before)
+        for name in settings:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]

@@ -1,0 +1,100 @@
+"""The way from MODEL to a prepared folder."""
+
+import hashlib
+from pathlib import Path
+
+from worker.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
+from worker.prepare.convert import Classifier, load_classifier, to_litert
+from worker.prepare.efficientnet_lite0 import EfficientNetLite0
+from worker.prepare.errors import HubUnreachable, NotConvertible, PrepareError
+from worker.prepare.folder import lock_of, locked, replacing, write_manifest
+from worker.prepare.labels import choose_labels
+from worker.prepare.progress import notice, say
+from worker.prepare.source import Source, find_source
+
+
+def prepare(
+    model: str, labels_path: Path | None, models_dir: Path, fallback: bool = False, folder: Path | None = None
+) -> Path:
+    """Make `models_dir/<name>/`, or exactly `folder`, and return its path; an intact one is returned at once.
+
+    `model` is what MODEL may be (see source.py), `labels_path` a file with one name a line. With `fallback` a model
+    whose hub cannot be reached is replaced by EfficientNet-Lite0, with its own labels, and a notice.
+
+    Raises PrepareError, of which HubUnreachable is one; OSError if the folder cannot be written.
+    """
+    source = find_source(model, models_dir)
+    try:
+        return _prepare_source(source, labels_path, folder or models_dir / source.name)
+    except HubUnreachable as unreachable:
+        if not fallback:
+            raise
+        other = EfficientNetLite0()
+        _tell_of_fallback(model, other.name, unreachable)
+        return _prepare_source(other, None, folder or models_dir / other.name)
+
+
+def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> Path:
+    folder = folder.absolute()
+    # Before locking too, as an intact folder may lie where nothing can be written.
+    if _flaw(folder, source, labels_path) is None:
+        return folder
+    with locked(lock_of(folder)):
+        flaw = _flaw(folder, source, labels_path)
+        if flaw is None:
+            return folder
+        if folder.exists():
+            say(f"making the folder anew: {flaw}")
+        with replacing(folder) as making:
+            source.put_saved_model(making / SAVED_MODEL)
+            try:
+                classifier = load_classifier(making / SAVED_MODEL)
+            except PrepareError:
+                source.forget()
+                raise
+            labels = choose_labels(labels_path, source.labels_path, classifier.class_count)
+            (making / LABELS).write_bytes(_labels_content(labels))
+            _convert(classifier, source.name, making / TFLITE)
+            size = (classifier.function.height, classifier.function.width)
+            write_manifest(making, source.name, source.origin, size, classifier.class_count)
+    say(f"{source.name} is ready in {folder}")
+    return folder
+
+
+def _flaw(folder: Path, source: Source, labels_path: Path | None) -> str | None:
+    """Why the folder is not what is wanted, or None if it is; imports no TensorFlow."""
+    try:
+        found = ModelFolder.open(folder)
+        found.verify_all()
+    except ModelFolderError as error:
+        return str(error)
+    if found.manifest.source != source.origin:
+        return f"it was made of {found.manifest.source}"
+    labels = choose_labels(labels_path, source.labels_path, found.manifest.class_count)
+    if found.manifest.files[LABELS] != hashlib.sha256(_labels_content(labels)).hexdigest():
+        return "it has other labels"
+    return None
+
+
+def _labels_content(labels: list[str]) -> bytes:
+    return "".join(f"{label}\n" for label in labels).encode()
+
+
+def _convert(classifier: Classifier, name: str, file: Path) -> None:
+    try:
+        file.write_bytes(to_litert(classifier))
+    except NotConvertible as error:
+        title = f"THE MODEL {name} CANNOT BE CONVERTED TO LITERT"
+        notice(title, [str(error)[:200], "It can be used with ENGINE=tensorflow only."])
+
+
+def _tell_of_fallback(wanted: str, used: str, why: HubUnreachable) -> None:
+    notice(
+        f"USING ANOTHER MODEL THAN THE ONE ASKED FOR: {used}",
+        [
+            f"Wanted:   MODEL={wanted}",
+            f"Why not:  {why}",
+            f"Instead:  MODEL={used}, whose answers differ; every answer names its model.",
+            "Retry:    run the same command again when the network is there.",
+        ],
+    )
