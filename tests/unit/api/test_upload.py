@@ -15,7 +15,7 @@ LABELS = {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}
 
 
 def keys_left(bench: Bench) -> list[str]:
-    return sorted(key for key in bench.redis.keys() if key.startswith(("job:", "image:")))
+    return sorted(key for key in bench.redis.scan_iter() if key.startswith(("job:", "image:")))
 
 
 def test_an_asynchronous_upload_is_accepted_stored_and_published(bench: Bench, png: bytes) -> None:
@@ -68,7 +68,7 @@ def test_a_failed_job_answers_its_problem(bench: Bench, png: bytes, status: int,
 
 
 def test_a_canceled_job_answers_410(bench: Bench, png: bytes) -> None:
-    finish_when_published(bench, lambda job_id: bench.jobs.cancel(job_id))
+    finish_when_published(bench, bench.jobs.cancel)
     assert bench.upload(png).status_code == 410
 
 

@@ -1,6 +1,6 @@
 """A job's way through the worker, with a stand-in for the model."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import fakeredis
 import pytest
@@ -20,7 +20,7 @@ PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
 class StubClassifier:
     """Answers with the picture's bytes as a label, or raises what it was given."""
 
-    model = {"name": "stub", "digest": "0"}
+    model: ClassVar = {"name": "stub", "digest": "0"}
 
     def __init__(self) -> None:
         self.error: BaseException | None = None

@@ -1,0 +1,75 @@
+"""Runs the README's first command and its curl lines as a newcomer would, with nothing but the standard library."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 1500
+STOP_SECONDS = 60
+
+
+def main() -> None:
+    """Start the service, run what the README shows, stop it; any surprise is an error."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks[0] == "make run\n", blocks[0]
+    service = subprocess.Popen(
+        ["make", "run"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        follow_until_ready(service)
+        shown_id = re.search(r"/result/([0-9a-f]{32})", text)[1]
+        real_id = shown_id
+        for block in blocks:
+            if block.startswith("curl"):
+                answer = run(block.replace(shown_id, real_id))
+                found = re.search(r"^location: /result/(\w+)", answer, re.MULTILINE | re.IGNORECASE)
+                real_id = found[1] if found else real_id
+        check_result(run(f"curl -s -H 'Prefer: wait=20' http://127.0.0.1:5000/result/{real_id}"))
+    finally:
+        os.killpg(service.pid, signal.SIGINT)
+        service.wait(STOP_SECONDS)
+    print("the README's commands work")
+
+
+def follow_until_ready(service: subprocess.Popen[str]) -> None:
+    """Show what `make run` prints until it says it is ready; its pipe is read on so that it never fills."""
+    ready = threading.Event()
+
+    def follow() -> None:
+        for line in service.stdout:
+            sys.stdout.write(line)
+            if line.startswith("Ready on http://127.0.0.1:5000"):
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    assert ready.wait(START_SECONDS), "make run did not become ready"
+    assert service.poll() is None, "make run ended"
+
+
+def run(command: str) -> str:
+    """Run a command of the README in its folder; an HTTP error is an error."""
+    print(f"$ {command.strip()}", flush=True)
+    fail = command.replace("curl ", "curl --fail-with-body --silent --show-error --max-time 60 ", 1)
+    done = subprocess.run(["bash", "-c", fail], cwd=ROOT, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr, flush=True)
+    assert done.returncode == 0, f"exit code {done.returncode}"
+    return done.stdout
+
+
+def check_result(answer: str) -> None:
+    """The README's example is recognised."""
+    record = json.loads(answer)
+    assert record["status"] == "succeeded", record
+    assert record["result"]["prediction_1"]["predicted_label"] == "traffic light", record
+
+
+if __name__ == "__main__":
+    main()
