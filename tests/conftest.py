@@ -12,6 +12,9 @@ import pytest
 from shared.pictures import set_up_pillow
 from tests.support.processes import ROOT, RedisServer, Service
 
+# Places in `model_dirs`.
+MODELS = [0, 1] if "TOPTHREE_TEST_MODEL" in os.environ else [0]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _pillow() -> None:
@@ -60,12 +63,20 @@ def service_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
     server.kill()
 
 
-@pytest.fixture(scope="session")
-def service(service_redis: RedisServer, model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """An API and one worker with real weights, over a server of their own."""
-    service = Service(service_redis.url, tmp_path_factory.mktemp("service"), model_dir)
+@pytest.fixture(scope="session", params=MODELS, ids=["efficientnet_lite0", "given model"].__getitem__)
+def service(
+    request: pytest.FixtureRequest,
+    service_redis: RedisServer,
+    model_dirs: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """An API and one worker with real weights, over a server of their own; once for each model there is."""
+    service = Service(service_redis.url, tmp_path_factory.mktemp("service"), model_dirs[request.param])
     service.start_api()
     service.start_worker()
     service.wait_ready()
     yield service
     service.stop()
+    # Its record would outlive it by some seconds.
+    with service_redis.client() as client:
+        client.flushall()
