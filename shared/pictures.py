@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import warnings
 
 import pi_heif
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 from shared.errors import UnsupportedPicture
 from shared.job import Picture
@@ -15,10 +16,17 @@ FORMAT_NAMES = "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC"
 
 
 def set_up_pillow() -> None:
-    """Teach Pillow HEIC; to be called once by every process that opens pictures."""
-    pi_heif.register_heif_opener()
+    """Set Pillow up, HEIC included; to be called once by every process that opens pictures, before its threads."""
+    # All readers now: Pillow would load most of them at the first picture.
+    Image.init()
+    # One thread a picture: every core has a worker of its own.
+    pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     # The service has a limit of its own (MAX_IMAGE_PIXELS), read from the header before anything is decoded.
     Image.MAX_IMAGE_PIXELS = None
+    # What the readers find odd in a client's picture is no message for the operator. For the whole process, as
+    # `warnings.catch_warnings` is not safe among threads.
+    warnings.filterwarnings("ignore", module=r"(PIL|pi_heif)\.")
 
 
 def open_picture(data: bytes) -> Image.Image:

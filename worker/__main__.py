@@ -8,7 +8,8 @@ from pathlib import Path
 from shared.log import configure_logging
 from shared.settings import Settings, SettingsError
 from worker.app import create_worker
-from worker.engines import verify_model
+from worker.classifier import Classifier
+from worker.engines import load_engine, verify_model
 from worker.model_folder import ModelFolder, ModelFolderError
 
 log = logging.getLogger("worker")
@@ -29,7 +30,7 @@ def main() -> int:
         log.critical("%s", error)
         return 3
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
-    worker = create_worker(settings, folder)
+    worker = create_worker(settings, folder, lambda: Classifier(load_engine(settings.engine, folder), folder))
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from celery import Celery, signals
 
@@ -15,10 +16,7 @@ from shared.redis_client import connect
 from shared.settings import Settings
 from shared.workers import WorkerRecord, Workers
 from worker.child import Child
-from worker.classifier import Classifier
-from worker.engines import load_engine
-from worker.job_runner import JobRunner
-from worker.model_folder import ModelFolder
+from worker.job_runner import JobRunner, PictureClassifier
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.tasks import register_tasks
@@ -29,8 +27,23 @@ CHILD_START_SECONDS = 120
 LEASE_MARGIN_SECONDS = 1
 
 
-def create_worker(settings: Settings, folder: ModelFolder) -> Any:
-    """Return the Celery worker (`start()` blocks until it is told to stop) that answers with the model in `folder`."""
+class Model(Protocol):
+    """What is told of a worker's model."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its files."""
+
+
+def create_worker(settings: Settings, model: Model, load_classifier: Callable[[], PictureClassifier]) -> Any:
+    """Return the Celery worker that answers with `model`; its `start()` blocks until it is told to stop.
+
+    `load_classifier` is called in each child, after the fork; what it returns has been run once.
+    """
     name = f"{socket.gethostname()}-{os.getpid()}"
     app = create_celery(settings)
     app.conf.update(
@@ -43,10 +56,10 @@ def create_worker(settings: Settings, folder: ModelFolder) -> Any:
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
     warmed = multiprocessing.get_context("fork").Event()
-    child = Child(lambda: _make_runner(settings, folder, name), warmed)
+    child = Child(lambda: _make_runner(settings, load_classifier, name), warmed)
     child.attach()
     register_tasks(app, child.run, settings.job_time_limit_seconds)
-    record = WorkerRecord(name, settings.engine, folder.name, folder.digest, settings.workers)
+    record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
     attach_parent(app, _make_parent(settings, app, record, warmed))
     return app.Worker(
         hostname=f"worker@{name}",
@@ -66,10 +79,10 @@ def _make_parent(settings: Settings, app: Celery, record: WorkerRecord, warmed: 
     return Parent(record, warmed, Workers(client), Repair(client, jobs, queue), jobs, queue)
 
 
-def _make_runner(settings: Settings, folder: ModelFolder, worker: str) -> JobRunner:
+def _make_runner(settings: Settings, load_classifier: Callable[[], PictureClassifier], worker: str) -> JobRunner:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
-    classifier = Classifier(load_engine(settings.engine, folder), folder)
+    classifier = load_classifier()
     jobs = Jobs(connect(settings.redis_url, max_connections=1, decode=True, patient=True), limits_of(settings))
     images = open_image_store(
         settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False, patient=True)

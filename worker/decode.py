@@ -1,24 +1,37 @@
 """Bytes of a picture to the array a network takes: the only place where pixels are decoded."""
 
-from typing import cast
-
 import numpy as np
+from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from shared.errors import UndecodablePicture
 from shared.pictures import open_picture
 
-# A JPEG is decoded at the smallest of its cheap scales that still has this many times the wanted side, so that
-# the bicubic filter sees nearly what it would have seen at full size (docs/decisions/0003-decode.md).
+# Two shortcuts for large pictures; how far they move the answers is in docs/decisions/0003-decode.md.
+# A JPEG is decoded at the smallest of its cheap scales (1/2, 1/4, 1/8) that has this many times the wanted side.
 DRAFT_MARGIN = 2
+# Any other picture is averaged over whole pixels down to about this many times the wanted size, then filtered.
+REDUCING_GAP = 4
+
+# What lays a picture upright, by its EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
     """Return the picture as float32 [height, width, 3] in [0, 1], RGB, upright, transparency laid over white.
 
     The whole picture is squeezed to the wanted size with Pillow's bicubic filter, without cropping, as the
-    original program did.
+    original program did. Of an animation it is the first frame.
 
     Raises:
         UnsupportedPicture: the bytes are not a picture of an accepted format.
@@ -26,45 +39,64 @@ def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
     """
     with open_picture(data) as image:
         try:
-            image.draft("RGB", (DRAFT_MARGIN * width, DRAFT_MARGIN * height))
+            side = DRAFT_MARGIN * max(height, width)
+            image.draft(None, (side, side))
             image.load()
-            turned = _turns_sideways(image)
-            small = _to_rgb(image).resize((height, width) if turned else (width, height), Image.Resampling.BICUBIC)
-            # A filter along rows and columns commutes with turning, and turning the small picture is cheap.
-            small.info, small.getexif()[_ORIENTATION] = {}, image.getexif().get(_ORIENTATION, 1)
-            upright = ImageOps.exif_transpose(small)
-        except MemoryError:
+            small = _squeeze(image, height, width)
+        except (MemoryError, SoftTimeLimitExceeded):
             raise
         except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
-    return np.asarray(upright, dtype=np.float32) / np.float32(255)
+    return np.asarray(small, dtype=np.float32) / np.float32(255)
 
 
-_ORIENTATION = 0x0112
+def _squeeze(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Return a decoded picture as RGB, upright, `width` times `height` pixels."""
+    orientation = _orientation(image)
+    size = (height, width) if orientation in _SIDEWAYS else (width, height)
+    flat = _flatten(image)
+    # Turned and coloured when it is small: the filter works on each row, column and band alone.
+    small = flat.resize(size, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP).convert("RGB")
+    return small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
 
 
-def _turns_sideways(image: Image.Image) -> bool:
-    """Whether the EXIF orientation swaps width and height (values 5 to 8)."""
-    return cast(int, image.getexif().get(_ORIENTATION, 1)) in (5, 6, 7, 8)
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 is upright, and so is a picture whose EXIF data are damaged."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except (MemoryError, SoftTimeLimitExceeded):
+        raise
+    except Exception:  # Pillow reads EXIF late, and broken data raise what its parsers happen to raise
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        return _deep_grey_to_rgb(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+def _flatten(image: Image.Image) -> Image.Image:
+    """Return the picture as L or RGB: 8 bits a sample, no palette, nothing transparent."""
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        return _flatten_32_bits(image)
+    if image.has_transparency_data:
         picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        return white
     return image.convert("RGB")
 
 
-def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """Scale greys of more than 8 bits down instead of clipping them at 255."""
-    values = np.asarray(image, dtype=np.float64)
-    largest = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else 65535.0
-    scaled = np.clip(values * (255 / largest), 0, 255)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
+def _flatten_32_bits(image: Image.Image) -> Image.Image:
+    """Scale 32-bit greys, which have no agreed range: up to 1, 255, 65535 or, above that, their largest value."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0, posinf=0, neginf=0)
+    largest = values.max(initial=0)
+    white = next((limit for limit in (1, 255, 65535) if largest <= limit), largest)
+    scaled = np.clip(values / np.float32(white), 0, 1) * 255
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
+    # Other types come from inside the readers, with messages for their programmers.
+    told = isinstance(error, OSError | SyntaxError | ValueError) and " ".join(str(error).split()).rstrip(". ")
+    return told or "its data are damaged"
