@@ -1,0 +1,29 @@
+"""`python -m worker.health`: whether the worker on this host, or in this container, has a fresh record in Redis."""
+
+import os
+import socket
+import sys
+
+import redis
+
+from shared.redis_client import connect
+from shared.settings import Settings
+from shared.workers import Workers
+
+
+def flaw() -> str | None:
+    """What is wrong, or None."""
+    host = socket.gethostname()
+    settings = Settings.from_environ(os.environ)
+    try:
+        ready = Workers(connect(settings.redis_url, max_connections=1, decode=True)).ready()
+    except redis.RedisError as error:
+        return f"Redis does not answer: {error}"
+    # A worker's name is its host's and its process id, which a check from outside the process does not know.
+    if not any(record.name.rpartition("-")[0] == host for record in ready):
+        return f"no worker on {host} has said within the last seconds that it is ready"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(flaw())  # a sentence is printed and makes the exit code 1
