@@ -5,6 +5,7 @@ import os
 import sys
 
 from api.app import create_app
+from api.gate import Gate
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
@@ -12,7 +13,7 @@ from shared.image_store import open_image_store
 from shared.jobs import Jobs, limits_of
 from shared.log import configure_logging
 from shared.queue import JobQueue, create_celery
-from shared.redis_client import connect
+from shared.redis_client import ANSWER_TIMEOUT_SECONDS, connect
 from shared.settings import Settings, SettingsError
 
 log = logging.getLogger("api")
@@ -34,13 +35,17 @@ def main() -> int:
     images = open_image_store(
         settings.image_store_url, connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, decode=False)
     )
-    waiters = Waiters(client, Jobs(client, limits_of(settings)), settings.max_waiters)
-    app = create_app(settings, client, images, JobQueue(create_celery(settings)), waiters)
+    jobs = Jobs(client, limits_of(settings))
+    gate = Gate(jobs, limits_of(settings))
+    waiters = Waiters(client, jobs, settings.max_waiters)
+    queue = JobQueue(create_celery(settings, answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS))
+    app = create_app(settings, client, images, queue, gate, waiters)
     try:
         server = WebServer(
             app,
             settings.host,
             settings.port,
+            refuse=lambda method, path: gate.refusal() if (method, path) == ("POST", "/upload") else None,
             threads=settings.max_waiters + SPARE_THREADS,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
         )

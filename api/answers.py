@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response, jsonify, url_for
 
-from api.intake import Accepted
 from api.preferences import Preferences
 from api.problems import problem
+from shared.admission import Admission
 from shared.job import Job, JobState
 from shared.jobs import Jobs
 
@@ -21,9 +21,9 @@ class Answers:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    def accepted(self, accepted: Accepted, preferences: Preferences) -> Response:
+    def accepted(self, admission: Admission, preferences: Preferences) -> Response:
         """202 for a job that was just accepted."""
-        return self._open(accepted.job_id, JobState.QUEUED, accepted.position, preferences)
+        return self._open(admission.job_id, JobState.QUEUED, admission.position, preferences)
 
     def open_job(self, job: Job, preferences: Preferences) -> Response:
         """202 for a job that has not ended."""
@@ -36,7 +36,7 @@ class Answers:
         retry_after = 1
         if position is not None:
             body["position"] = position
-            retry_after = min(MAX_POLL_SECONDS, self._jobs.seconds_until(position))
+            retry_after = min(MAX_POLL_SECONDS, self._jobs.backlog().seconds_for(position))
         response = jsonify(body)
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = str(retry_after)

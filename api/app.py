@@ -4,6 +4,7 @@ import redis
 from flask import Flask
 
 from api.answers import Answers
+from api.gate import Gate
 from api.intake import Intake
 from api.problems import register_problem_handlers
 from api.uploads import UploadLimits
@@ -19,7 +20,9 @@ from shared.settings import Settings
 from shared.workers import Workers
 
 
-def create_app(settings: Settings, client: redis.Redis, images: ImageStore, queue: JobQueue, waiters: Waiters) -> Flask:
+def create_app(
+    settings: Settings, client: redis.Redis, images: ImageStore, queue: JobQueue, gate: Gate, waiters: Waiters
+) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
     jobs = Jobs(client, limits_of(settings))
@@ -31,7 +34,7 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, queu
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_problem_handlers(app)
-    app.register_blueprint(upload_blueprint(intake, waiters, answers, limits, settings.wait_seconds))
+    app.register_blueprint(upload_blueprint(gate, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(Workers(client)))
     return app

@@ -1,31 +1,20 @@
 """Accepts pictures as jobs: stored first, then admitted, then published, so that nothing accepted is ever lost."""
 
+import hashlib
 import logging
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
 
 import redis
 from kombu.exceptions import OperationalError
 
 from api.uploads import Upload
-from shared.errors import QueueFull
+from shared.admission import Admission, IdempotencyKey, Order
+from shared.errors import KeyReused, QueueFull
 from shared.image_store import ImageStore
 from shared.jobs import Jobs
 from shared.queue import JobQueue
 
 log = logging.getLogger(__name__)
-
-# What a store may raise when it is away or full; fsspec's stores raise OSError.
-STORE_ERRORS = (redis.RedisError, OperationalError, OSError)
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A job that was just accepted, and its place in the queue, 1 for the next to begin."""
-
-    job_id: str
-    position: int
 
 
 class Intake:
@@ -36,29 +25,34 @@ class Intake:
         self._images = images
         self._queue = queue
 
-    def accept(self, upload: Upload) -> Accepted:
-        """Accept the picture as a job; when this raises, nothing is left behind.
+    def accept(self, upload: Upload, key: str = "") -> Admission:
+        """Accept the picture as a job, or join the job that the idempotency `key` was used for before.
 
         Raises:
-            QueueFull: as many jobs are open as are admitted.
-            redis.RedisError, OperationalError, OSError: a store is away.
+            QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
+            KeyReused: the key came with another request before; nothing is left behind.
+            redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
+                accepted all the same; then it is done, and a retry with the same key joins it.
         """
         job_id = secrets.token_hex(16)
         self._images.put(job_id, upload.data)
         try:
-            position = self._jobs.admit(job_id, upload.picture, upload.top)
-            self._queue.enqueue(job_id)
-        except (QueueFull, *STORE_ERRORS):
-            self._take_back(job_id)
-            raise
-        return Accepted(job_id, position)
-
-    def _take_back(self, job_id: str) -> None:
-        # With the store away this fails too: then the picture goes when its TTL ends, and a record that was
-        # written before is found and done by the repair.
-        with suppress(*STORE_ERRORS):
-            self._jobs.withdraw(job_id)
+            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order))
+        except (QueueFull, KeyReused):
             self._images.delete(job_id)
+            raise
+        if admission.joined:
+            self._images.delete(job_id)
+        else:
+            self._publish(job_id)
+        return admission
+
+    def _publish(self, job_id: str) -> None:
+        try:
+            self._queue.enqueue(job_id)
+        except (OperationalError, redis.RedisError) as error:
+            # The job is on record: the repair finds that it has no message and publishes it.
+            log.warning("job %s: accepted, to be published by the repair: %s", job_id, error)
 
     def cancel(self, job_id: str) -> None:
         """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
@@ -67,3 +61,10 @@ class Intake:
             self._images.delete(job_id)
         else:
             self._jobs.delete(job_id)
+
+
+def _idempotency_key(key: str, order: Order) -> IdempotencyKey | None:
+    if not key:
+        return None
+    wanted = f"{order.picture.sha256} {order.top} {order.deadline_seconds}"
+    return IdempotencyKey(scope="", key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

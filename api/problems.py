@@ -19,6 +19,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.BadRequest: 400,
     errors.PictureTooLarge: 413,
     errors.UnsupportedPicture: 415,
+    errors.KeyReused: 422,
     errors.UnknownJob: 404,
     errors.GoneJob: 410,
     errors.QueueFull: 503,

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from flask import Request
 
+from shared.admission import Order
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
-from shared.job import Picture
 from shared.pictures import inspect_picture
 
 FIELD = "image"
-MIN_TOP, DEFAULT_TOP, MAX_TOP = 1, 3, 10
+DEFAULT_TOP, MAX_TOP = 3, 10
+# A day: what has not begun by then was forgotten by whoever sent it.
+MAX_DEADLINE_SECONDS = 24 * 3600
+MAX_KEY_LENGTH = 255
 # What a multipart body may hold beside the picture: its boundaries, names and headers, in bytes.
 MULTIPART_ALLOWANCE_BYTES = 16 * 1024
 
@@ -29,11 +32,10 @@ class UploadLimits:
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture that may be accepted, and how many labels are wanted."""
+    """The bytes of a picture that may be accepted, and what is wanted of it."""
 
     data: bytes
-    picture: Picture
-    top: int
+    order: Order
 
 
 def read_upload(request: Request, limits: UploadLimits) -> Upload:
@@ -41,11 +43,12 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
 
     Raises:
         NoPicture: no file, a wrong field name or an empty file.
-        BadRequest: `top` is not a number of 1 to 10.
+        BadRequest: `top` or `deadline` is out of range.
         PictureTooLarge: too many bytes or pixels.
         UnsupportedPicture: not a picture of an accepted format.
     """
-    top = _read_top(request)
+    top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
+    deadline_seconds = _read_number(request, "deadline", 0, MAX_DEADLINE_SECONDS)
     data = _read_bytes(request)
     if len(data) > limits.max_image_bytes:
         raise PictureTooLarge(f"The picture has {len(data)} bytes; at most {limits.max_image_bytes} are accepted.")
@@ -55,13 +58,23 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
             f"The picture has {picture.width} x {picture.height} pixels; "
             f"at most {limits.max_image_pixels} in all are accepted."
         )
-    return Upload(data, picture, top)
+    return Upload(data, Order(picture, top, deadline_seconds))
 
 
-def _read_top(request: Request) -> int:
-    text = request.args.get("top", str(DEFAULT_TOP))
-    if not (text.isascii() and text.isdigit() and MIN_TOP <= int(text[:3]) <= MAX_TOP):
-        raise BadRequest(f"`top` must be a whole number from {MIN_TOP} to {MAX_TOP}.")
+def read_idempotency_key(request: Request) -> str:
+    """Return the `Idempotency-Key` header, "" when there is none; BadRequest when it is too long."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > MAX_KEY_LENGTH:
+        raise BadRequest(f"`Idempotency-Key` may have at most {MAX_KEY_LENGTH} characters.")
+    return key
+
+
+def _read_number(request: Request, name: str, default: int, most: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+        raise BadRequest(f"`{name}` must be a whole number from 1 to {most}.")
     return int(text)
 
 

@@ -37,6 +37,10 @@ class TooManyWaiters(QueueFull):
     """As many requests wait for an answer as the API has room for."""
 
 
+class KeyReused(TopThreeError):
+    """An Idempotency-Key came with another request before."""
+
+
 class UnknownJob(TopThreeError):
     """No job ever had this id."""
 

@@ -1,6 +1,7 @@
 """Where pictures wait between the upload and the worker: one narrow interface, two implementations."""
 
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
 import fsspec
@@ -24,6 +25,9 @@ class ImageStore(Protocol):
     def delete(self, job_id: str) -> None:
         """Forget the picture; one that is not there is no error."""
 
+    def sweep(self, max_age_seconds: float) -> None:
+        """Forget pictures that are older, which a crash has left behind."""
+
 
 class RedisImageStore:
     """Pictures as Redis strings that expire by themselves."""
@@ -43,6 +47,9 @@ class RedisImageStore:
 
     def delete(self, job_id: str) -> None:
         self._redis.delete(_key(job_id))
+
+    def sweep(self, max_age_seconds: float) -> None:
+        """Do nothing: each picture's time to live ends by itself."""
 
 
 class FsspecImageStore:
@@ -68,6 +75,14 @@ class FsspecImageStore:
     def delete(self, job_id: str) -> None:
         with suppress(FileNotFoundError):
             self._files.rm_file(self._path(job_id))
+
+    def sweep(self, max_age_seconds: float) -> None:
+        oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
+        for path in self._files.ls(self._root, detail=False):
+            # Another process may have deleted it since it was listed.
+            with suppress(FileNotFoundError):
+                if self._files.modified(path) < oldest:
+                    self._files.rm_file(path)
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{job_id}"

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from importlib import resources
 from typing import Any, cast
 
 import redis
 from redis.commands.core import Script
 
-from shared.errors import GoneJob, QueueFull, UnknownJob
-from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState, Picture
+from shared.admission import Admission, Backlog, IdempotencyKey, Order
+from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
+from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState
 from shared.queue import QUEUE_NAME
 from shared.settings import Settings
 
@@ -19,9 +21,14 @@ OPEN_KEY = "jobs:open"
 LEASES_KEY = "jobs:leases"
 BEGUN_KEY = "jobs:begun"
 DRAIN_KEY = "jobs:drain"
+BYTES_KEY = "jobs:bytes"
+DEADLINES_KEY = "jobs:deadlines"
+FAILED_KEY = "jobs:failed"
 ENDED_CHANNEL = "jobs:ended"
 # Until a drain rate was seen: about what one core does with a picture of 512 x 512.
 FIRST_INTERVAL_MS = 20.0
+# A client that has not retried within a day has forgotten its key.
+IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # A published message may rest in a worker's prefetch this long before its job counts as overtaken.
 OVERTAKEN_GRACE_MS = 5_000
 REPAIR_MOST = 200
@@ -32,6 +39,7 @@ class JobLimits:
     """The bounds a job lives under: counts and seconds."""
 
     max_open_jobs: int
+    max_stored_bytes: int
     attempts: int
     result_ttl_seconds: int
     tombstone_ttl_seconds: int
@@ -41,10 +49,22 @@ def limits_of(settings: Settings) -> JobLimits:
     """Return the limits that `settings` set."""
     return JobLimits(
         max_open_jobs=settings.max_open_jobs,
+        max_stored_bytes=settings.max_stored_bytes,
         attempts=settings.job_attempts,
         result_ttl_seconds=settings.result_ttl_seconds,
         tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
     )
+
+
+class Release(StrEnum):
+    """What became of a job whose attempt was given up."""
+
+    QUEUED = "queued"
+    """It must be published."""
+    EXHAUSTED = "exhausted"
+    """It has failed, as it was begun as often as it may be."""
+    NONE = ""
+    """Nothing: it does not run, or its lease is live."""
 
 
 class Jobs:
@@ -64,23 +84,42 @@ class Jobs:
         text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
         return self._redis.register_script(text)
 
-    def admit(self, job_id: str, picture: Picture, top: int) -> int:
-        """Write the job as queued and return its position, 1 for the next to begin.
+    def admit(self, job_id: str, order: Order, key: IdempotencyKey | None = None) -> Admission:
+        """Write the job as queued, unless `key` was used before: then the job that has it is joined.
 
         Raises:
-            QueueFull: as many jobs are open as are admitted; nothing was written.
+            QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
+            KeyReused: the key came with another request before; nothing was written.
         """
-        fields = {"format_version": FORMAT_VERSION, "top": top, **asdict(picture)}
-        admitted, open_jobs, running = self._admit(
-            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY],
-            args=[job_id, self._limits.max_open_jobs, *_flat(fields)],
+        fields = {"format_version": FORMAT_VERSION, "top": order.top, **asdict(order.picture)}
+        answer, open_jobs, running, holder = self._admit(
+            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, key.redis_key if key else ""],
+            args=[
+                *(job_id, order.picture.bytes, self._limits.max_open_jobs, self._limits.max_stored_bytes),
+                *(int(order.deadline_seconds * 1000), key.fingerprint if key else "", IDEMPOTENCY_TTL_SECONDS),
+                *_flat(fields),
+            ],
         )
-        if not admitted:
-            raise QueueFull(
-                f"The queue is full ({open_jobs} jobs are open). Try again later.",
-                retry_after_seconds=self.seconds_until(int(open_jobs)),
-            )
-        return max(1, int(open_jobs) - int(running))
+        if answer == "full":
+            raise self.queue_full(int(open_jobs))
+        if answer == "conflict":
+            raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
+        return Admission(holder, max(1, int(open_jobs) - int(running)), joined=answer == "joined")
+
+    def queue_full(self, open_jobs: int) -> QueueFull:
+        """Return the error that tells a client when to come back."""
+        return QueueFull(
+            f"The queue is full ({open_jobs} jobs are open). Try again later.", self.backlog().seconds_for(open_jobs)
+        )
+
+    def backlog(self) -> Backlog:
+        """Return how much is open and how fast it drains."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(OPEN_KEY)
+            pipe.get(BYTES_KEY)
+            pipe.hget(DRAIN_KEY, "interval_ms")
+            open_jobs, stored_bytes, interval_ms = pipe.execute()
+        return Backlog(int(open_jobs), int(stored_bytes or 0), float(interval_ms or FIRST_INTERVAL_MS))
 
     def get(self, job_id: str) -> Job:
         """Return the job.
@@ -104,20 +143,11 @@ class Jobs:
             rank, running = pipe.execute()
         return max(1, (rank or 0) + 1 - int(running))
 
-    def open_count(self) -> int:
-        """Return how many jobs are not yet terminal."""
-        return int(self._redis.zcard(OPEN_KEY))
-
-    def seconds_until(self, position: int) -> int:
-        """Estimate from the recent drain rate when the job at `position` is done, in whole seconds of 1 to 60."""
-        interval_ms = float(self._redis.hget(DRAIN_KEY, "interval_ms") or FIRST_INTERVAL_MS)
-        return min(60, max(1, round(position * interval_ms / 1000)))
-
     def begin(self, job_id: str, execution: str, worker: str, lease_seconds: float) -> Job | None:
         """Take a queued job for `execution` until the lease ends; None when the delivery is to be dropped."""
         answer = self._begin(
             keys=[JOB_PREFIX + job_id, LEASES_KEY, BEGUN_KEY],
-            args=[job_id, execution, worker, int(lease_seconds * 1000)],
+            args=[job_id, execution, worker, int(lease_seconds * 1000), FORMAT_VERSION],
         )
         record = dict(zip(answer[::2], answer[1::2], strict=True))
         return Job.from_hash(job_id, record) if record else None
@@ -135,11 +165,19 @@ class Jobs:
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
         return self._end(job_id, JobState.CANCELED, problem=json.dumps(problem))
 
+    def expire(self, job_id: str) -> bool:
+        """End a queued job whose deadline has passed; False when it has begun or ended before."""
+        problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
+        return self._end(job_id, JobState.EXPIRED, problem=json.dumps(problem))
+
     def _end(self, job_id: str, state: JobState, **fields: str) -> bool:
         allowed = ",".join(origin for origin, targets in TRANSITIONS.items() if state in targets)
         result_ttl = self._limits.result_ttl_seconds
         moved = self._finish(
-            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, DRAIN_KEY, _gone_key(job_id)],
+            keys=[
+                *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, DRAIN_KEY, FAILED_KEY),
+                _gone_key(job_id),
+            ],
             args=[
                 *(job_id, state.value, allowed, result_ttl, result_ttl + self._limits.tombstone_ttl_seconds),
                 *(ENDED_CHANNEL, *_flat(fields)),
@@ -154,16 +192,8 @@ class Jobs:
             pipe.set(_gone_key(job_id), 1, ex=self._limits.tombstone_ttl_seconds)
             pipe.execute()
 
-    def withdraw(self, job_id: str) -> None:
-        """Take back an admission whose caller was never told of it."""
-        with self._redis.pipeline() as pipe:
-            pipe.zrem(OPEN_KEY, job_id)
-            pipe.zrem(LEASES_KEY, job_id)
-            pipe.delete(JOB_PREFIX + job_id)
-            pipe.execute()
-
-    def release(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
-        """Give up the running attempt; True when the job is queued again and must be published.
+    def release(self, job_id: str, reason: str, *, lease_ended: bool = False) -> Release:
+        """Give up the running attempt of a job, and say what became of the job.
 
         With `lease_ended` only an attempt whose lease has ended is given up. After its last attempt the job
         fails, with `reason` in its problem.
@@ -175,14 +205,27 @@ class Jobs:
         if answer == "exhausted":
             detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
             self.fail(job_id, {"status": 500, "title": "Too many attempts", "detail": detail})
-        return bool(answer == "queued")
+        return Release(answer)
 
     def overdue(self) -> list[str]:
         """Return the ids of running jobs whose lease has ended."""
+        return self._before_now(LEASES_KEY)
+
+    def past_deadline(self) -> list[str]:
+        """Return the ids of open jobs whose deadline has passed, those that run included."""
+        return self._before_now(DEADLINES_KEY)
+
+    def _before_now(self, key: str) -> list[str]:
         seconds, microseconds = self._redis.time()
         now_ms = seconds * 1000 + microseconds // 1000
-        ended = self._redis.zrange(LEASES_KEY, "-inf", now_ms, byscore=True, offset=0, num=REPAIR_MOST)
+        ended = self._redis.zrange(key, "-inf", now_ms, byscore=True, offset=0, num=REPAIR_MOST)
         return cast(list[str], ended)
+
+    def failed(self, most: int) -> list[Job]:
+        """Return the jobs that failed last and can still be read, the newest first."""
+        ids = cast(list[str], self._redis.zrange(FAILED_KEY, 0, most - 1, desc=True))
+        records = [(job_id, cast(dict[str, str], self._redis.hgetall(JOB_PREFIX + job_id))) for job_id in ids]
+        return [Job.from_hash(job_id, record) for job_id, record in records if record]
 
     def overtaken(self) -> list[str]:
         """Return the ids of queued jobs whose message was lost; the caller publishes them again."""

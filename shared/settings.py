@@ -36,6 +36,9 @@ class Settings(BaseModel):
     max_image_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Largest accepted picture, in bytes.")
     max_image_pixels: int = Field(64_000_000, ge=1, description="Largest accepted picture, width times height.")
     max_open_jobs: int = Field(10_000, ge=1, description="Jobs not yet ended; above it uploads answer 503.")
+    max_stored_bytes: int = Field(
+        1024 * MEBIBYTE, ge=1, description="Bytes of the pictures of open jobs; above it uploads answer 503."
+    )
     max_waiters: int = Field(
         64, ge=1, le=1000, description="Requests of one API process that may wait for an answer at once."
     )
@@ -44,6 +47,9 @@ class Settings(BaseModel):
     tombstone_ttl_seconds: int = Field(86_400, ge=1, description="How long a gone result answers 410 and not 404.")
     job_attempts: int = Field(3, ge=1, description="How often a job may begin before it fails.")
     job_time_limit_seconds: int = Field(10, ge=2, description="Longest run of one job in a worker child.")
+    job_memory_bytes: int = Field(
+        1024 * MEBIBYTE, ge=64 * MEBIBYTE, description="Memory one job may take in a worker child, beside the model."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
     @classmethod

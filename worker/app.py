@@ -17,9 +17,11 @@ from shared.settings import Settings
 from shared.workers import WorkerRecord, Workers
 from worker.child import Child
 from worker.job_runner import JobRunner, PictureClassifier
+from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.tasks import register_tasks
+from worker.watchdog import Watchdog, end_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
@@ -60,7 +62,9 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     child.attach()
     register_tasks(app, child.run, settings.job_time_limit_seconds)
     record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
-    attach_parent(app, _make_parent(settings, app, record, warmed))
+    watch_client = connect(settings.redis_url, max_connections=1, decode=True)
+    watchdog = Watchdog(watch_client, settings.job_time_limit_seconds, end_this_process)
+    attach_parent(app, _make_parent(settings, app, record, warmed), watchdog)
     return app.Worker(
         hostname=f"worker@{name}",
         pool_cls="prefork",
@@ -76,7 +80,8 @@ def _make_parent(settings: Settings, app: Celery, record: WorkerRecord, warmed: 
     client = connect(settings.redis_url, max_connections=2, decode=True)
     jobs = Jobs(client, limits_of(settings))
     queue = JobQueue(app)
-    return Parent(record, warmed, Workers(client), Repair(client, jobs, queue), jobs, queue)
+    images = open_image_store(settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False))
+    return Parent(record, warmed, Workers(client), Repair(client, jobs, queue, images))
 
 
 def _make_runner(settings: Settings, load_classifier: Callable[[], PictureClassifier], worker: str) -> JobRunner:
@@ -87,5 +92,6 @@ def _make_runner(settings: Settings, load_classifier: Callable[[], PictureClassi
     images = open_image_store(
         settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False, patient=True)
     )
+    limit_memory(settings.job_memory_bytes)
     lease_seconds = settings.job_time_limit_seconds + LEASE_MARGIN_SECONDS
     return JobRunner(jobs, images, classifier, worker, lease_seconds)

@@ -47,7 +47,7 @@ class JobRunner:
         """
         job = self._jobs.begin(job_id, uuid.uuid4().hex, self._worker, self._lease_seconds)
         if job is None:
-            log.info("job %s: delivery dropped, it runs or has ended", job_id)
+            log.info("job %s: delivery dropped, it may not begin", job_id)
             return
         try:
             predictions = self._classifier.classify(self._images.get(job.id), job.top)

@@ -8,10 +8,9 @@ from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 from kombu.exceptions import OperationalError
 
-from shared.jobs import Jobs
-from shared.queue import JobQueue
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.repair import REPAIR_SECONDS, Repair
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +27,12 @@ class Flag(Protocol):
 class Parent:
     """The duties of one worker's parent process."""
 
-    def __init__(
-        self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair, jobs: Jobs, queue: JobQueue
-    ) -> None:
+    def __init__(self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair) -> None:
         """`warmed` is set by the first child that has run its model once."""
         self._record = record
         self._warmed = warmed
         self._workers = workers
         self._repair = repair
-        self._jobs = jobs
-        self._queue = queue
         self._announced = False
 
     def beat(self) -> None:
@@ -60,23 +55,19 @@ class Parent:
     def on_failure(self, job_id: str, error: BaseException) -> None:
         """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis."""
         if isinstance(error, TimeLimitExceeded):
-            self._guard(self._jobs.fail, job_id, TIME_LIMIT_PROBLEM)
+            self._guard(self._repair.give_up, job_id, TIME_LIMIT_PROBLEM)
         else:
-            self._guard(self._hand_back, job_id, f"its worker process was lost ({type(error).__name__})")
-
-    def _hand_back(self, job_id: str, reason: str) -> None:
-        if self._jobs.release(job_id, reason):
-            self._queue.enqueue(job_id)
+            self._guard(self._repair.hand_back, job_id, f"its worker process was lost ({type(error).__name__})")
 
     def _guard(self, duty: Any, *arguments: Any) -> None:
         # The duties come round again, and what is missed here the repair finds: never end the worker for it.
         try:
             duty(*arguments)
-        except (redis.RedisError, OperationalError) as error:
-            log.warning("Redis does not answer: %s", error)
+        except (redis.RedisError, OperationalError, OSError) as error:
+            log.warning("A store does not answer: %s", error)
 
 
-def attach_parent(app: Celery, parent: Parent) -> None:
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
     """Give the parent its turns in the event loop of `app`'s worker, and the failures of its children."""
 
     class Duties(bootsteps.StartStopStep):
@@ -86,10 +77,16 @@ def attach_parent(app: Celery, parent: Parent) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
 
+            watchdog.start()
+
         def stop(self, worker: Any) -> None:
             parent.leave()
 
     app.steps["worker"].add(Duties)
+
+    @signals.task_received.connect(weak=False)
+    def on_received(**_: Any) -> None:
+        watchdog.taken()
 
     @signals.task_failure.connect(weak=False)
     def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:

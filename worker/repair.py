@@ -1,37 +1,62 @@
-"""Finds jobs that were left behind and publishes them again."""
+"""Finds jobs that were left behind and publishes them again; ends those past their deadline."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import redis
 
-from shared.jobs import Jobs
+from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
+from shared.jobs import Jobs, Release
 from shared.queue import JobQueue
 
 log = logging.getLogger(__name__)
 
 REPAIR_SECONDS = 2
 REPAIR_LEASE_KEY = "repair:lease"
+SWEEP_SECONDS = 600
+SWEEP_LEASE_KEY = "repair:sweep"
 
 
 class Repair:
-    """One round looks for ended leases and lost messages; of all workers one at a time does it."""
+    """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
 
-    def __init__(self, client: redis.Redis, jobs: Jobs, queue: JobQueue) -> None:
+    def __init__(self, client: redis.Redis, jobs: Jobs, queue: JobQueue, images: ImageStore) -> None:
         self._redis = client
         self._jobs = jobs
         self._queue = queue
+        self._images = images
 
     def run_once(self) -> list[str]:
         """Do one round if no other worker has done one just now; return the ids that were published again."""
         # A little shorter than the period, so that the next round of whoever comes first is not refused.
         if not self._redis.set(REPAIR_LEASE_KEY, 1, nx=True, px=int(REPAIR_SECONDS * 900)):
             return []
-        published = [job_id for job_id in self._jobs.overdue() if self._released(job_id)]
+        for job_id in self._jobs.past_deadline():
+            if self._jobs.expire(job_id):
+                self._images.delete(job_id)
+        reason = "its worker stopped answering"
+        published = [job_id for job_id in self._jobs.overdue() if self._released(job_id, reason, lease_ended=True)]
         published += self._jobs.overtaken()
         for job_id in published:
             log.warning("job %s: published again", job_id)
             self._queue.enqueue(job_id)
+        if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
+            self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 
-    def _released(self, job_id: str) -> bool:
-        return self._jobs.release(job_id, "its worker stopped answering", lease_ended=True)
+    def hand_back(self, job_id: str, reason: str) -> None:
+        """Give up the attempt that runs now and publish the job, unless it was its last."""
+        if self._released(job_id, reason):
+            self._queue.enqueue(job_id)
+
+    def give_up(self, job_id: str, problem: Mapping[str, Any]) -> None:
+        """Fail a job that is not worth another attempt."""
+        self._jobs.fail(job_id, problem)
+        self._images.delete(job_id)
+
+    def _released(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
+        release = self._jobs.release(job_id, reason, lease_ended=lease_ended)
+        if release is Release.EXHAUSTED:
+            self._images.delete(job_id)
+        return release is Release.QUEUED

@@ -1,26 +1,35 @@
 """Reads requests as waitress does, and answers what it refuses itself (400, 413, 431, 501) as a problem."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from waitress.parser import HTTPRequestParser
 
 from api.problems import problem_body
+from shared.errors import QueueFull
+
+# Called in the thread that serves all connections: it must not wait for anything.
+Refuse = Callable[[str, str], QueueFull | None]
 
 
 class Refusal:
     """The answer to a request that never reaches the application."""
 
-    def __init__(self, code: int, reason: str, body: str) -> None:
-        """waitress reads `code` and `reason` again when it writes the answer."""
+    def __init__(self, code: int, reason: str, detail: str, retry_after_seconds: int = 0) -> None:
+        """waitress reads `code`, `reason` and `body` again when it writes the answer."""
         self.code = code
         self.reason = reason
-        self.body = body
+        self.body = detail
+        self._retry_after_seconds = retry_after_seconds
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Return status line, headers and body, in waitress' form."""
         body = problem_body(self.code, f"{self.body.rstrip('.')}.", title=self.reason)
-        return f"{self.code} {self.reason}", [("Content-Type", "application/problem+json")], body.encode()
+        headers = [("Content-Type", "application/problem+json")]
+        if self._retry_after_seconds:
+            headers.append(("Retry-After", str(self._retry_after_seconds)))
+        return f"{self.code} {self.reason}", headers, body.encode()
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
@@ -31,15 +40,26 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     def __init__(self, adjustments: Any) -> None:
         super().__init__(adjustments)
         self.began = time.monotonic()
+        self._asked = False
 
     def received(self, data: bytes) -> int:
         """Take in `data`, return how much of it was used up."""
         used = int(super().received(data))
-        if self.error is None:
+        refusal = self._refusal()
+        if refusal is None:
             return used
-        self.error = Refusal(self.error.code, self.error.reason, str(self.error.body))
+        self.error = refusal
         self.completed = True
         # A client that asks before it sends its body must not be told to go on,
         self.expect_continue = False
         # and what it has sent already belongs to the refused request, not to a next one.
         return len(data)
+
+    def _refusal(self) -> Refusal | None:
+        if self.error is not None:
+            return Refusal(self.error.code, self.error.reason, str(self.error.body))
+        if self._asked or not self.headers_finished or self.empty:
+            return None
+        self._asked = True
+        full = None if "IDEMPOTENCY_KEY" in self.headers else self.adj.refuse(self.command, self.path)
+        return full and Refusal(503, "Service Unavailable", str(full), full.retry_after_seconds)

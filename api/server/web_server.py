@@ -12,6 +12,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from api.server.connection import Connection, is_idle
+from api.server.request_parser import Refuse
 
 # docs/decisions/0002-web-server.md has the measurements behind these numbers.
 MOST_CONNECTIONS = 2000
@@ -31,8 +32,11 @@ DRAIN_IDLE_SECONDS = 0.3
 class WebServer:
     """waitress around an application: one thread for all connections, `threads` for requests."""
 
-    def __init__(self, app: Flask, host: str, port: int, *, threads: int, max_body_bytes: int) -> None:
-        """Listen on the address; OSError when it is taken."""
+    def __init__(self, app: Flask, host: str, port: int, *, threads: int, max_body_bytes: int, refuse: Refuse) -> None:
+        """Listen on the address; OSError when it is taken.
+
+        `refuse` sees the method and path of each request before its body is read.
+        """
         _allow_many_files()
         self._server: Any = create_server(
             app,
@@ -51,6 +55,7 @@ class WebServer:
             clear_untrusted_proxy_headers=True,
         )
         self._server.channel_class = Connection
+        self._server.adj.refuse = refuse
         self._server.draining = False
         self._server.maintenance = self._maintain
         self._stopping = False

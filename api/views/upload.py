@@ -3,9 +3,10 @@
 from flask import Blueprint, Response, request
 
 from api.answers import Answers
+from api.gate import Gate
 from api.intake import Intake
-from api.preferences import Preferences, parse_preferences
-from api.uploads import UploadLimits, read_upload
+from api.preferences import parse_preferences
+from api.uploads import UploadLimits, read_idempotency_key, read_upload
 from api.waiters import Waiters
 from shared.errors import TooManyWaiters
 
@@ -14,7 +15,7 @@ NO_PLACE = "Too many requests wait for an answer. Try again, or send `Prefer: re
 
 
 def upload_blueprint(
-    intake: Intake, waiters: Waiters, answers: Answers, limits: UploadLimits, wait_seconds: float
+    gate: Gate, intake: Intake, waiters: Waiters, answers: Answers, limits: UploadLimits, wait_seconds: float
 ) -> Blueprint:
     """Return the route; `wait_seconds` is how long a client waits that asked for nothing else."""
     blueprint = Blueprint("upload", __name__)
@@ -22,24 +23,24 @@ def upload_blueprint(
     @blueprint.post("/upload")
     def upload() -> Response:
         preferences = parse_preferences(request.headers.get("Prefer", ""))
-        seconds = _seconds_to_wait(preferences, wait_seconds)
+        # A client that sends no preference takes whatever comes with 2xx for its labels.
+        plain = preferences.wait_seconds is None and not preferences.respond_async
+        seconds = wait_seconds if plain else preferences.wait_seconds or 0
+        key = read_idempotency_key(request)
+        if not key:
+            # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
+            gate.check(wait_seconds if plain else 0)
         with waiters.place(wanted=seconds > 0) as may_wait:
-            if seconds > 0 and not may_wait and preferences.wait_seconds is None:
+            if plain and not may_wait:
                 raise TooManyWaiters(NO_PLACE, RETRY_AFTER_SECONDS)
-            accepted = intake.accept(read_upload(request, limits))
-            if not may_wait:
-                return answers.accepted(accepted, preferences if seconds == 0 else preferences.without_wait())
-            job = waiters.wait(accepted.job_id, seconds)
+            admission = intake.accept(read_upload(request, limits), key)
+            if seconds and not may_wait:
+                preferences = preferences.without_wait()
+            if not may_wait and not admission.joined:
+                return answers.accepted(admission, preferences)
+            job = waiters.wait(admission.job_id, seconds if may_wait else 0)
         if job.state.terminal:
             return answers.labels(job, preferences)
-        if preferences.wait_seconds is None:
-            return answers.timed_out(job, preferences)
-        return answers.open_job(job, preferences)
+        return answers.timed_out(job, preferences) if plain else answers.open_job(job, preferences)
 
     return blueprint
-
-
-def _seconds_to_wait(preferences: Preferences, default: float) -> float:
-    if preferences.wait_seconds is not None:
-        return preferences.wait_seconds
-    return 0 if preferences.respond_async else default

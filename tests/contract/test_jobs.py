@@ -6,15 +6,19 @@ from typing import Any
 import fakeredis
 import pytest
 
-from shared.errors import GoneJob, QueueFull, UnknownJob
+from shared.admission import IdempotencyKey, Order
+from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.job import TRANSITIONS, JobState, Picture
-from shared.jobs import LEASES_KEY, OPEN_KEY, JobLimits, Jobs
+from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, JobLimits, Jobs, Release
 from shared.queue import QUEUE_NAME
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
-LIMITS = JobLimits(max_open_jobs=5, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=200)
+LIMITS = JobLimits(
+    max_open_jobs=5, max_stored_bytes=5_000, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=200
+)
+ORDER = Order(PICTURE, top=3)
 MODEL = {"name": "m", "digest": "d"}
 LONG, ENDED = 60.0, 0.0
 
@@ -36,7 +40,7 @@ def jobs(client: Any) -> Jobs:
 
 def admit(jobs: Jobs, *job_ids: str) -> None:
     for job_id in job_ids:
-        jobs.admit(job_id, PICTURE, top=3)
+        jobs.admit(job_id, ORDER)
 
 
 def put_into(jobs: Jobs, state: JobState) -> None:
@@ -54,7 +58,7 @@ def put_into(jobs: Jobs, state: JobState) -> None:
 
 def test_an_admitted_job_is_queued_with_what_was_said_of_it(jobs: Jobs) -> None:
     # When a job is admitted
-    position = jobs.admit("j", PICTURE, top=5)
+    position = jobs.admit("j", Order(PICTURE, top=5)).position
     # Then its record says so
     job = jobs.get("j")
     assert (job.state, job.picture, job.top, job.attempts) == (JobState.QUEUED, PICTURE, 5, 0)
@@ -71,12 +75,12 @@ def test_admission_stops_at_the_limit_and_leaves_nothing(jobs: Jobs, client: Any
     admit(jobs, *"abcde")
     # When one more comes, Then it is refused with a time to come back, and no record is left
     with pytest.raises(QueueFull) as refused:
-        jobs.admit("f", PICTURE, top=3)
+        jobs.admit("f", ORDER)
     assert 1 <= refused.value.retry_after_seconds <= 60
     assert not client.exists("job:f")
     # And when one has ended, there is room again
     jobs.cancel("a")
-    jobs.admit("f", PICTURE, top=3)
+    jobs.admit("f", ORDER)
 
 
 def test_positions_follow_the_order_of_acceptance(jobs: Jobs) -> None:
@@ -173,14 +177,6 @@ def test_a_deleted_job_is_gone(jobs: Jobs) -> None:
         jobs.get("j")
 
 
-def test_a_withdrawn_job_never_was(jobs: Jobs) -> None:
-    admit(jobs, "j")
-    jobs.withdraw("j")
-    with pytest.raises(UnknownJob):
-        jobs.get("j")
-    assert jobs.open_count() == 0
-
-
 def test_the_end_of_a_job_is_published(jobs: Jobs, client: Any) -> None:
     # Given a subscriber
     put_into(jobs, JobState.RUNNING)
@@ -200,11 +196,11 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     for attempt in (1, 2):
         job = jobs.begin("j", f"x{attempt}", "w", LONG)
         assert job is not None and job.attempts == attempt
-        assert jobs.release("j", "its worker died")
+        assert jobs.release("j", "its worker died") is Release.QUEUED
         assert jobs.get("j").state is JobState.QUEUED
     # When the third attempt is lost too
     jobs.begin("j", "x3", "w", LONG)
-    assert not jobs.release("j", "its worker died")
+    assert jobs.release("j", "its worker died") is Release.EXHAUSTED
     # Then the job has failed and says why
     job = jobs.get("j")
     assert job.state is JobState.FAILED
@@ -227,8 +223,8 @@ def test_only_leases_that_ended_are_overdue(jobs: Jobs) -> None:
     jobs.begin("dead", "x", "w", ENDED)
     # Then the second is overdue, and only it is released as such
     assert jobs.overdue() == ["dead"]
-    assert jobs.release("dead", "lost", lease_ended=True)
-    assert not jobs.release("live", "lost", lease_ended=True)
+    assert jobs.release("dead", "lost", lease_ended=True) is Release.QUEUED
+    assert jobs.release("live", "lost", lease_ended=True) is Release.NONE
     assert jobs.get("live").state is JobState.RUNNING
 
 
@@ -250,7 +246,7 @@ def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any) -> None:
 def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any) -> None:
     # Given two queued jobs, the second accepted later
     admit(jobs, "early")
-    eventually(lambda: jobs.admit("late", PICTURE, 3) and _apart(client))
+    eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
     client.lpush(QUEUE_NAME, "message")
     age(client, "early")
     # When the later one begins
@@ -275,3 +271,96 @@ def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: A
     age(client, "j")
     # Then it is published again
     assert jobs.overtaken() == ["j"]
+
+
+def test_admission_stops_at_the_stored_bytes(client: Any) -> None:
+    # Given room for three pictures
+    jobs = Jobs(client, JobLimits(100, 3_500, 3, 100, 200))
+    admit(jobs, *"abc")
+    # When one more comes, Then it is refused
+    with pytest.raises(QueueFull):
+        jobs.admit("d", ORDER)
+    # And when one has ended, its bytes are free again
+    jobs.cancel("a")
+    jobs.admit("d", ORDER)
+    assert jobs.backlog().stored_bytes == int(client.get(BYTES_KEY)) == 3_000
+
+
+def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(jobs: Jobs, client: Any) -> None:
+    admit(jobs, "j", "j")
+    assert (client.zcard(OPEN_KEY), client.get(BYTES_KEY)) == (1, "1000")
+
+
+def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any) -> None:
+    # Given a job with a deadline that passes while it is queued, and one with time left
+    jobs.admit("late", Order(PICTURE, 3, deadline_seconds=0.001))
+    jobs.admit("early", Order(PICTURE, 3, deadline_seconds=100))
+    eventually(lambda: jobs.past_deadline() == ["late"])
+    # When both are delivered
+    assert jobs.begin("late", "x", "w", LONG) is None
+    assert jobs.begin("early", "y", "w", LONG) is not None
+    # Then the first expires, and one that has begun never does
+    assert jobs.expire("late") and not jobs.expire("early")
+    assert jobs.get("late").state is JobState.EXPIRED
+    assert client.zrange(DEADLINES_KEY, 0, -1) == ["early"]
+
+
+def test_a_record_of_a_newer_version_is_left_to_a_newer_worker(jobs: Jobs, client: Any) -> None:
+    # Given a job that a newer API has written
+    admit(jobs, "j")
+    client.hset("job:j", "format_version", 99)
+    # When it is delivered to this worker, Then it stays queued
+    assert jobs.begin("j", "x", "w", LONG) is None
+    assert jobs.get("j").state is JobState.QUEUED
+
+
+def key(fingerprint: str = "f", scope: str = "") -> IdempotencyKey:
+    return IdempotencyKey(scope, "my key", fingerprint)
+
+
+def test_a_key_that_comes_again_joins_the_first_job(jobs: Jobs, client: Any) -> None:
+    # Given a job with a key
+    first = jobs.admit("j", ORDER, key())
+    assert not first.joined
+    # When the request comes again, Then it joins, and nothing new is written
+    again = jobs.admit("k", ORDER, key())
+    assert (again.job_id, again.joined) == ("j", True)
+    assert client.zcard(OPEN_KEY) == 1 and not client.exists("job:k")
+    # And keys do not last for ever
+    assert client.ttl(key().redis_key) > 0
+
+
+def test_a_key_with_another_request_is_refused(jobs: Jobs, client: Any) -> None:
+    jobs.admit("j", ORDER, key("one"))
+    with pytest.raises(KeyReused):
+        jobs.admit("k", ORDER, key("other"))
+    assert not client.exists("job:k")
+
+
+def test_keys_of_different_callers_do_not_meet(jobs: Jobs) -> None:
+    jobs.admit("j", ORDER, key(scope="alice"))
+    assert not jobs.admit("k", ORDER, key(scope="bob")).joined
+
+
+def test_failed_jobs_are_listed(jobs: Jobs) -> None:
+    # Given one that succeeded and two that failed
+    admit(jobs, *"abc")
+    jobs.succeed("a", {}, MODEL)
+    jobs.fail("b", {"status": 422, "detail": "first"})
+    jobs.fail("c", {"status": 500, "detail": "second"})
+    # Then the two are listed with their reasons
+    assert {job.id: job.problem["detail"] for job in jobs.failed(10) if job.problem} == {"b": "first", "c": "second"}
+    assert len(jobs.failed(1)) == 1
+
+
+def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(jobs: Jobs, client: Any) -> None:
+    # Given jobs of which the first two take long
+    admit(jobs, *"abcd")
+    assert jobs.backlog().seconds_for(10) == 1, "a guess, before anything has ended"
+    for job_id in "ab":
+        jobs.begin(job_id, job_id, "w", LONG)
+        client.hset(f"job:{job_id}", "begun_ms", int(client.hget(f"job:{job_id}", "begun_ms")) - 4000)
+        client.delete("jobs:drain")
+        jobs.succeed(job_id, {}, MODEL)
+    # Then the next ones are expected to take as long
+    assert 7 <= jobs.backlog().seconds_for(2) <= 9

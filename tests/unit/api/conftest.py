@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from api.app import create_app
+from api.gate import Gate
 from api.waiters import Waiters
 from shared.image_store import RedisImageStore
 from shared.jobs import Jobs, limits_of
@@ -36,6 +37,7 @@ class Bench:
     http: FlaskClient
     jobs: Jobs
     queue: StubQueue
+    gate: Gate
     waiters: Waiters
     redis: Any
 
@@ -49,8 +51,9 @@ def make_bench(**settings: Any) -> Bench:
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
     waiters, queue = Waiters(client, jobs, chosen.max_waiters), StubQueue()
-    app = create_app(chosen, client, RedisImageStore(fakeredis.FakeRedis(server=server)), queue, waiters)  # type: ignore[arg-type]
-    return Bench(app.test_client(), jobs, queue, waiters, client)
+    images, gate = RedisImageStore(fakeredis.FakeRedis(server=server)), Gate(jobs, limits_of(chosen))
+    app = create_app(chosen, client, images, queue, gate, waiters)  # type: ignore[arg-type]
+    return Bench(app.test_client(), jobs, queue, gate, waiters, client)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
+from tests.support.wait import eventually
 from tests.unit.api.conftest import Bench, encode, make_bench
 
 ASYNC = {"Prefer": "respond-async"}
@@ -117,11 +118,92 @@ def test_a_full_queue_refuses_and_leaves_nothing(bench: Bench, png: bytes) -> No
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), redis.ConnectionError("away"), redis.TimeoutError()])
-def test_a_queue_that_is_away_answers_503_and_leaves_nothing(bench: Bench, png: bytes, error: Exception) -> None:
+def test_a_message_that_cannot_be_published_is_left_to_the_repair(bench: Bench, png: bytes, error: Exception) -> None:
+    # Given a broker that breaks off after the job was written
     bench.queue.error = error
+    # When a picture is uploaded, Then it is accepted all the same: its record is there to be found
+    answer = bench.upload(png, headers=ASYNC)
+    assert answer.status_code == 202
+    assert bench.jobs.get(answer.json["id"]).state == "queued"
+
+
+def test_a_redis_that_is_away_answers_503_and_a_time_to_come_back(bench: Bench, png: bytes) -> None:
+    bench.redis.connection_pool.connection_kwargs["server"].connected = False
     answer = bench.upload(png)
-    assert (answer.status_code, keys_left(bench)) == (503, [])
-    assert answer.json["error"] and "Retry-After" in answer.headers
+    assert answer.status_code == 503
+    assert answer.json["error"] and int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_full_queue_closes_the_gate_for_a_moment(bench: Bench, png: bytes) -> None:
+    # Given a full queue that was found full
+    for _ in range(2):
+        bench.upload(png, headers=ASYNC)
+    assert bench.gate.refusal() is None
+    bench.upload(png, headers=ASYNC)
+    # Then the gate knows it without asking, for a moment
+    refusal = bench.gate.refusal()
+    assert refusal is not None and refusal.retry_after_seconds >= 1
+    eventually(lambda: bench.gate.refusal() is None, 5)
+
+
+def test_who_would_wait_in_vain_is_refused_at_once_and_others_are_taken(bench: Bench, png: bytes) -> None:
+    # Given a queue that drains at a job in ten seconds
+    bench.redis.hset("jobs:drain", "interval_ms", 10_000)
+    assert bench.upload(png, headers=ASYNC).status_code == 202
+    # When a client wants its answer within the wait, Then it is told to come back
+    refused = bench.upload(png)
+    assert (refused.status_code, "would take about 10 s" in refused.json["error"]) == (503, True)
+    assert int(refused.headers["Retry-After"]) >= 9
+    # And a client that polls is taken
+    assert bench.upload(png, headers=ASYNC).status_code == 202
+
+
+def test_a_retry_with_the_same_key_joins_the_first_job(bench: Bench, png: bytes) -> None:
+    # Given an upload with a key
+    headers = {**ASYNC, "Idempotency-Key": "abc"}
+    first = bench.upload(png, headers=headers)
+    # When it comes again, Then it is the same job, published once
+    again = bench.upload(png, headers=headers)
+    assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+    assert len(bench.queue.published) == 1
+    assert keys_left(bench) == [f"image:{first.json['id']}", f"job:{first.json['id']}"]
+    # And when the job has ended, it gets the answer
+    bench.jobs.succeed(first.json["id"], LABELS, {})
+    assert bench.upload(png, headers=headers).json == LABELS
+    assert bench.upload(png, headers={"Idempotency-Key": "abc"}).json == LABELS
+
+
+@pytest.mark.parametrize("change", ["picture", "top"])
+def test_a_key_with_another_request_is_refused(bench: Bench, png: bytes, change: str) -> None:
+    headers = {**ASYNC, "Idempotency-Key": "abc"}
+    bench.upload(png, headers=headers)
+    before = keys_left(bench)
+    other = encode("BMP") if change == "picture" else png
+    answer = bench.http.post(
+        "/upload",
+        query_string={"top": "5"} if change == "top" else {},
+        data=other,
+        headers=headers,
+        content_type="image/png",
+    )
+    assert (answer.status_code, keys_left(bench)) == (422, before)
+    assert "Idempotency-Key" in answer.json["error"]
+
+
+def test_a_key_that_is_too_long_is_refused(bench: Bench, png: bytes) -> None:
+    assert bench.upload(png, headers={"Idempotency-Key": "x" * 256}).status_code == 400
+
+
+def test_a_deadline_is_kept_with_the_job(bench: Bench, png: bytes) -> None:
+    answer = bench.http.post("/upload?deadline=5", data=png, content_type="image/png", headers=ASYNC)
+    record = bench.redis.hgetall(f"job:{answer.json['id']}")
+    assert int(record["deadline_ms"]) - int(record["accepted_ms"]) == 5000
+
+
+def test_an_expired_job_answers_410(bench: Bench, png: bytes) -> None:
+    finish_when_published(bench, bench.jobs.expire)
+    answer = bench.http.post("/upload?deadline=5", data=png, content_type="image/png")
+    assert (answer.status_code, "deadline" in answer.json["error"]) == (410, True)
 
 
 def multipart(name: str, data: bytes) -> dict[str, Any]:
@@ -154,6 +236,6 @@ def test_a_bad_upload_is_refused_with_a_sentence_and_leaves_nothing(bench: Bench
 
 
 @pytest.mark.parametrize("top", ["0", "11", "-1", "x", "", "1e1", "٣", "3" * 5000])
-def test_a_top_out_of_range_is_refused(bench: Bench, png: bytes, top: str) -> None:
+def test_a_number_out_of_range_is_refused(bench: Bench, png: bytes, top: str) -> None:
     answer = bench.http.post("/upload", query_string={"top": top}, data=png, content_type="image/png")
     assert (answer.status_code, "from 1 to 10" in answer.json["error"]) == (400, True)

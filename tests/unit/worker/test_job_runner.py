@@ -7,6 +7,7 @@ import pytest
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from shared.admission import Order
 from shared.errors import UndecodablePicture
 from shared.image_store import RedisImageStore
 from shared.job import JobState, Picture
@@ -40,7 +41,7 @@ def server() -> fakeredis.FakeServer:
 
 @pytest.fixture
 def jobs(server: fakeredis.FakeServer) -> Jobs:
-    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), JobLimits(10, 3, 100, 100))
+    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), JobLimits(10, 10_000, 3, 100, 100))
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def classifier() -> StubClassifier:
 
 @pytest.fixture
 def runner(jobs: Jobs, images: RedisImageStore, classifier: StubClassifier) -> JobRunner:
-    jobs.admit("j", PICTURE, top=2)
+    jobs.admit("j", Order(PICTURE, top=2))
     images.put("j", b"data")
     return JobRunner(jobs, images, classifier, "worker-1", lease_seconds=60)
 

@@ -1,0 +1,42 @@
+"""Keeps uploads out while the queue is full, before their bodies are read."""
+
+import time
+
+from shared.errors import QueueFull
+from shared.jobs import JobLimits, Jobs
+
+# So long a full queue is taken to stay full without asking Redis again.
+CLOSED_SECONDS = 0.25
+
+
+class Gate:
+    """Closes when the queue is found full; a cheap guard before the atomic check that comes with the record."""
+
+    def __init__(self, jobs: Jobs, limits: JobLimits) -> None:
+        self._jobs = jobs
+        self._limits = limits
+        self._closed_until = 0.0
+        self._refusal: QueueFull | None = None
+
+    def refusal(self) -> QueueFull | None:
+        """Return what to answer while the gate is closed; asks nobody, so that it may be called anywhere."""
+        return self._refusal if time.monotonic() < self._closed_until else None
+
+    def check(self, wait_seconds: float) -> None:
+        """Let the request in that wants to wait so long for its answer, 0 for one that does not wait.
+
+        Raises:
+            QueueFull: nothing is admitted now, or the answer would not come in time.
+        """
+        backlog = self._jobs.backlog()
+        full = backlog.open_jobs >= self._limits.max_open_jobs or backlog.stored_bytes >= self._limits.max_stored_bytes
+        if full:
+            self._refusal = self._jobs.queue_full(backlog.open_jobs)
+            self._closed_until = time.monotonic() + CLOSED_SECONDS
+            raise self._refusal
+        needed_seconds = backlog.seconds_for(backlog.open_jobs)
+        if wait_seconds and backlog.open_jobs and needed_seconds > wait_seconds:
+            raise QueueFull(
+                f"The answer would take about {needed_seconds} s. Try again later, or send `Prefer: respond-async`.",
+                retry_after_seconds=max(1, needed_seconds - int(wait_seconds)),
+            )

@@ -1,0 +1,51 @@
+"""What goes into an admission, and what comes out of it."""
+
+import hashlib
+from dataclasses import dataclass
+
+from shared.job import Picture
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client wants: how many labels of which picture, begun within so many seconds (0: whenever)."""
+
+    picture: Picture
+    top: int
+    deadline_seconds: float = 0
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A key that a client chose, within its `scope`, for a request with this `fingerprint`."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+    @property
+    def redis_key(self) -> str:
+        """Where it is noted; hashed, as clients may choose any text of any length."""
+        return "idempotency:" + hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The job that answers a request, new or `joined`, and its place in the queue, 1 for the next to begin."""
+
+    job_id: str
+    position: int
+    joined: bool
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Open jobs, the bytes of their pictures, and the milliseconds between two ends."""
+
+    open_jobs: int
+    stored_bytes: int
+    interval_ms: float
+
+    def seconds_for(self, jobs: int) -> int:
+        """Estimate when `jobs` more have ended, in whole seconds of at least 1, at most an hour."""
+        return min(3600, max(1, round(jobs * self.interval_ms / 1000)))

@@ -1,0 +1,39 @@
+"""`python -m shared.failed_jobs`: lists the jobs that failed last, and why."""
+
+import os
+import sys
+from datetime import UTC, datetime
+
+from shared.job import Job
+from shared.jobs import Jobs, limits_of
+from shared.redis_client import connect
+from shared.settings import Settings, SettingsError
+
+MOST = 100
+
+
+def main() -> int:
+    """Print one line a job, the newest first; return the exit code."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"failed_jobs: {error}\n")
+        return 2
+    jobs = Jobs(connect(settings.redis_url, max_connections=1, decode=True), limits_of(settings))
+    found = jobs.failed(MOST)
+    sys.stdout.writelines(line(job) + "\n" for job in found)
+    sys.stdout.write(f"{len(found)} failed jobs of the last {settings.result_ttl_seconds} s\n")
+    return 0
+
+
+def line(job: Job) -> str:
+    """Return when, which, what kind of picture, how often it was begun, and why it failed."""
+    moment = datetime.fromtimestamp(job.finished_ms / 1000, UTC).isoformat(timespec="seconds")
+    problem = job.problem or {}
+    picture = f"{job.picture.format} {job.picture.width}x{job.picture.height} {job.picture.bytes} bytes"
+    reason = f"{problem.get('title', '')}: {problem.get('detail', '')}"
+    return f"{moment}  {job.id}  {picture}  begun {job.attempts} times on {job.worker or '-'}  {reason}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
