@@ -1,5 +1,7 @@
 # What a person does here; `make help` lists it.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+# The first that runs and fits: a name on the PATH may be a shim of a version that is not there.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL ?= mobilenet_v2
@@ -44,7 +46,7 @@ clean: ## remove what was made here (.venv, models, data)
 	rm -rf $(VENV) models var artifacts .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	@$(or $(PYTHON),false) -c '$(FITS)' || \
 	  { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 

@@ -33,7 +33,8 @@ def main() -> None:
                 real_id = found[1] if found else real_id
         check_result(run(f"curl -s -H 'Prefer: wait=20' http://127.0.0.1:5000/result/{real_id}"))
     finally:
-        os.killpg(service.pid, signal.SIGINT)
+        if service.poll() is None:
+            os.killpg(service.pid, signal.SIGINT)
         service.wait(STOP_SECONDS)
     print("the README's commands work")
 
