@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract compose-test lock clean
+.PHONY: help run model test check lint types imports contract faults failed compose-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -33,6 +33,12 @@ types: $(VENV)/.dev ## static types
 
 imports: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
+
+faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
+	$(BIN)/python -m pytest tests/faults
+
+failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
+	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
 
 compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose

@@ -21,7 +21,7 @@ from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.tasks import register_tasks
-from worker.watchdog import Watchdog, end_this_process
+from worker.watchdog import Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
@@ -63,7 +63,7 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     register_tasks(app, child.run, settings.job_time_limit_seconds)
     record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
     watch_client = connect(settings.redis_url, max_connections=1, decode=True)
-    watchdog = Watchdog(watch_client, settings.job_time_limit_seconds, end_this_process)
+    watchdog = Watchdog(watch_client, settings.job_time_limit_seconds, stop_this_process)
     attach_parent(app, _make_parent(settings, app, record, warmed), watchdog)
     return app.Worker(
         hostname=f"worker@{name}",

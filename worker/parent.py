@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.repair import REPAIR_SECONDS, Repair
-from worker.watchdog import Watchdog
+from worker.watchdog import CHECK_SECONDS, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
 
+            worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start()
 
         def stop(self, worker: Any) -> None:

@@ -16,48 +16,54 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0
 # So much longer than a job may run does a worker with jobs in the queue go without taking one.
 DEAF_MARGIN_SECONDS = 15
-# How long a worker that is told to stop may take before it is killed.
-STOP_SECONDS = 10
+# An event loop that has not turned for so long hangs. It stands still too while Redis is away.
+STALLED_SECONDS = 300
 
 
 class Watchdog:
-    """Watches from a thread of its own, as the loop that it watches may hang."""
+    """Watches from inside the event loop whether jobs are taken, and from a thread whether the loop turns."""
 
     def __init__(self, client: redis.Redis, job_limit_seconds: float, end: Callable[[], None]) -> None:
-        """`end` is called once, when no job was taken for longer than any may run, though jobs were there."""
+        """`end` is called when no job was taken for longer than any may run, though jobs were there."""
         self._redis = client
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
         self._end = end
-        self._hearing_since = time.monotonic()
+        self._turned = self._hearing_since = time.monotonic()
 
     def start(self) -> None:
-        """Watch until the process ends."""
-        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        """Watch the loop until the process ends.
+
+        The thread touches no Redis and no log before it ends the process: children are forked while it runs, and a
+        lock that it held then would stay locked in them for ever.
+        """
+        threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
 
     def taken(self) -> None:
         """Note that a job was taken from the queue."""
         self._hearing_since = time.monotonic()
 
-    def is_deaf(self) -> bool:
-        """Whether Redis answers, jobs wait, and none was taken for too long."""
+    def check(self) -> None:
+        """End the worker if Redis answers, jobs wait, and none was taken for too long; the loop calls it."""
+        self._turned = time.monotonic()
         try:
             waiting = int(self._redis.llen(QUEUE_NAME))
         except redis.RedisError:
             waiting = 0
         if not waiting:
             self.taken()
-        return time.monotonic() - self._hearing_since > self._deaf_seconds
+        if time.monotonic() - self._hearing_since > self._deaf_seconds:
+            log.critical("Jobs wait and this worker has taken none for %d s: it ends itself.", self._deaf_seconds)
+            self._end()
+            self.taken()
 
-    def _watch(self) -> None:
+    def _watch_loop(self) -> None:
         pause = threading.Event()
-        while not self.is_deaf():
+        while time.monotonic() - self._turned < STALLED_SECONDS:
             pause.wait(CHECK_SECONDS)
-        log.critical("Jobs wait and this worker has taken none for %d s: it ends itself.", self._deaf_seconds)
-        self._end()
+        log.critical("The event loop has stood still for %d s: this worker ends itself.", STALLED_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end_this_process() -> None:
-    """Ask this process to stop, and kill it when it does not."""
+def stop_this_process() -> None:
+    """Ask this process to finish what runs and end."""
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(STOP_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)

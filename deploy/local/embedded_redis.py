@@ -36,8 +36,11 @@ class EmbeddedRedis:
         port, password = free_port(), secrets.token_urlsafe(24)
         file = state_dir / "redis.conf"
         file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder), encoding="utf-8")
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        # For those who look after the service from another terminal.
+        (state_dir / "redis.url").write_text(url + "\n", encoding="utf-8")
         command = shlex.join([str(get_binary_path()), str(file)])
-        return cls(command, f"redis://:{password}@127.0.0.1:{port}/0")
+        return cls(command, url)
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,34 @@ def test_a_worker_without_a_good_model_exits_with_what_to_do(
     # Then it exits and says what to do
     assert worker.wait(30) == 3
     assert "make model" in worker.output and "Traceback" not in worker.output
+
+
+def test_a_worker_that_no_longer_hears_ends_itself_and_nothing_is_lost(own: Service) -> None:
+    # Given a worker that stops consuming after its first job, though it lives
+    own.start_api()
+    worker = own.start_worker("tests.support.deaf_worker", JOB_TIME_LIMIT_SECONDS="2")
+    own.wait_ready()
+    ids = [own.accept(PICTURE) for _ in range(10)]
+    # When jobs lie in its queue, Then it ends itself and says why
+    worker.wait(60)
+    assert "this worker has taken none" in worker.output
+    # And the next one does them
+    own.start_worker()
+    assert {own.finished(job_id, 60)["status"] for job_id in ids} == {"succeeded"}
+
+
+def test_failed_jobs_can_be_listed_with_their_reasons(own: Service, server: RedisServer) -> None:
+    # Given a job that failed
+    own.start_api()
+    own.start_worker()
+    job_id = own.accept(PICTURE[: len(PICTURE) // 2])
+    own.finished(job_id, 60)
+    # When an operator lists them
+    command = [sys.executable, "-m", "shared.failed_jobs"]
+    environ = {**os.environ, "REDIS_URL": server.url}
+    listed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+    # Then job and reason are there
+    assert job_id in listed and "cannot be decoded" in listed and "1 failed jobs" in listed
 
 
 def test_a_bad_setting_stops_both_processes_and_is_named(own: Service) -> None:

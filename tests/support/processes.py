@@ -124,9 +124,9 @@ class Service:
         eventually(self._live, what="a live API")
         return self.api
 
-    def start_worker(self, **settings: str) -> Process:
+    def start_worker(self, module: str = "worker", **settings: str) -> Process:
         log = self._folder / f"worker-{len(self.workers)}.log"
-        worker = Process([sys.executable, "-m", "worker"], log, **{**self._environ, **settings})
+        worker = Process([sys.executable, "-m", module], log, **{**self._environ, **settings})
         self.workers.append(worker)
         return worker
 
