@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, UndecodablePicture, UnsupportedPicture
@@ -43,17 +42,21 @@ class JobRunner:
     def run(self, job_id: str) -> None:
         """Do the job unless it runs elsewhere or has ended.
 
-        Redis errors pass through: the lease then ends and the job is begun again.
+        What a store or the time limit raises outside the classifier passes through: that is no fault of the
+        picture, and the job is handed back.
         """
         job = self._jobs.begin(job_id, uuid.uuid4().hex, self._worker, self._lease_seconds)
         if job is None:
             log.info("job %s: delivery dropped, it may not begin", job_id)
             return
         try:
-            predictions = self._classifier.classify(self._images.get(job.id), job.top)
-        except redis.RedisError:
-            raise
-        except (MemoryError, Exception) as error:
+            data = self._images.get(job.id)
+        except ImageMissing as error:
+            self._fail(job, error)
+            return
+        try:
+            predictions = self._classifier.classify(data, job.top)
+        except Exception as error:
             self._fail(job, error)
         else:
             self._jobs.succeed(job.id, as_result(predictions), self._classifier.model)

@@ -34,6 +34,16 @@ class StubClassifier:
         return [Prediction(data.decode(), 0.5)] * top
 
 
+class BrokenStore(RedisImageStore):
+    """Raises what it was given whenever a picture is wanted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get(self, job_id: str) -> bytes:
+        raise self.error
+
+
 @pytest.fixture
 def server() -> fakeredis.FakeServer:
     return fakeredis.FakeServer()
@@ -125,13 +135,15 @@ def test_a_picture_that_is_gone_fails_the_job(runner: JobRunner, jobs: Jobs, ima
     assert job.problem is not None and job.problem["title"] == "Picture lost"
 
 
-def test_redis_errors_leave_the_job_to_be_begun_again(
-    runner: JobRunner, jobs: Jobs, classifier: StubClassifier, images: Any
+@pytest.mark.parametrize("error", [redis.ConnectionError("away"), SoftTimeLimitExceeded(), OSError("disk")])
+def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
+    jobs: Jobs, images: RedisImageStore, classifier: StubClassifier, runner: JobRunner, error: Exception
 ) -> None:
-    # Given a Redis that goes away while the job runs
-    classifier.error = redis.ConnectionError("away")
+    # Given a store that goes away, or hangs until the time limit, while the picture is fetched
+    broken = BrokenStore(error)
+    runner = JobRunner(jobs, broken, classifier, "worker-1", lease_seconds=60)
     # When the job is run, Then the error passes through and the job keeps its lease and picture
-    with pytest.raises(redis.ConnectionError):
+    with pytest.raises(type(error)):
         runner.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(images)
