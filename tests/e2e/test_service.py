@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.wait import eventually
 
 EXAMPLE = ROOT / "examples" / "traffic_light.png"
 EXAMPLE_LABEL = "traffic light"
@@ -88,7 +89,7 @@ def test_finished_jobs_leave_no_picture_behind(service: Service, picture: bytes,
     service.upload(picture)
     service.upload(picture[: len(picture) // 2])
     with service_redis.client() as client:
-        assert client.keys("image:*") == []
+        eventually(lambda: client.keys("image:*") == [], what="a store without pictures")
         assert client.zcard("jobs:open") == client.zcard("jobs:leases") == 0
 
 
@@ -110,7 +111,7 @@ def test_pictures_can_wait_in_a_folder(
         answer = service.upload(picture)
         # Then it is classified, and the folder is empty again
         assert labels(answer.json())[0] == EXAMPLE_LABEL
-        assert list((tmp_path / "pictures").iterdir()) == []
+        eventually(lambda: not list((tmp_path / "pictures").iterdir()), what="an empty folder")
     finally:
         service.stop()
         server.kill()
