@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import redis
 from celery import Celery, signals
 
 from shared.image_store import open_image_store
@@ -62,9 +63,9 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     child.attach()
     register_tasks(app, child.run, settings.job_time_limit_seconds)
     record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
-    watch_client = connect(settings.redis_url, max_connections=1, decode=True)
-    watchdog = Watchdog(watch_client, settings.job_time_limit_seconds, stop_this_process)
-    attach_parent(app, _make_parent(settings, app, record, warmed), watchdog)
+    client = connect(settings.redis_url, max_connections=1, decode=True)
+    watchdog = Watchdog(client, settings.job_time_limit_seconds, stop_this_process)
+    attach_parent(app, Parent(record, warmed, Workers(client), _make_repair(settings, app, client)), watchdog)
     return app.Worker(
         hostname=f"worker@{name}",
         pool_cls="prefork",
@@ -76,12 +77,9 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     )
 
 
-def _make_parent(settings: Settings, app: Celery, record: WorkerRecord, warmed: Any) -> Parent:
-    client = connect(settings.redis_url, max_connections=2, decode=True)
-    jobs = Jobs(client, limits_of(settings))
-    queue = JobQueue(app)
+def _make_repair(settings: Settings, app: Celery, client: redis.Redis) -> Repair:
     images = open_image_store(settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False))
-    return Parent(record, warmed, Workers(client), Repair(client, jobs, queue, images))
+    return Repair(client, Jobs(client, limits_of(settings)), JobQueue(app), images)
 
 
 def _make_runner(settings: Settings, load_classifier: Callable[[], PictureClassifier], worker: str) -> JobRunner:

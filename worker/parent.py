@@ -76,7 +76,6 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
         def start(self, worker: Any) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
-
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start()
 
