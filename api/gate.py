@@ -2,11 +2,15 @@
 
 import time
 
+from shared.admission import Backlog
 from shared.errors import QueueFull
 from shared.jobs import JobLimits, Jobs
 
 # So long a full queue is taken to stay full without asking Redis again.
 CLOSED_SECONDS = 0.25
+# Of a Redis with a `maxmemory` this share is left to the workers: a full one could not even hand out its messages.
+FREE_MEMORY_SHARE = 0.1
+MEMORY_SECONDS = 0.5
 
 
 class Gate:
@@ -17,10 +21,23 @@ class Gate:
         self._limits = limits
         self._closed_until = 0.0
         self._refusal: QueueFull | None = None
+        self._memory_is_short = False
+        self._memory_read_at = -MEMORY_SECONDS
 
     def refusal(self) -> QueueFull | None:
         """Return what to answer while the gate is closed; asks nobody, so that it may be called anywhere."""
         return self._refusal if time.monotonic() < self._closed_until else None
+
+    def _is_full(self, backlog: Backlog) -> bool:
+        now = time.monotonic()
+        if now > self._memory_read_at + MEMORY_SECONDS:
+            self._memory_is_short = self._jobs.free_memory_share() < FREE_MEMORY_SHARE
+            self._memory_read_at = now
+        return (
+            backlog.open_jobs >= self._limits.max_open_jobs
+            or backlog.stored_bytes >= self._limits.max_stored_bytes
+            or self._memory_is_short
+        )
 
     def check(self, wait_seconds: float) -> None:
         """Let the request in that wants to wait so long for its answer, 0 for one that does not wait.
@@ -29,8 +46,7 @@ class Gate:
             QueueFull: nothing is admitted now, or the answer would not come in time.
         """
         backlog = self._jobs.backlog()
-        full = backlog.open_jobs >= self._limits.max_open_jobs or backlog.stored_bytes >= self._limits.max_stored_bytes
-        if full:
+        if self._is_full(backlog):
             self._refusal = self._jobs.queue_full(backlog.open_jobs)
             self._closed_until = time.monotonic() + CLOSED_SECONDS
             raise self._refusal

@@ -63,8 +63,14 @@ class FsspecImageStore:
     def put(self, job_id: str, data: bytes) -> None:
         # A reader must never see half a picture, so the name appears when all bytes are there.
         part = self._path(job_id) + ".part"
-        self._files.pipe_file(part, data)
-        self._files.mv(part, self._path(job_id))
+        try:
+            self._files.pipe_file(part, data)
+            self._files.mv(part, self._path(job_id))
+        except OSError:
+            # A full disk must not keep the half that it took.
+            with suppress(OSError):
+                self._files.rm_file(part)
+            raise
 
     def get(self, job_id: str) -> bytes:
         try:

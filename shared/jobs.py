@@ -121,6 +121,12 @@ class Jobs:
             open_jobs, stored_bytes, interval_ms = pipe.execute()
         return Backlog(int(open_jobs), int(stored_bytes or 0), float(interval_ms or FIRST_INTERVAL_MS))
 
+    def free_memory_share(self) -> float:
+        """Return which share of Redis' `maxmemory` is free, 0 to 1; 1 when it has none."""
+        memory = cast(dict[str, int], self._redis.info("memory"))
+        most = memory.get("maxmemory", 0)
+        return max(0.0, 1 - memory["used_memory"] / most) if most else 1.0
+
     def get(self, job_id: str) -> Job:
         """Return the job.
 

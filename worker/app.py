@@ -65,7 +65,9 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
     client = connect(settings.redis_url, max_connections=1, decode=True)
     watchdog = Watchdog(client, settings.job_time_limit_seconds, stop_this_process)
-    attach_parent(app, Parent(record, warmed, Workers(client), _make_repair(settings, app, client)), watchdog)
+    repair = _make_repair(settings, app, client)
+    parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds)
+    attach_parent(app, parent, watchdog)
     return app.Worker(
         hostname=f"worker@{name}",
         pool_cls="prefork",

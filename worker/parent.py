@@ -1,6 +1,7 @@
 """What the parent of the worker's children does beside feeding them: heartbeat, repair, lost children."""
 
 import logging
+import time
 from typing import Any, Protocol
 
 import redis
@@ -14,6 +15,8 @@ from worker.watchdog import CHECK_SECONDS, Watchdog
 
 log = logging.getLogger(__name__)
 
+# Beats that come later than this tell of a loop that stood still, as it does while it connects to Redis anew.
+MOST_BETWEEN_BEATS_SECONDS = 2.5 * HEARTBEAT_SECONDS
 TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
 
 
@@ -27,19 +30,27 @@ class Flag(Protocol):
 class Parent:
     """The duties of one worker's parent process."""
 
-    def __init__(self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair) -> None:
+    def __init__(
+        self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair, time_limit_seconds: float
+    ) -> None:
         """`warmed` is set by the first child that has run its model once."""
         self._record = record
         self._warmed = warmed
         self._workers = workers
         self._repair = repair
+        self._time_limit_seconds = time_limit_seconds
         self._announced = False
+        self._steady_since = time.monotonic()
+        self._last_beat: float | None = None
 
     def beat(self) -> None:
         """Tell that this worker is ready, once a child is."""
         if not self._warmed.is_set():
             return
-        self._guard(self._workers.beat, self._record)
+        late = self._is_late()
+        if not self._guard(self._workers.beat, self._record) or late:
+            self._steady_since = time.monotonic()
+        self._last_beat = time.monotonic()
         if not self._announced:
             self._announced = True
             log.info("worker %s is ready: %d children", self._record.name, self._record.children)
@@ -53,18 +64,30 @@ class Parent:
         self._guard(self._workers.leave, self._record.name)
 
     def on_failure(self, job_id: str, error: BaseException) -> None:
-        """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis."""
-        if isinstance(error, TimeLimitExceeded):
+        """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis.
+
+        A time limit counts against the picture only if Redis answered all the while: else the child may have been
+        waiting for it, or this loop may not have heard of the end.
+        """
+        if isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds:
             self._guard(self._repair.give_up, job_id, TIME_LIMIT_PROBLEM)
         else:
             self._guard(self._repair.hand_back, job_id, f"its worker process was lost ({type(error).__name__})")
 
-    def _guard(self, duty: Any, *arguments: Any) -> None:
+    def _steady_seconds(self) -> float:
+        return 0 if self._is_late() else time.monotonic() - self._steady_since
+
+    def _is_late(self) -> bool:
+        return self._last_beat is not None and time.monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
+
+    def _guard(self, duty: Any, *arguments: Any) -> bool:
         # The duties come round again, and what is missed here the repair finds: never end the worker for it.
         try:
             duty(*arguments)
         except (redis.RedisError, OperationalError, OSError) as error:
             log.warning("A store does not answer: %s", error)
+            return False
+        return True
 
 
 def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:

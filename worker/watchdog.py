@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable
 
 import redis
+from celery.worker import state
 
 from shared.queue import QUEUE_NAME
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0
-# So much longer than a job may run does a worker with jobs in the queue go without taking one.
+# A worker that has nothing to do takes a job that waits at once; on a slow line it takes some seconds.
+IDLE_SECONDS = 8
+# So much longer than a job may run does a busy worker with jobs in the queue go without taking one.
 DEAF_MARGIN_SECONDS = 15
 # An event loop that has not turned for so long hangs. It stands still too while Redis is away.
 STALLED_SECONDS = 300
@@ -28,7 +31,7 @@ class Watchdog:
         self._redis = client
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
         self._end = end
-        self._turned = self._hearing_since = time.monotonic()
+        self._turned = self._hearing_since = self._busy_at = time.monotonic()
 
     def start(self) -> None:
         """Watch the loop until the process ends.
@@ -44,17 +47,27 @@ class Watchdog:
 
     def check(self) -> None:
         """End the worker if Redis answers, jobs wait, and none was taken for too long; the loop calls it."""
-        self._turned = time.monotonic()
-        try:
-            waiting = int(self._redis.llen(QUEUE_NAME))
-        except redis.RedisError:
-            waiting = 0
-        if not waiting:
-            self.taken()
-        if time.monotonic() - self._hearing_since > self._deaf_seconds:
-            log.critical("Jobs wait and this worker has taken none for %d s: it ends itself.", self._deaf_seconds)
+        now = time.monotonic()
+        stood_still = now - self._turned > 2 * CHECK_SECONDS
+        self._turned = now
+        if state.active_requests:
+            self._busy_at = now
+        # A loop that comes back from connecting to Redis anew has not left anything lying yet.
+        if stood_still or not self._jobs_wait():
+            self._hearing_since = self._busy_at = now
+        if (
+            now - self._hearing_since > self._deaf_seconds
+            or now - max(self._hearing_since, self._busy_at) > IDLE_SECONDS
+        ):
+            log.critical("Jobs wait and this worker takes none: it ends itself.")
+            self._hearing_since = self._busy_at = now
             self._end()
-            self.taken()
+
+    def _jobs_wait(self) -> bool:
+        try:
+            return bool(self._redis.llen(QUEUE_NAME))
+        except redis.RedisError:
+            return False
 
     def _watch_loop(self) -> None:
         pause = threading.Event()

@@ -155,7 +155,7 @@ def test_a_worker_that_no_longer_hears_ends_itself_and_nothing_is_lost(own: Serv
     ids = [own.accept(PICTURE) for _ in range(10)]
     # When jobs lie in its queue, Then it ends itself and says why
     worker.wait(60)
-    assert "this worker has taken none" in worker.output
+    assert "this worker takes none" in worker.output
     # And the next one does them
     own.start_worker()
     assert {own.finished(job_id, 60)["status"] for job_id in ids} == {"succeeded"}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 import fakeredis
 import pytest
@@ -30,6 +30,15 @@ class StubQueue:
         self.published.append(job_id)
 
 
+class FakeRedis(fakeredis.FakeRedis):
+    """fakeredis knows no INFO; this one has the memory that it is given."""
+
+    memory: ClassVar = {"used_memory": 50, "maxmemory": 0}
+
+    def info(self, section: str) -> dict[str, int]:
+        return dict(getattr(self, section))
+
+
 @dataclass
 class Bench:
     """The application with its parts in reach."""
@@ -47,7 +56,7 @@ class Bench:
 
 def make_bench(**settings: Any) -> Bench:
     server = fakeredis.FakeServer()
-    client = fakeredis.FakeRedis(server=server, decode_responses=True)
+    client = FakeRedis(server=server, decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
     waiters, queue = Waiters(client, jobs, chosen.max_waiters), StubQueue()

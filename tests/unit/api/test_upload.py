@@ -146,6 +146,14 @@ def test_a_full_queue_closes_the_gate_for_a_moment(bench: Bench, png: bytes) -> 
     eventually(lambda: bench.gate.refusal() is None, 5)
 
 
+def test_a_redis_that_is_nearly_full_takes_no_more(bench: Bench, png: bytes) -> None:
+    # Given a Redis with a limit of memory, of which the workers need the rest
+    bench.redis.memory = {"used_memory": 95, "maxmemory": 100}
+    # Then uploads are refused
+    answer = bench.upload(png, headers=ASYNC)
+    assert (answer.status_code, keys_left(bench)) == (503, [])
+
+
 def test_who_would_wait_in_vain_is_refused_at_once_and_others_are_taken(bench: Bench, png: bytes) -> None:
     # Given a queue that drains at a job in ten seconds
     bench.redis.hset("jobs:drain", "interval_ms", 10_000)

@@ -15,7 +15,8 @@ from worker.watchdog import Watchdog
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "DEAF_MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(watchdog, "DEAF_MARGIN_SECONDS", 0.2)
+    monkeypatch.setattr(watchdog, "IDLE_SECONDS", 0.2)
 
 
 @pytest.fixture
