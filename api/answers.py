@@ -22,11 +22,13 @@ class Answers:
         self._jobs = jobs
 
     def accepted(self, admission: Admission, preferences: Preferences) -> Response:
-        """202 for a job that was just accepted."""
+        """202 for a job that was just accepted; one whose result was known has ended already."""
+        if admission.known:
+            return self._open(admission.job_id, JobState.SUCCEEDED, None, preferences)
         return self._open(admission.job_id, JobState.QUEUED, admission.position, preferences)
 
     def open_job(self, job: Job, preferences: Preferences) -> Response:
-        """202 for a job that has not ended."""
+        """202 for a client that does not wait (any longer)."""
         position = self._jobs.position(job.id) if job.state is JobState.QUEUED else None
         return self._open(job.id, job.state, position, preferences)
 

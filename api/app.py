@@ -6,6 +6,7 @@ from flask import Flask
 from api.answers import Answers
 from api.gate import Gate
 from api.intake import Intake
+from api.lookup import Lookup
 from api.problems import register_problem_handlers
 from api.uploads import UploadLimits
 from api.views.health import health_blueprint
@@ -16,6 +17,7 @@ from shared.image_store import ImageStore
 from shared.jobs import Jobs, limits_of
 from shared.pictures import set_up_pillow
 from shared.queue import JobQueue
+from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import Workers
 
@@ -26,7 +28,9 @@ def create_app(
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
     jobs = Jobs(client, limits_of(settings))
-    intake = Intake(jobs, images, queue)
+    workers = Workers(client)
+    lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
+    intake = Intake(jobs, images, queue, lookup)
     answers = Answers(jobs)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 
@@ -34,7 +38,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_problem_handlers(app)
-    app.register_blueprint(upload_blueprint(gate, intake, waiters, answers, limits, settings.wait_seconds))
+    app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
-    app.register_blueprint(health_blueprint(Workers(client)))
+    app.register_blueprint(health_blueprint(workers))
     return app

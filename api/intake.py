@@ -7,6 +7,7 @@ import secrets
 import redis
 from kombu.exceptions import OperationalError
 
+from api.lookup import Lookup
 from api.uploads import Upload
 from shared.admission import Admission, IdempotencyKey, Order
 from shared.errors import KeyReused, QueueFull
@@ -20,13 +21,16 @@ log = logging.getLogger(__name__)
 class Intake:
     """Turns uploads into jobs, and takes jobs back at their client's wish."""
 
-    def __init__(self, jobs: Jobs, images: ImageStore, queue: JobQueue) -> None:
+    def __init__(self, jobs: Jobs, images: ImageStore, queue: JobQueue, lookup: Lookup) -> None:
         self._jobs = jobs
         self._images = images
         self._queue = queue
+        self._lookup = lookup
 
     def accept(self, upload: Upload, key: str = "") -> Admission:
         """Accept the picture as a job, or join the job that the idempotency `key` was used for before.
+
+        A job whose result is known from the cache has ended already.
 
         Raises:
             QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
@@ -35,15 +39,17 @@ class Intake:
                 accepted all the same; then it is done, and a retry with the same key joins it.
         """
         job_id = secrets.token_hex(16)
-        self._images.put(job_id, upload.data)
+        known = self._lookup.find(upload.order.picture.sha256)
+        if not known:
+            self._images.put(job_id, upload.data)
         try:
-            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order))
+            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known)
         except (QueueFull, KeyReused):
             self._images.delete(job_id)
             raise
         if admission.joined:
             self._images.delete(job_id)
-        else:
+        elif not known:
             self._publish(job_id)
         return admission
 

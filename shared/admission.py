@@ -31,11 +31,15 @@ class IdempotencyKey:
 
 @dataclass(frozen=True)
 class Admission:
-    """The job that answers a request, new or `joined`, and its place in the queue, 1 for the next to begin."""
+    """The job that answers a request, new or `joined`, and its place in the queue, 1 for the next to begin.
+
+    A job whose result was `known` has ended already.
+    """
 
     job_id: str
     position: int
     joined: bool
+    known: bool
 
 
 @dataclass(frozen=True)

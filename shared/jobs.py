@@ -14,6 +14,7 @@ from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState
 from shared.queue import QUEUE_NAME
+from shared.result_cache import CacheEntry, KnownResult
 from shared.settings import Settings
 
 JOB_PREFIX = "job:"
@@ -84,27 +85,36 @@ class Jobs:
         text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
         return self._redis.register_script(text)
 
-    def admit(self, job_id: str, order: Order, key: IdempotencyKey | None = None) -> Admission:
+    def admit(
+        self, job_id: str, order: Order, key: IdempotencyKey | None = None, known: KnownResult | None = None
+    ) -> Admission:
         """Write the job as queued, unless `key` was used before: then the job that has it is joined.
+
+        A job whose result is `known` is written as succeeded.
 
         Raises:
             QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
             KeyReused: the key came with another request before; nothing was written.
         """
         fields = {"format_version": FORMAT_VERSION, "top": order.top, **asdict(order.picture)}
+        if known:
+            fields |= {"result": json.dumps(known.first(order.top)), "model": json.dumps(known.model)}
         answer, open_jobs, running, holder = self._admit(
-            keys=[JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, key.redis_key if key else ""],
+            keys=[
+                *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY),
+                *(key.redis_key if key else "", _gone_key(job_id)),
+            ],
             args=[
                 *(job_id, order.picture.bytes, self._limits.max_open_jobs, self._limits.max_stored_bytes),
                 *(int(order.deadline_seconds * 1000), key.fingerprint if key else "", IDEMPOTENCY_TTL_SECONDS),
-                *_flat(fields),
+                *(self._limits.result_ttl_seconds, self._gone_ttl_seconds, "known" if known else "", *_flat(fields)),
             ],
         )
         if answer == "full":
             raise self.queue_full(int(open_jobs))
         if answer == "conflict":
             raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
-        return Admission(holder, max(1, int(open_jobs) - int(running)), joined=answer == "joined")
+        return Admission(holder, max(1, int(open_jobs) - int(running)), answer == "joined", known is not None)
 
     def queue_full(self, open_jobs: int) -> QueueFull:
         """Return the error that tells a client when to come back."""
@@ -158,9 +168,11 @@ class Jobs:
         record = dict(zip(answer[::2], answer[1::2], strict=True))
         return Job.from_hash(job_id, record) if record else None
 
-    def succeed(self, job_id: str, result: Mapping[str, Any], model: Mapping[str, str]) -> bool:
-        """End the job with its labels; False when it has ended before."""
-        return self._end(job_id, JobState.SUCCEEDED, result=json.dumps(result), model=json.dumps(model))
+    def succeed(
+        self, job_id: str, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
+    ) -> bool:
+        """End the job with its labels and leave `entry` to the cache; False when it has ended before."""
+        return self._end(job_id, JobState.SUCCEEDED, entry, result=json.dumps(result), model=json.dumps(model))
 
     def fail(self, job_id: str, problem: Mapping[str, Any]) -> bool:
         """End the job with a problem (`status`, `title`, `detail`); False when it has ended before."""
@@ -176,17 +188,20 @@ class Jobs:
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
         return self._end(job_id, JobState.EXPIRED, problem=json.dumps(problem))
 
-    def _end(self, job_id: str, state: JobState, **fields: str) -> bool:
+    @property
+    def _gone_ttl_seconds(self) -> int:
+        return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
+
+    def _end(self, job_id: str, state: JobState, entry: CacheEntry | None = None, **fields: str) -> bool:
         allowed = ",".join(origin for origin, targets in TRANSITIONS.items() if state in targets)
-        result_ttl = self._limits.result_ttl_seconds
         moved = self._finish(
             keys=[
                 *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, DRAIN_KEY, FAILED_KEY),
-                _gone_key(job_id),
+                *(_gone_key(job_id), entry.key if entry else ""),
             ],
             args=[
-                *(job_id, state.value, allowed, result_ttl, result_ttl + self._limits.tombstone_ttl_seconds),
-                *(ENDED_CHANNEL, *_flat(fields)),
+                *(job_id, state.value, allowed, self._limits.result_ttl_seconds, self._gone_ttl_seconds),
+                *(ENDED_CHANNEL, entry.value if entry else "", entry.ttl_seconds if entry else 0, *_flat(fields)),
             ],
         )
         return bool(moved)

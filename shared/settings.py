@@ -44,6 +44,9 @@ class Settings(BaseModel):
     )
     wait_seconds: float = Field(30, gt=0, le=60, description="How long a plain `POST /upload` waits.")
     result_ttl_seconds: int = Field(3600, ge=1, description="How long a finished job can be read.")
+    result_cache_ttl_seconds: int = Field(
+        3600, ge=0, description="How long the result of a picture counts for the same bytes; 0 turns the cache off."
+    )
     tombstone_ttl_seconds: int = Field(86_400, ge=1, description="How long a gone result answers 410 and not 404.")
     job_attempts: int = Field(3, ge=1, description="How often a job may begin before it fails.")
     job_time_limit_seconds: int = Field(10, ge=2, description="Longest run of one job in a worker child.")

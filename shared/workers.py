@@ -21,6 +21,8 @@ class WorkerRecord:
     engine: str
     model: str
     digest: str
+    answers: str
+    """What decides its answers: engine, version of the preprocessing, model digest. Who shares it answers alike."""
     children: int
 
 
@@ -67,5 +69,6 @@ def _read(name: str, fields: dict[str, str]) -> WorkerRecord:
         engine=fields["engine"],
         model=fields["model"],
         digest=fields["digest"],
+        answers=fields.get("answers", ""),
         children=int(fields["children"]),
     )

@@ -14,9 +14,11 @@ from shared.jobs import Jobs, limits_of
 from shared.pictures import set_up_pillow
 from shared.queue import JobQueue, create_celery
 from shared.redis_client import connect
+from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import WorkerRecord, Workers
 from worker.child import Child
+from worker.decode import PREPROCESSING_VERSION
 from worker.job_runner import JobRunner, PictureClassifier
 from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
@@ -59,10 +61,11 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
     warmed = multiprocessing.get_context("fork").Event()
-    child = Child(lambda: _make_runner(settings, load_classifier, name), warmed)
+    answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
+    record = WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
+    child = Child(lambda: _make_runner(settings, load_classifier, record), warmed)
     child.attach()
     register_tasks(app, child.run, settings.job_time_limit_seconds)
-    record = WorkerRecord(name, settings.engine, model.name, model.digest, settings.workers)
     client = connect(settings.redis_url, max_connections=1, decode=True)
     watchdog = Watchdog(client, settings.job_time_limit_seconds, stop_this_process)
     repair = _make_repair(settings, app, client)
@@ -84,14 +87,18 @@ def _make_repair(settings: Settings, app: Celery, client: redis.Redis) -> Repair
     return Repair(client, Jobs(client, limits_of(settings)), JobQueue(app), images)
 
 
-def _make_runner(settings: Settings, load_classifier: Callable[[], PictureClassifier], worker: str) -> JobRunner:
+def _make_runner(
+    settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord
+) -> JobRunner:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier()
-    jobs = Jobs(connect(settings.redis_url, max_connections=1, decode=True, patient=True), limits_of(settings))
+    client = connect(settings.redis_url, max_connections=1, decode=True, patient=True)
+    jobs = Jobs(client, limits_of(settings))
+    cache = ResultCache(client, settings.result_cache_ttl_seconds)
     images = open_image_store(
         settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False, patient=True)
     )
     limit_memory(settings.job_memory_bytes)
     lease_seconds = settings.job_time_limit_seconds + LEASE_MARGIN_SECONDS
-    return JobRunner(jobs, images, classifier, worker, lease_seconds)
+    return JobRunner(jobs, images, cache, classifier, record, lease_seconds)

@@ -27,6 +27,10 @@ _TURNS = {
 _SIDEWAYS = (5, 6, 7, 8)
 
 
+# Part of what a cached result is kept under: to be raised with every change here that may change an answer.
+PREPROCESSING_VERSION = 1
+
+
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
     """Return the picture as float32 [height, width, 3] in [0, 1], RGB, upright, transparency laid over white.
 

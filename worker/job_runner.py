@@ -11,7 +11,12 @@ from shared.errors import ImageMissing, UndecodablePicture, UnsupportedPicture
 from shared.image_store import ImageStore
 from shared.job import Job
 from shared.jobs import Jobs
+from shared.result_cache import KnownResult, ResultCache
+from shared.workers import WorkerRecord
 from worker.labels import Prediction
+
+# As many labels as a request may ask for are kept, whatever this one asked for.
+MOST_TOP = 10
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +36,19 @@ class JobRunner:
     """Begins a job, classifies its picture and writes how it ended; a bad picture fails alone."""
 
     def __init__(
-        self, jobs: Jobs, images: ImageStore, classifier: PictureClassifier, worker: str, lease_seconds: float
+        self,
+        jobs: Jobs,
+        images: ImageStore,
+        cache: ResultCache,
+        classifier: PictureClassifier,
+        record: WorkerRecord,
+        lease_seconds: float,
     ) -> None:
         self._jobs = jobs
         self._images = images
         self._classifier = classifier
-        self._worker = worker
+        self._cache = cache
+        self._record = record
         self._lease_seconds = lease_seconds
 
     def run(self, job_id: str) -> None:
@@ -45,7 +57,7 @@ class JobRunner:
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
         picture, and the job is handed back.
         """
-        job = self._jobs.begin(job_id, uuid.uuid4().hex, self._worker, self._lease_seconds)
+        job = self._jobs.begin(job_id, uuid.uuid4().hex, self._record.name, self._lease_seconds)
         if job is None:
             log.info("job %s: delivery dropped, it may not begin", job_id)
             return
@@ -55,11 +67,13 @@ class JobRunner:
             self._fail(job, error)
             return
         try:
-            predictions = self._classifier.classify(data, job.top)
+            predictions = self._classifier.classify(data, max(job.top, MOST_TOP))
         except Exception as error:
             self._fail(job, error)
         else:
-            self._jobs.succeed(job.id, as_result(predictions), self._classifier.model)
+            known = KnownResult(as_result(predictions), self._classifier.model)
+            entry = self._cache.entry(self._record.answers, job.picture.sha256, known)
+            self._jobs.succeed(job.id, known.first(job.top), known.model, entry)
         self._images.delete(job.id)
 
     def _fail(self, job: Job, error: BaseException) -> None:

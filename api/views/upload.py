@@ -5,9 +5,11 @@ from flask import Blueprint, Response, request
 from api.answers import Answers
 from api.gate import Gate
 from api.intake import Intake
+from api.lookup import Lookup
 from api.preferences import parse_preferences
 from api.uploads import UploadLimits, read_idempotency_key, read_upload
 from api.waiters import Waiters
+from shared.admission import Admission
 from shared.errors import TooManyWaiters
 
 RETRY_AFTER_SECONDS = 2
@@ -15,7 +17,13 @@ NO_PLACE = "Too many requests wait for an answer. Try again, or send `Prefer: re
 
 
 def upload_blueprint(
-    gate: Gate, intake: Intake, waiters: Waiters, answers: Answers, limits: UploadLimits, wait_seconds: float
+    gate: Gate,
+    lookup: Lookup,
+    intake: Intake,
+    waiters: Waiters,
+    answers: Answers,
+    limits: UploadLimits,
+    wait_seconds: float,
 ) -> Blueprint:
     """Return the route; `wait_seconds` is how long a client waits that asked for nothing else."""
     blueprint = Blueprint("upload", __name__)
@@ -37,10 +45,18 @@ def upload_blueprint(
             if seconds and not may_wait:
                 preferences = preferences.without_wait()
             if not may_wait and not admission.joined:
-                return answers.accepted(admission, preferences)
+                return _with_cache_status(answers.accepted(admission, preferences), admission)
             job = waiters.wait(admission.job_id, seconds if may_wait else 0)
-        if job.state.terminal:
-            return answers.labels(job, preferences)
-        return answers.timed_out(job, preferences) if plain else answers.open_job(job, preferences)
+        if job.state.terminal and may_wait:
+            response = answers.labels(job, preferences)
+        else:
+            response = answers.timed_out(job, preferences) if plain else answers.open_job(job, preferences)
+        return _with_cache_status(response, admission)
+
+    def _with_cache_status(response: Response, admission: Admission) -> Response:
+        """Say where the answer came from (RFC 9211); a joined job was asked for before, by the same client."""
+        if lookup.enabled and not admission.joined:
+            response.headers["Cache-Status"] = "topthree; hit" if admission.known else "topthree; fwd=miss"
+        return response
 
     return blueprint

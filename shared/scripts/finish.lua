@@ -1,6 +1,7 @@
 -- Moves a job into a terminal state; the first one wins.
--- KEYS: job, jobs:open, jobs:leases, jobs:bytes, jobs:deadlines, jobs:drain, jobs:failed, gone
--- ARGV: id, state, allowed states joined by ",", result_ttl_seconds, gone_ttl_seconds, channel, field, value, …
+-- KEYS: job, jobs:open, jobs:leases, jobs:bytes, jobs:deadlines, jobs:drain, jobs:failed, gone, cache entry ("" for none)
+-- ARGV: id, state, allowed states joined by ",", result_ttl_seconds, gone_ttl_seconds, channel, cached value, cache_ttl_seconds,
+--       field, value, …
 -- Returns 1 when the job moved, 0 when it may not (ended before, or not there).
 local record = redis.call('HMGET', KEYS[1], 'state', 'bytes', 'begun_ms')
 if not record[1] or not string.find(',' .. ARGV[3] .. ',', ',' .. record[1] .. ',', 1, true) then return 0 end
@@ -9,7 +10,7 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 -- On a server that is full, a script may write anything once it has made a write that takes no memory: the end of
 -- jobs is what frees memory.
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finished_ms', now_ms, unpack(ARGV, 7))
+redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finished_ms', now_ms, unpack(ARGV, 9))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('SET', KEYS[8], 1, 'EX', ARGV[5])
 redis.call('ZREM', KEYS[3], ARGV[1])
@@ -25,5 +26,6 @@ if record[3] and redis.call('ZCARD', KEYS[2]) > 0 then
   redis.call('HSET', KEYS[6], 'interval_ms', 0.95 * (drain[2] or interval_ms) + 0.05 * interval_ms)
 end
 redis.call('HSET', KEYS[6], 'finished_ms', now_ms)
+if KEYS[9] ~= '' then redis.call('SET', KEYS[9], ARGV[7], 'EX', ARGV[8]) end
 redis.call('PUBLISH', ARGV[6], ARGV[1])
 return 1

@@ -117,6 +117,27 @@ def test_pictures_can_wait_in_a_folder(
         server.kill()
 
 
+def test_the_same_bytes_are_classified_once(model_dir: Path, tmp_path: Path, picture: bytes) -> None:
+    # Given a service that keeps results
+    server = RedisServer(tmp_path / "redis")
+    service = Service(server.url, tmp_path, model_dir, RESULT_CACHE_TTL_SECONDS="60")
+    try:
+        service.start_api()
+        service.start_worker()
+        service.wait_ready()
+        # When the same picture comes twice
+        first, second = service.upload(picture), service.upload(picture)
+        # Then the second answer is the first, from the cache, and its record says that no worker ran
+        assert first.headers["Cache-Status"] == "topthree; fwd=miss"
+        assert second.headers["Cache-Status"] == "topthree; hit"
+        assert first.json() == second.json()
+        record = requests.get(service.url + second.headers["Location"], timeout=10).json()
+        assert (record["attempts"], record["status"]) == (0, "succeeded")
+    finally:
+        service.stop()
+        server.kill()
+
+
 if "TOPTHREE_TEST_MODEL" in os.environ and "TOPTHREE_TEST_PICTURE" in os.environ:
 
     def test_the_original_example_gives_the_original_labels(model_dirs: list[Path], tmp_path: Path) -> None:

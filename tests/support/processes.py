@@ -114,6 +114,8 @@ class Service:
             "PORT": str(self.port),
             "MODEL_DIR": str(model_dir),
             "WORKERS": "1",
+            # Tests send the same picture again and again, and mean it.
+            "RESULT_CACHE_TTL_SECONDS": "0",
             **settings,
         }
         self.api: Process | None = None

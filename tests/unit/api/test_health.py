@@ -17,16 +17,19 @@ def test_ready_without_workers_can_still_accept(bench: Bench) -> None:
 
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:
-    record = WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, 2)
+    record = WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2)
     Workers(bench.redis).beat(record)
     answer = bench.http.get("/health/ready")
     assert answer.json["workers"] == [
-        {"name": "w1", "engine": "litert", "model": "mobilenet_v2", "digest": "d" * 64, "children": 2}
+        {
+            **{"name": "w1", "engine": "litert", "model": "mobilenet_v2", "digest": "d" * 64},
+            **{"answers": "litert-1:d", "children": 2},
+        }
     ]
 
 
 def test_a_worker_whose_heartbeat_stopped_is_no_longer_named(bench: Bench) -> None:
-    Workers(bench.redis).beat(WorkerRecord("w1", "litert", "m", "d", 2))
+    Workers(bench.redis).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
     bench.redis.delete("worker:w1")
     assert bench.http.get("/health/ready").json["workers"] == []
     assert bench.redis.smembers("workers") == set()

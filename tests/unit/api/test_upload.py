@@ -177,7 +177,7 @@ def test_a_retry_with_the_same_key_joins_the_first_job(bench: Bench, png: bytes)
     assert keys_left(bench) == [f"image:{first.json['id']}", f"job:{first.json['id']}"]
     # And when the job has ended, it gets the answer
     bench.jobs.succeed(first.json["id"], LABELS, {})
-    assert bench.upload(png, headers=headers).json == LABELS
+    assert bench.upload(png, headers=headers).json == {"id": first.json["id"], "status": "succeeded"}
     assert bench.upload(png, headers={"Idempotency-Key": "abc"}).json == LABELS
 
 

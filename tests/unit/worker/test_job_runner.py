@@ -12,6 +12,8 @@ from shared.errors import UndecodablePicture
 from shared.image_store import RedisImageStore
 from shared.job import JobState, Picture
 from shared.jobs import JobLimits, Jobs
+from shared.result_cache import ResultCache
+from shared.workers import WorkerRecord
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
 
@@ -64,11 +66,16 @@ def classifier() -> StubClassifier:
     return StubClassifier()
 
 
+def make_runner(jobs: Jobs, images: RedisImageStore, classifier: StubClassifier) -> JobRunner:
+    record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
+    return JobRunner(jobs, images, ResultCache(jobs._redis, 100), classifier, record, lease_seconds=60)
+
+
 @pytest.fixture
 def runner(jobs: Jobs, images: RedisImageStore, classifier: StubClassifier) -> JobRunner:
     jobs.admit("j", Order(PICTURE, top=2))
     images.put("j", b"data")
-    return JobRunner(jobs, images, classifier, "worker-1", lease_seconds=60)
+    return make_runner(jobs, images, classifier)
 
 
 def stored(images: RedisImageStore) -> bool:
@@ -84,6 +91,18 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(runner: JobRunner
     assert job.result == {"prediction_1": label, "prediction_2": label}
     assert (job.state, job.model, job.worker) == (JobState.SUCCEEDED, StubClassifier.model, "worker-1")
     assert not stored(images)
+
+
+def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(runner: JobRunner, jobs: Jobs) -> None:
+    runner.run("j")
+    known = ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256)
+    assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
+
+
+def test_a_failure_is_not_cached(runner: JobRunner, jobs: Jobs, classifier: StubClassifier) -> None:
+    classifier.error = UndecodablePicture("cut off")
+    runner.run("j")
+    assert ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
 def test_a_second_delivery_is_not_computed(runner: JobRunner, classifier: StubClassifier) -> None:
@@ -141,7 +160,7 @@ def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
 ) -> None:
     # Given a store that goes away, or hangs until the time limit, while the picture is fetched
     broken = BrokenStore(error)
-    runner = JobRunner(jobs, broken, classifier, "worker-1", lease_seconds=60)
+    runner = make_runner(jobs, broken, classifier)
     # When the job is run, Then the error passes through and the job keeps its lease and picture
     with pytest.raises(type(error)):
         runner.run("j")

@@ -1,0 +1,62 @@
+"""Finished results by what made them: the same bytes under the same model need no second look."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+
+@dataclass(frozen=True)
+class KnownResult:
+    """Labels that were computed before, as many as any request may ask for, and the model that gave them."""
+
+    result: Mapping[str, Any]
+    model: Mapping[str, str]
+
+    def first(self, top: int) -> dict[str, Any]:
+        """Return the `top` most likely labels in the shape of an answer."""
+        return dict(list(self.result.items())[:top])
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What a finished job leaves to the cache: the key, the value as JSON, and how long it counts."""
+
+    key: str
+    value: str
+    ttl_seconds: int
+
+
+class ResultCache:
+    """Results under engine, preprocessing version, model digest and picture digest."""
+
+    def __init__(self, client: redis.Redis, ttl_seconds: int) -> None:
+        """`client` decodes its answers to `str`; `ttl_seconds` of 0 turns the cache off."""
+        self._redis = client
+        self._ttl_seconds = ttl_seconds
+
+    @property
+    def enabled(self) -> bool:
+        """Whether results are kept at all."""
+        return self._ttl_seconds > 0
+
+    def entry(self, answers: str, sha256: str, known: KnownResult) -> CacheEntry | None:
+        """Return what is to be kept of a result, None when the cache is off."""
+        if not self.enabled:
+            return None
+        value = json.dumps({"result": known.result, "model": known.model})
+        return CacheEntry(_key(answers, sha256), value, self._ttl_seconds)
+
+    def find(self, answers: str, sha256: str) -> KnownResult | None:
+        """Return the result that a worker with the same `answers` tag gave for the same bytes."""
+        text = cast(str | None, self._redis.get(_key(answers, sha256)))
+        if text is None:
+            return None
+        value = json.loads(text)
+        return KnownResult(value["result"], value["model"])
+
+
+def _key(answers: str, sha256: str) -> str:
+    return f"cache:{answers}:{sha256}"

@@ -1,0 +1,91 @@
+"""An upload of bytes that were classified before is answered from the cache, never across models."""
+
+import hashlib
+
+import pytest
+
+from api import lookup
+from shared.result_cache import KnownResult, ResultCache
+from shared.workers import WorkerRecord, Workers
+from tests.unit.api.conftest import Bench, make_bench
+
+ANSWERS = "litert-1:d"
+MODEL = {"name": "m", "digest": "d"}
+RESULT = {f"prediction_{n}": {"confidence_level": 1 / n, "predicted_label": f"l{n}"} for n in range(1, 11)}
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture(autouse=True)
+def _look_at_workers_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "WORKERS_SECONDS", 0)
+
+
+def ready(bench: Bench, name: str, answers: str = ANSWERS) -> None:
+    Workers(bench.redis).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
+
+
+def remember(bench: Bench, png: bytes, answers: str = ANSWERS) -> None:
+    entry = ResultCache(bench.redis, 100).entry(answers, hashlib.sha256(png).hexdigest(), KnownResult(RESULT, MODEL))
+    assert entry is not None
+    bench.redis.set(entry.key, entry.value)
+
+
+def test_known_bytes_are_answered_at_once_and_have_a_record(bench: Bench, png: bytes) -> None:
+    # Given a picture that the ready worker has seen
+    ready(bench, "w1")
+    remember(bench, png)
+    # When it is uploaded again, Then the labels come with the first answer, as many as wanted
+    answer = bench.upload(png)
+    assert (answer.status_code, answer.headers["Cache-Status"]) == (200, "topthree; hit")
+    assert answer.json == {name: RESULT[name] for name in ("prediction_1", "prediction_2", "prediction_3")}
+    # And nothing was queued or stored, but the record is there
+    assert bench.queue.published == []
+    assert [key for key in bench.redis.scan_iter() if key.startswith("image:")] == []
+    record = bench.http.get(answer.headers["Location"]).json
+    assert (record["status"], record["model"], record["result"]) == ("succeeded", MODEL, answer.json)
+    assert bench.jobs.backlog().open_jobs == 0
+
+
+def test_a_client_that_does_not_wait_gets_its_202_all_the_same(bench: Bench, png: bytes) -> None:
+    ready(bench, "w1")
+    remember(bench, png)
+    answer = bench.upload(png, headers=ASYNC)
+    assert (answer.status_code, answer.json["status"], "position" in answer.json) == (202, "succeeded", False)
+
+
+def test_a_picture_that_is_not_known_is_a_miss(bench: Bench, png: bytes) -> None:
+    ready(bench, "w1")
+    answer = bench.upload(png, headers=ASYNC)
+    assert (answer.status_code, answer.headers["Cache-Status"]) == (202, "topthree; fwd=miss")
+
+
+@pytest.mark.parametrize("answers", ["litert-1:other", "tensorflow-1:d", "litert-2:d"])
+def test_another_model_engine_or_preprocessing_is_a_miss(bench: Bench, png: bytes, answers: str) -> None:
+    ready(bench, "w1")
+    remember(bench, png, answers)
+    assert bench.upload(png, headers=ASYNC).headers["Cache-Status"] == "topthree; fwd=miss"
+
+
+@pytest.mark.parametrize("workers", [{}, {"w1": ANSWERS, "w2": "litert-1:other"}])
+def test_without_one_model_for_all_workers_nothing_is_known(bench: Bench, png: bytes, workers: dict[str, str]) -> None:
+    remember(bench, png)
+    for name, answers in workers.items():
+        ready(bench, name, answers)
+    assert bench.upload(png, headers=ASYNC).headers["Cache-Status"] == "topthree; fwd=miss"
+
+
+def test_the_cache_can_be_turned_off(png: bytes) -> None:
+    bench = make_bench(result_cache_ttl_seconds=0)
+    ready(bench, "w1")
+    remember(bench, png)
+    answer = bench.upload(png, headers=ASYNC)
+    assert answer.status_code == 202 and "Cache-Status" not in answer.headers
+
+
+def test_a_key_is_kept_for_a_known_result_too(bench: Bench, png: bytes) -> None:
+    ready(bench, "w1")
+    remember(bench, png)
+    headers = {"Idempotency-Key": "abc"}
+    first, again = bench.upload(png, headers=headers), bench.upload(png, headers=headers)
+    assert first.headers["Location"] == again.headers["Location"]
+    assert bench.http.post("/upload?top=1", data=png, content_type="image/png", headers=headers).status_code == 422
