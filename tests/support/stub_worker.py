@@ -1,0 +1,142 @@
+"""`python -m tests.support.stub_worker`: the real worker with a stand-in for the model, which misbehaves on demand.
+
+The label of a picture is the SHA-256 of its bytes, so every answer can be verified. What a picture makes its child do
+beside that stands in the picture itself, see `make_picture`.
+"""
+
+import ctypes
+import hashlib
+import io
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import shared.queue
+from shared.log import configure_logging
+from shared.settings import Settings
+from worker.app import create_worker
+from worker.labels import Prediction
+
+# The variable that names the file to which every execution adds a line: the picture's digest and the child's id.
+EXECUTIONS = "STUB_EXECUTIONS"
+# The variables that set the broker's own redelivery, in seconds: after how long, and how often it is looked for.
+VISIBILITY_TIMEOUT = "STUB_VISIBILITY_TIMEOUT"
+RESTORE_SECONDS = 1
+
+BEHAVIOUR = "behaviour"
+MEBIBYTE = 1024 * 1024
+# Where the memory of a child is not bounded, it ends as if the kernel had done it.
+MOST_MEMORY_BYTES = 64 * 1024 * MEBIBYTE
+
+
+def make_picture(behaviour: str = "", *, side: int = 8) -> bytes:
+    """Return a PNG of random pixels, unlike any other; it has about 3 * side * side bytes.
+
+    `behaviour` is what classifying it does: `sleep=SECONDS`, `sigkill`, `segv`, `loop` (past the soft time limit too),
+    `memory` (allocates until it gets no more), `raise`, or nothing.
+    """
+    told = PngInfo()
+    told.add_text(BEHAVIOUR, behaviour)
+    file = io.BytesIO()
+    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(file, "PNG", pnginfo=told, compress_level=1)
+    return file.getvalue()
+
+
+def digest_of(picture: bytes) -> str:
+    """Return the label that the stub gives the picture."""
+    return hashlib.sha256(picture).hexdigest()
+
+
+def read_executions(file: Path) -> Counter[str]:
+    """Return how often each picture, by its digest, was begun."""
+    return Counter(line.split()[0] for line in file.read_text("utf-8").splitlines()) if file.exists() else Counter()
+
+
+class StubModel:
+    """What a worker tells of the stand-in."""
+
+    name = "stub"
+    digest = "0" * 64
+
+
+class StubClassifier:
+    """Answers with a picture's digest, after doing what the picture says."""
+
+    model: Mapping[str, str] = {"name": StubModel.name, "digest": StubModel.digest}
+
+    def __init__(self, executions: Path) -> None:
+        self._executions = executions
+
+    def classify(self, data: bytes, top: int) -> list[Prediction]:
+        digest = digest_of(data)
+        self._note(digest)
+        with Image.open(io.BytesIO(data)) as picture:
+            behaviour, _, argument = str(picture.info.get(BEHAVIOUR, "")).partition("=")
+        BEHAVIOURS[behaviour](argument)
+        return [Prediction(digest, round(1 / place, 5)) for place in range(1, top + 1)]
+
+    def _note(self, digest: str) -> None:
+        # One write: the lines of several children do not mix.
+        file = os.open(self._executions, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, f"{digest} {os.getpid()}\n".encode())
+        finally:
+            os.close(file)
+
+
+def _loop(_: str) -> None:
+    while True:
+        try:
+            time.sleep(0.01)
+        except SoftTimeLimitExceeded:
+            # As code in C would, which Python's signal handlers cannot interrupt.
+            continue
+
+
+def _allocate(_: str) -> None:
+    blocks = []
+    for _size in range(0, MOST_MEMORY_BYTES, 64 * MEBIBYTE):
+        # Zeroes that nobody reads: they count as memory of the process and cost the machine none.
+        blocks.append(bytes(64 * MEBIBYTE))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise(_: str) -> None:
+    raise RuntimeError("the picture said so")
+
+
+BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
+    "": lambda _: None,
+    "sleep": lambda seconds: time.sleep(float(seconds)),
+    "sigkill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "segv": lambda _: print(ctypes.string_at(0)),
+    "loop": _loop,
+    "memory": _allocate,
+    "raise": _raise,
+}
+
+
+def main() -> int:
+    settings = Settings.from_environ(os.environ)
+    configure_logging(settings.log_level)
+    if VISIBILITY_TIMEOUT in os.environ:
+        shared.queue.VISIBILITY_TIMEOUT_SECONDS = int(os.environ[VISIBILITY_TIMEOUT])
+    executions = Path(os.environ[EXECUTIONS])
+    worker = create_worker(settings, StubModel(), lambda: StubClassifier(executions))
+    if VISIBILITY_TIMEOUT in os.environ:
+        often = {"unacked_restore_interval": RESTORE_SECONDS, "unacked_restore_throttle": 1}
+        worker.app.conf.broker_transport_options.update(often)
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
