@@ -8,6 +8,8 @@ from shared.jobs import JobLimits, Jobs
 
 # So long a full queue is taken to stay full without asking Redis again.
 CLOSED_SECONDS = 0.25
+# A guess may be this old: the check that counts comes with the record.
+BACKLOG_SECONDS = 0.05
 # Of a Redis with a `maxmemory` this share is left to the workers: a full one could not even hand out its messages.
 FREE_MEMORY_SHARE = 0.1
 MEMORY_SECONDS = 0.5
@@ -21,12 +23,20 @@ class Gate:
         self._limits = limits
         self._closed_until = 0.0
         self._refusal: QueueFull | None = None
+        self._backlog: Backlog | None = None
+        self._backlog_read_at = 0.0
         self._memory_is_short = False
         self._memory_read_at = -MEMORY_SECONDS
 
     def refusal(self) -> QueueFull | None:
         """Return what to answer while the gate is closed; asks nobody, so that it may be called anywhere."""
         return self._refusal if time.monotonic() < self._closed_until else None
+
+    def _recent_backlog(self) -> Backlog:
+        now = time.monotonic()
+        if self._backlog is None or now > self._backlog_read_at + BACKLOG_SECONDS:
+            self._backlog, self._backlog_read_at = self._jobs.backlog(), now
+        return self._backlog
 
     def _is_full(self, backlog: Backlog) -> bool:
         now = time.monotonic()
@@ -45,7 +55,7 @@ class Gate:
         Raises:
             QueueFull: nothing is admitted now, or the answer would not come in time.
         """
-        backlog = self._jobs.backlog()
+        backlog = self._recent_backlog()
         if self._is_full(backlog):
             self._refusal = self._jobs.queue_full(backlog.open_jobs)
             self._closed_until = time.monotonic() + CLOSED_SECONDS

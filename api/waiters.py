@@ -9,13 +9,21 @@ from contextlib import contextmanager
 
 import redis
 
-from shared.job import Job
+from shared.job import EndNotice, Job
 from shared.jobs import ENDED_CHANNEL, Jobs
 
 log = logging.getLogger(__name__)
 
 # Should a notice be lost (the subscription was cut), a waiter sees the end this much later.
 RECHECK_SECONDS = 1.0
+
+
+class Waiter:
+    """One request that waits: woken with the end of its job, or to look for itself."""
+
+    def __init__(self) -> None:
+        self.woken = threading.Event()
+        self.ended: EndNotice | None = None
 
 
 class Waiters:
@@ -26,7 +34,7 @@ class Waiters:
         self._client = client
         self._jobs = jobs
         self._places = threading.BoundedSemaphore(max_waiters)
-        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -38,9 +46,9 @@ class Waiters:
         """Release everybody who waits; they answer with what is known now."""
         self._closed.set()
         with self._lock:
-            for events in self._waiting.values():
-                for event in events:
-                    event.set()
+            for waiters in self._waiting.values():
+                for waiter in waiters:
+                    waiter.woken.set()
 
     @contextmanager
     def place(self, wanted: bool) -> Iterator[bool]:
@@ -59,28 +67,28 @@ class Waiters:
             UnknownJob, GoneJob: as `Jobs.get`.
         """
         deadline = time.monotonic() + seconds
-        event = threading.Event()
+        waiter = Waiter()
         # Listening comes before looking: an end between the two is not missed.
         with self._lock:
-            self._waiting[job_id].add(event)
+            self._waiting[job_id].add(waiter)
         try:
             while True:
-                job = self._jobs.get(job_id)
+                job = waiter.ended.job() if waiter.ended else self._jobs.get(job_id)
                 remaining = deadline - time.monotonic()
                 if job.state.terminal or remaining <= 0 or self._closed.is_set():
                     return job
-                event.wait(min(remaining, RECHECK_SECONDS))
-                event.clear()
+                waiter.woken.wait(min(remaining, RECHECK_SECONDS))
         finally:
             with self._lock:
-                self._waiting[job_id].discard(event)
+                self._waiting[job_id].discard(waiter)
                 if not self._waiting[job_id]:
                     del self._waiting[job_id]
 
-    def _wake(self, job_id: str) -> None:
+    def _wake(self, notice: EndNotice) -> None:
         with self._lock:
-            for event in self._waiting.get(job_id, ()):
-                event.set()
+            for waiter in self._waiting.get(notice.job_id, ()):
+                waiter.ended = notice
+                waiter.woken.set()
 
     def _listen(self) -> None:
         while not self._closed.is_set():
@@ -98,4 +106,4 @@ class Waiters:
             while not self._closed.is_set():
                 message = subscription.get_message(timeout=RECHECK_SECONDS)
                 if message is not None:
-                    self._wake(str(message["data"]))
+                    self._wake(EndNotice.parse(str(message["data"])))

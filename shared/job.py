@@ -93,5 +93,27 @@ class Job:
         )
 
 
+@dataclass(frozen=True)
+class EndNotice:
+    """What is published when a job ends: its id and its record."""
+
+    job_id: str
+    record: str
+
+    @classmethod
+    def parse(cls, message: str) -> "EndNotice":
+        """Read the id of a notice; the record is left for those who want it.
+
+        Every API process hears of every end and waits for few: hence no JSON is parsed here.
+        """
+        job_id, _, record = message[2:].partition('",')
+        return cls(job_id, record[:-1])
+
+    def job(self) -> Job:
+        """Return the job as it ended."""
+        flat = json.loads(self.record)
+        return Job.from_hash(self.job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
 def _load(text: str | None) -> dict[str, Any] | None:
     return json.loads(text) if text else None

@@ -27,5 +27,6 @@ if record[3] and redis.call('ZCARD', KEYS[2]) > 0 then
 end
 redis.call('HSET', KEYS[6], 'finished_ms', now_ms)
 if KEYS[9] ~= '' then redis.call('SET', KEYS[9], ARGV[7], 'EX', ARGV[8]) end
-redis.call('PUBLISH', ARGV[6], ARGV[1])
+-- Whoever waits is told the whole end, so that none of them has to ask for it.
+redis.call('PUBLISH', ARGV[6], cjson.encode({ARGV[1], redis.call('HGETALL', KEYS[1])}))
 return 1

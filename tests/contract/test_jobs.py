@@ -8,7 +8,7 @@ import pytest
 
 from shared.admission import IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import TRANSITIONS, JobState, Picture
+from shared.job import TRANSITIONS, EndNotice, JobState, Picture
 from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, JobLimits, Jobs, Release
 from shared.queue import QUEUE_NAME
 from tests.support.processes import RedisServer
@@ -185,9 +185,10 @@ def test_the_end_of_a_job_is_published(jobs: Jobs, client: Any) -> None:
         subscription.get_message(timeout=1)
         # When the job ends
         jobs.succeed("j", {}, MODEL)
-        # Then it hears the id
+        # Then it hears how
         message = eventually(lambda: subscription.get_message(timeout=1))
-        assert message["data"] == "j"
+        notice = EndNotice.parse(message["data"])
+        assert (notice.job_id, notice.job()) == ("j", jobs.get("j"))
 
 
 def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
+from api import gate
 from api.app import create_app
 from api.gate import Gate
 from api.waiters import Waiters
@@ -60,9 +61,15 @@ def make_bench(**settings: Any) -> Bench:
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
     waiters, queue = Waiters(client, jobs, chosen.max_waiters), StubQueue()
-    images, gate = RedisImageStore(fakeredis.FakeRedis(server=server)), Gate(jobs, limits_of(chosen))
-    app = create_app(chosen, client, images, queue, gate, waiters)  # type: ignore[arg-type]
-    return Bench(app.test_client(), jobs, queue, gate, waiters, client)
+    images, own_gate = RedisImageStore(fakeredis.FakeRedis(server=server)), Gate(jobs, limits_of(chosen))
+    app = create_app(chosen, client, images, queue, own_gate, waiters)  # type: ignore[arg-type]
+    return Bench(app.test_client(), jobs, queue, own_gate, waiters, client)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate asks anew for every request."""
+    monkeypatch.setattr(gate, "BACKLOG_SECONDS", 0)
 
 
 @pytest.fixture
