@@ -133,6 +133,31 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(own: Service) -> 
     assert answer.startswith(b"HTTP/1.1 413") and b"application/problem+json" in answer
 
 
+def test_a_full_queue_refuses_before_the_body_is_sent(server: RedisServer, tmp_path: Path, model_dir: Path) -> None:
+    # Given a queue that is full
+    service = Service(server.url, tmp_path / "full", model_dir, MAX_OPEN_JOBS="1")
+    try:
+        service.start_api()
+        service.accept(PICTURE)
+
+        def answer_to_headers_alone() -> bytes:
+            # An upload with its body finds the queue full; the ones that come right after it are turned away sooner.
+            assert service.upload(PICTURE, headers=ASYNC).status_code == 503
+            with socket.create_connection(("127.0.0.1", service.port), timeout=0.5) as connection:
+                connection.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n")
+                try:
+                    return connection.recv(65536)
+                except TimeoutError:
+                    return b""
+
+        # When a client has sent the headers of an upload only, Then it is told so, and when to come back
+        answer = eventually(answer_to_headers_alone)
+        assert answer.startswith(b"HTTP/1.1 503") and b"Retry-After: " in answer
+        assert b"application/problem+json" in answer
+    finally:
+        service.stop()
+
+
 def test_a_client_that_leaves_keeps_no_place(own: Service) -> None:
     # Given a client that goes away in the middle of its body
     with slow_clients(own.port, 5) as sockets:
