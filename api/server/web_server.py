@@ -21,8 +21,6 @@ BACKLOG = 1024
 MOST_HEADER_BYTES = 32 * 1024
 # Larger bodies are kept in temporary files while they are received.
 BODY_IN_MEMORY_BYTES = 1024 * 1024
-# A picture is read in one or two turns of the loop instead of ten (docs/decisions/0005-speed.md).
-READ_BYTES = 256 * 1024
 IDLE_SECONDS = 60
 RECEIVE_SECONDS = 120
 DRAIN_SECONDS = 15
@@ -51,7 +49,6 @@ class WebServer:
             max_request_header_size=MOST_HEADER_BYTES,
             inbuf_overflow=BODY_IN_MEMORY_BYTES,
             backlog=BACKLOG,
-            recv_bytes=READ_BYTES,
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=5,
             ident=None,
