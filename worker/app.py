@@ -67,7 +67,7 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     child.attach()
     register_tasks(app, child.run, settings.job_time_limit_seconds)
     client = connect(settings.redis_url, max_connections=1, decode=True)
-    watchdog = Watchdog(client, settings.job_time_limit_seconds, stop_this_process)
+    watchdog = Watchdog(client, warmed, settings.job_time_limit_seconds, stop_this_process)
     repair = _make_repair(settings, app, client)
     parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds)
     attach_parent(app, parent, watchdog)

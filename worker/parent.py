@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 from billiard.exceptions import TimeLimitExceeded
@@ -11,20 +11,13 @@ from kombu.exceptions import OperationalError
 
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.repair import REPAIR_SECONDS, Repair
-from worker.watchdog import CHECK_SECONDS, Watchdog
+from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
 log = logging.getLogger(__name__)
 
 # Beats that come later than this tell of a loop that stood still, as it does while it connects to Redis anew.
 MOST_BETWEEN_BEATS_SECONDS = 2.5 * HEARTBEAT_SECONDS
 TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
-
-
-class Flag(Protocol):
-    """An event that is shared with child processes."""
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
 
 
 class Parent:

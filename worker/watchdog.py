@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import redis
 from celery.worker import state
@@ -23,12 +24,23 @@ DEAF_MARGIN_SECONDS = 15
 STALLED_SECONDS = 300
 
 
+class Flag(Protocol):
+    """An event that is shared with child processes."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+
 class Watchdog:
     """Watches from inside the event loop whether jobs are taken, and from a thread whether the loop turns."""
 
-    def __init__(self, client: redis.Redis, job_limit_seconds: float, end: Callable[[], None]) -> None:
-        """`end` is called when no job was taken for longer than any may run, though jobs were there."""
+    def __init__(self, client: redis.Redis, warmed: Flag, job_limit_seconds: float, end: Callable[[], None]) -> None:
+        """`end` is called when no job was taken for longer than any may run, though jobs were there.
+
+        Until `warmed` is set the model is being loaded, and jobs may wait.
+        """
         self._redis = client
+        self._warmed = warmed
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
         self._end = end
         self._turned = self._hearing_since = self._busy_at = time.monotonic()
@@ -53,7 +65,7 @@ class Watchdog:
         if state.active_requests:
             self._busy_at = now
         # A loop that comes back from connecting to Redis anew has not left anything lying yet.
-        if stood_still or not self._jobs_wait():
+        if stood_still or not self._warmed.is_set() or not self._jobs_wait():
             self._hearing_since = self._busy_at = now
         if (
             now - self._hearing_since > self._deaf_seconds

@@ -117,6 +117,23 @@ def test_pictures_can_wait_in_a_folder(
         server.kill()
 
 
+def test_the_tensorflow_engine_serves_too(model_dirs: list[Path], tmp_path: Path, picture: bytes) -> None:
+    # Given a worker with the other engine
+    server = RedisServer(tmp_path / "redis")
+    service = Service(server.url, tmp_path, model_dirs[-1], ENGINE="tensorflow")
+    try:
+        service.start_api()
+        worker = service.start_worker()
+        (record,) = service.wait_ready(seconds=120)
+        assert record["engine"] == "tensorflow", worker.output
+        # When pictures are uploaded, Then they are recognised, one after the other
+        for _ in range(5):
+            assert labels(service.upload(picture).json())[0] == EXAMPLE_LABEL
+    finally:
+        service.stop()
+        server.kill()
+
+
 def test_the_same_bytes_are_classified_once(model_dir: Path, tmp_path: Path, picture: bytes) -> None:
     # Given a service that keeps results
     server = RedisServer(tmp_path / "redis")

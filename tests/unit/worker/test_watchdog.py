@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import fakeredis
@@ -11,6 +12,9 @@ import pytest
 from shared.queue import QUEUE_NAME
 from worker import watchdog
 from worker.watchdog import Watchdog
+
+WARMED = threading.Event()
+WARMED.set()
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +43,7 @@ def ended() -> list[bool]:
 
 @pytest.fixture
 def dog(client: fakeredis.FakeRedis, ended: list[bool]) -> Watchdog:
-    return Watchdog(client, job_limit_seconds=0.1, end=lambda: ended.append(True))
+    return Watchdog(client, WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
 
 
 def test_a_worker_with_nothing_to_do_is_left_alone(dog: Watchdog, ended: list[bool]) -> None:
@@ -64,20 +68,27 @@ def test_a_busy_worker_that_takes_jobs_is_left_alone(
         dog.taken()
 
 
+def test_a_worker_that_still_loads_its_model_is_left_alone(client: fakeredis.FakeRedis, ended: list[bool]) -> None:
+    # Given jobs, and a model that takes long to load
+    client.lpush(QUEUE_NAME, "message")
+    dog = Watchdog(client, threading.Event(), job_limit_seconds=0.1, end=lambda: ended.append(True))
+    assert not ends_within(dog, ended)
+
+
 def test_a_worker_without_redis_is_left_alone(ended: list[bool]) -> None:
     # Given jobs in a queue that cannot be reached
     server = fakeredis.FakeServer()
     client = fakeredis.FakeRedis(server=server, decode_responses=True)
     client.lpush(QUEUE_NAME, "message")
     server.connected = False
-    dog = Watchdog(client, job_limit_seconds=0.1, end=lambda: ended.append(True))
+    dog = Watchdog(client, WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
     assert not ends_within(dog, ended)
 
 
 def test_a_loop_that_stands_still_is_killed() -> None:
     # Given a process whose loop never turns
     program = "import worker.watchdog as w; w.STALLED_SECONDS = 0.2; w.CHECK_SECONDS = 0.05; "
-    program += "w.Watchdog(None, 1, print).start(); import threading; threading.Event().wait(20)"
+    program += "w.Watchdog(None, None, 1, print).start(); import threading; threading.Event().wait(20)"
     # Then its watchdog kills it
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL
