@@ -10,7 +10,8 @@ from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
 from shared.image_store import open_image_store
-from shared.jobs import Jobs, limits_of
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
 from shared.log import configure_logging
 from shared.queue import JobQueue, create_celery
 from shared.redis_client import ANSWER_TIMEOUT_SECONDS, connect

@@ -14,7 +14,8 @@ from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
 from shared.image_store import ImageStore
-from shared.jobs import Jobs, limits_of
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
 from shared.queue import JobQueue
 from shared.result_cache import ResultCache

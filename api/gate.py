@@ -4,7 +4,8 @@ import time
 
 from shared.admission import Backlog
 from shared.errors import QueueFull
-from shared.jobs import JobLimits, Jobs
+from shared.job_limits import JobLimits
+from shared.jobs import Jobs
 
 # So long a full queue is taken to stay full without asking Redis again.
 CLOSED_SECONDS = 0.25

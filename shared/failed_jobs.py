@@ -5,7 +5,8 @@ import sys
 from datetime import UTC, datetime
 
 from shared.job import Job
-from shared.jobs import Jobs, limits_of
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 

@@ -38,6 +38,17 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 }
 
 
+class Release(StrEnum):
+    """What became of a job whose attempt was given up."""
+
+    QUEUED = "queued"
+    """It must be published."""
+    EXHAUSTED = "exhausted"
+    """It has failed, as it was begun as often as it may be."""
+    NONE = ""
+    """Nothing: it does not run, or its lease is live."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """What is known of an uploaded picture from its header: sizes in bytes and pixels."""

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from importlib import resources
 from typing import Any, cast
 
@@ -12,10 +11,10 @@ from redis.commands.core import Script
 
 from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState
+from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState, Release
+from shared.job_limits import JobLimits
 from shared.queue import QUEUE_NAME
 from shared.result_cache import CacheEntry, KnownResult
-from shared.settings import Settings
 
 JOB_PREFIX = "job:"
 OPEN_KEY = "jobs:open"
@@ -33,39 +32,6 @@ IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # A published message may rest in a worker's prefetch this long before its job counts as overtaken.
 OVERTAKEN_GRACE_MS = 5_000
 REPAIR_MOST = 200
-
-
-@dataclass(frozen=True)
-class JobLimits:
-    """The bounds a job lives under: counts and seconds."""
-
-    max_open_jobs: int
-    max_stored_bytes: int
-    attempts: int
-    result_ttl_seconds: int
-    tombstone_ttl_seconds: int
-
-
-def limits_of(settings: Settings) -> JobLimits:
-    """Return the limits that `settings` set."""
-    return JobLimits(
-        max_open_jobs=settings.max_open_jobs,
-        max_stored_bytes=settings.max_stored_bytes,
-        attempts=settings.job_attempts,
-        result_ttl_seconds=settings.result_ttl_seconds,
-        tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
-    )
-
-
-class Release(StrEnum):
-    """What became of a job whose attempt was given up."""
-
-    QUEUED = "queued"
-    """It must be published."""
-    EXHAUSTED = "exhausted"
-    """It has failed, as it was begun as often as it may be."""
-    NONE = ""
-    """Nothing: it does not run, or its lease is live."""
 
 
 class Jobs:

@@ -10,7 +10,8 @@ import redis
 from celery import Celery, signals
 
 from shared.image_store import open_image_store
-from shared.jobs import Jobs, limits_of
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
 from shared.queue import JobQueue, create_celery
 from shared.redis_client import connect

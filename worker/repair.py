@@ -7,7 +7,8 @@ from typing import Any
 import redis
 
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
-from shared.jobs import Jobs, Release
+from shared.job import Release
+from shared.jobs import Jobs
 from shared.queue import JobQueue
 
 log = logging.getLogger(__name__)

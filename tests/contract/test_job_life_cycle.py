@@ -9,8 +9,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from shared.admission import Order
 from shared.errors import QueueFull
-from shared.job import TRANSITIONS, JobState, Picture
-from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, JobLimits, Jobs, Release
+from shared.job import TRANSITIONS, JobState, Picture, Release
+from shared.job_limits import JobLimits
+from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
 from tests.support.processes import RedisServer
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=7)

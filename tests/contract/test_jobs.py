@@ -8,8 +8,9 @@ import pytest
 
 from shared.admission import IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import TRANSITIONS, EndNotice, JobState, Picture
-from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, JobLimits, Jobs, Release
+from shared.job import TRANSITIONS, EndNotice, JobState, Picture, Release
+from shared.job_limits import JobLimits
+from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
 from shared.queue import QUEUE_NAME
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually

@@ -14,7 +14,8 @@ from api.app import create_app
 from api.gate import Gate
 from api.waiters import Waiters
 from shared.image_store import RedisImageStore
-from shared.jobs import Jobs, limits_of
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
 from shared.settings import Settings
 
 

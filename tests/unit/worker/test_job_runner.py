@@ -11,7 +11,8 @@ from shared.admission import Order
 from shared.errors import UndecodablePicture
 from shared.image_store import RedisImageStore
 from shared.job import JobState, Picture
-from shared.jobs import JobLimits, Jobs
+from shared.job_limits import JobLimits
+from shared.jobs import Jobs
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
 from worker.job_runner import JobRunner

@@ -6,7 +6,8 @@ import pytest
 from shared.admission import Order
 from shared.image_store import RedisImageStore
 from shared.job import JobState, Picture
-from shared.jobs import JobLimits, Jobs
+from shared.job_limits import JobLimits
+from shared.jobs import Jobs
 from tests.support.wait import eventually
 from worker.repair import REPAIR_LEASE_KEY, Repair
 
