@@ -54,6 +54,8 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     app = create_celery(settings)
     app.conf.update(
         worker_prefetch_multiplier=1,
+        # For ever: a worker that gave up would only be started again.
+        broker_connection_max_retries=None,
         worker_proc_alive_timeout=CHILD_START_SECONDS,
         worker_enable_remote_control=False,
         # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.

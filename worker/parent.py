@@ -93,7 +93,7 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
-            watchdog.start()
+            watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]
 
         def stop(self, worker: Any) -> None:
             parent.leave()

@@ -20,6 +20,8 @@ CHECK_SECONDS = 2.0
 IDLE_SECONDS = 8
 # So much longer than a job may run does a busy worker with jobs in the queue go without taking one.
 DEAF_MARGIN_SECONDS = 15
+# A worker that stops waits for the jobs that run; one that is not gone by then hangs (Celery can, after errors).
+STOP_MARGIN_SECONDS = 10
 # An event loop that has not turned for so long hangs. It stands still too while Redis is away.
 STALLED_SECONDS = 300
 
@@ -42,16 +44,17 @@ class Watchdog:
         self._redis = client
         self._warmed = warmed
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
+        self._stop_seconds = job_limit_seconds + STOP_MARGIN_SECONDS
         self._end = end
         self._turned = self._hearing_since = self._busy_at = time.monotonic()
 
-    def start(self) -> None:
-        """Watch the loop until the process ends.
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Watch the loop until the process ends, and that it does end once it is `stopping`.
 
         The thread touches no Redis and no log before it ends the process: children are forked while it runs, and a
         lock that it held then would stay locked in them for ever.
         """
-        threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
+        threading.Thread(target=self._watch_loop, args=[stopping], name="watchdog", daemon=True).start()
 
     def taken(self) -> None:
         """Note that a job was taken from the queue."""
@@ -81,11 +84,16 @@ class Watchdog:
         except redis.RedisError:
             return False
 
-    def _watch_loop(self) -> None:
+    def _watch_loop(self, stopping: Callable[[], bool]) -> None:
         pause = threading.Event()
+        running_at = time.monotonic()
         while time.monotonic() - self._turned < STALLED_SECONDS:
             pause.wait(CHECK_SECONDS)
-        log.critical("The event loop has stood still for %d s: this worker ends itself.", STALLED_SECONDS)
+            if not stopping():
+                running_at = time.monotonic()
+            if time.monotonic() - running_at > self._stop_seconds:
+                break
+        log.critical("This worker hangs: it is killed. What it ran is begun again elsewhere.")
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -85,10 +85,13 @@ def test_a_worker_without_redis_is_left_alone(ended: list[bool]) -> None:
     assert not ends_within(dog, ended)
 
 
-def test_a_loop_that_stands_still_is_killed() -> None:
-    # Given a process whose loop never turns
-    program = "import worker.watchdog as w; w.STALLED_SECONDS = 0.2; w.CHECK_SECONDS = 0.05; "
-    program += "w.Watchdog(None, None, 1, print).start(); import threading; threading.Event().wait(20)"
+@pytest.mark.parametrize(("hang", "stopping"), [("STALLED_SECONDS = 0.2", False), ("STOP_MARGIN_SECONDS = -0.8", True)])
+def test_a_loop_that_stands_still_and_a_stop_that_hangs_are_killed(hang: str, stopping: bool) -> None:
+    # Given a process whose loop never turns, or whose end never comes
+    program = f"import worker.watchdog as w; w.{hang}; w.CHECK_SECONDS = 0.05; "
+    program += (
+        f"w.Watchdog(None, None, 1, print).start(lambda: {stopping}); import threading; threading.Event().wait(20)"
+    )
     # Then its watchdog kills it
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL
