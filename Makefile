@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults failed compose-test lock clean
+.PHONY: help run model test check lint types imports contract faults failed bench compose-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -40,13 +40,17 @@ faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FA
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
 	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
 
+bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes)
+	$(BIN)/python -m bench
+
 compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose
 
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
-	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done
+	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
 clean: ## remove what was made here (.venv, models, data)
 	rm -rf $(VENV) models var artifacts .mypy_cache .ruff_cache .pytest_cache

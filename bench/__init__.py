@@ -1,0 +1,1 @@
+"""Measures the service beside the limit of the machine and beside other servers."""
