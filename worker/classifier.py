@@ -1,5 +1,7 @@
 """Bytes in, labels out: decode, network, top k."""
 
+from collections.abc import Mapping
+
 from worker.decode import decode
 from worker.engines import Engine
 from worker.labels import Prediction, top_predictions
@@ -7,16 +9,13 @@ from worker.model_folder import ModelFolder
 
 
 class Classifier:
-    """Classifies pictures with one model."""
+    """Classifies pictures with one model; `model` is its name and digest, as shown with every answer."""
 
     def __init__(self, engine: Engine, folder: ModelFolder) -> None:
         self._engine = engine
         self._folder = folder
-
-    @property
-    def model(self) -> dict[str, str]:
-        """Name and digest of the model, as shown with every answer."""
-        return {"name": self._folder.name, "digest": self._folder.digest}
+        # Taken once: the digest is computed anew each time it is asked for.
+        self.model: Mapping[str, str] = {"name": folder.name, "digest": folder.digest}
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         """Return the `top` most likely labels of the picture in `data`; raises as `decode` does."""

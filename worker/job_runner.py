@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -25,7 +25,7 @@ class PictureClassifier(Protocol):
     """What the runner needs of a classifier."""
 
     @property
-    def model(self) -> dict[str, str]:
+    def model(self) -> Mapping[str, str]:
         """Name and digest of the model."""
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
