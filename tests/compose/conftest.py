@@ -1,6 +1,5 @@
 """The service on a real Docker engine: built once, started once, and its logs shown where a test fails."""
 
-import functools
 import io
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -51,11 +50,13 @@ Pictures = Callable[..., list[bytes]]
 
 @pytest.fixture(scope="session")
 def pictures() -> Pictures:
-    """Makes so many different PNG pictures, `grain` times as large as small ones of 400 x 300."""
+    """Makes so many PNG pictures, `grain` times as large as small ones of 400 x 300; never the same one twice.
 
-    @functools.cache
+    The service knows the result of what it has seen.
+    """
+    random = np.random.default_rng(0)
+
     def make(count: int, grain: int = 1) -> list[bytes]:
-        random = np.random.default_rng(grain)
         return [_picture(random, grain) for _ in range(count)]
 
     return make

@@ -36,6 +36,11 @@ def make_run(log: Path, port: int) -> Iterator[Process]:
         yield process
     finally:
         family |= descendants(process.pid)
+        # First as a person would: a process manager that is killed one by one starts others meanwhile.
+        if process.running:
+            press_ctrl_c(process)
+            process.wait(60)
+        family |= descendants(process.pid)
         process.kill()
         for pid in family & set(alive()):
             os.kill(pid, signal.SIGKILL)
