@@ -36,6 +36,14 @@ def client(redis_server: RedisServer) -> Iterator[Any]:
         yield client
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that a test may break; nothing else uses it."""
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
 def prepare(model: str) -> Path:
     command = [sys.executable, "-m", "worker.prepare", "--model", model]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

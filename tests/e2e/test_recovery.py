@@ -17,13 +17,6 @@ PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def own(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Service]:
     """A service that a test may break."""
     service = Service(server.url, tmp_path, model_dir)

@@ -22,13 +22,6 @@ SLOW_CLIENTS, LONG_POLLS = 100, 60
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def own(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Service]:
     """An API without workers: jobs stay open."""
     service = Service(server.url, tmp_path, model_dir)

@@ -59,14 +59,6 @@ def scale() -> Scale:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that a case may break."""
-    server = RedisServer(tmp_path / "redis")
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 def service(server: RedisServer, tmp_path: Path) -> Iterator[StubService]:
     """A service on stand-ins that a case may break; nothing of it runs yet."""
     service = StubService(server.url, tmp_path / "service")
