@@ -13,15 +13,13 @@ from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.log import configure_logging
-from shared.queue import JobQueue, create_celery
-from shared.redis_client import ANSWER_TIMEOUT_SECONDS, connect
+from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 
 log = logging.getLogger("api")
 
 # Beside those that may wait there must be threads for everybody else.
 SPARE_THREADS = 32
-REDIS_CONNECTIONS = 16
 
 
 def main() -> int:
@@ -32,22 +30,21 @@ def main() -> int:
         print(f"api: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
-    client = connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, decode=True)
-    images = open_image_store(
-        settings.image_store_url, connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, decode=False)
-    )
+    threads = settings.max_waiters + SPARE_THREADS
+    # One for each thread, and one for the subscription.
+    client = connect(settings.redis_url, max_connections=threads + 1)
+    images = open_image_store(settings.image_store_url)
     jobs = Jobs(client, limits_of(settings))
     gate = Gate(jobs, limits_of(settings))
     waiters = Waiters(client, jobs, settings.max_waiters)
-    queue = JobQueue(create_celery(settings, answer_timeout_seconds=ANSWER_TIMEOUT_SECONDS))
-    app = create_app(settings, client, images, queue, gate, waiters)
+    app = create_app(settings, client, images, gate, waiters)
     try:
         server = WebServer(
             app,
             settings.host,
             settings.port,
             refuse=lambda method, path: gate.refusal() if (method, path) == ("POST", "/upload") else None,
-            threads=settings.max_waiters + SPARE_THREADS,
+            threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
         )
     except OSError as error:

@@ -17,21 +17,18 @@ from shared.image_store import ImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
-from shared.queue import JobQueue
 from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import Workers
 
 
-def create_app(
-    settings: Settings, client: redis.Redis, images: ImageStore, queue: JobQueue, gate: Gate, waiters: Waiters
-) -> Flask:
+def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
     jobs = Jobs(client, limits_of(settings))
     workers = Workers(client)
     lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
-    intake = Intake(jobs, images, queue, lookup)
+    intake = Intake(jobs, images, lookup)
     answers = Answers(jobs)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 

@@ -1,11 +1,7 @@
-"""Accepts pictures as jobs: stored first, then admitted, then published, so that nothing accepted is ever lost."""
+"""Accepts pictures as jobs: stored first, then admitted and published in one step, so that nothing accepted is lost."""
 
 import hashlib
-import logging
 import secrets
-
-import redis
-from kombu.exceptions import OperationalError
 
 from api.lookup import Lookup
 from api.uploads import Upload
@@ -13,22 +9,18 @@ from shared.admission import Admission, IdempotencyKey, Order
 from shared.errors import KeyReused, QueueFull
 from shared.image_store import ImageStore
 from shared.jobs import Jobs
-from shared.queue import JobQueue
-
-log = logging.getLogger(__name__)
 
 
 class Intake:
     """Turns uploads into jobs, and takes jobs back at their client's wish."""
 
-    def __init__(self, jobs: Jobs, images: ImageStore, queue: JobQueue, lookup: Lookup) -> None:
+    def __init__(self, jobs: Jobs, images: ImageStore, lookup: Lookup) -> None:
         self._jobs = jobs
         self._images = images
-        self._queue = queue
         self._lookup = lookup
 
-    def accept(self, upload: Upload, key: str = "") -> Admission:
-        """Accept the picture as a job, or join the job that the idempotency `key` was used for before.
+    def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
+        """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
 
         A job whose result is known from the cache has ended already.
 
@@ -38,27 +30,16 @@ class Intake:
             redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
                 accepted all the same; then it is done, and a retry with the same key joins it.
         """
-        job_id = secrets.token_hex(16)
         known = self._lookup.find(upload.order.picture.sha256)
-        if not known:
-            self._images.put(job_id, upload.data)
+        carried = b"" if known else self._images.put(job_id, upload.data)
         try:
-            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known)
+            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known, carried)
         except (QueueFull, KeyReused):
             self._images.delete(job_id)
             raise
         if admission.joined:
             self._images.delete(job_id)
-        elif not known:
-            self._publish(job_id)
         return admission
-
-    def _publish(self, job_id: str) -> None:
-        try:
-            self._queue.enqueue(job_id)
-        except (OperationalError, redis.RedisError) as error:
-            # The job is on record: the repair finds that it has no message and publishes it.
-            log.warning("job %s: accepted, to be published by the repair: %s", job_id, error)
 
     def cancel(self, job_id: str) -> None:
         """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
@@ -67,6 +48,11 @@ class Intake:
             self._images.delete(job_id)
         else:
             self._jobs.delete(job_id)
+
+
+def new_job_id() -> str:
+    """Return an id that nobody can guess."""
+    return secrets.token_hex(16)
 
 
 def _idempotency_key(key: str, order: Order) -> IdempotencyKey | None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import redis
 from flask import Flask, Response
-from kombu.exceptions import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -51,7 +50,6 @@ def register_problem_handlers(app: Flask) -> None:
     """Have every error of `app` answered as a problem."""
     app.register_error_handler(errors.TopThreeError, _domain_error)
     app.register_error_handler(redis.RedisError, _store_away)
-    app.register_error_handler(OperationalError, _store_away)
     app.register_error_handler(OSError, _store_away)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flask import Request
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from shared.admission import Order
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
@@ -13,6 +14,7 @@ DEFAULT_TOP, MAX_TOP = 3, 10
 # A day: what has not begun by then was forgotten by whoever sent it.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_KEY_LENGTH = 255
+MOST_PARTS = 10
 # What a multipart body may hold beside the picture: its boundaries, names and headers, in bytes.
 MULTIPART_ALLOWANCE_BYTES = 16 * 1024
 
@@ -86,11 +88,35 @@ def _read_bytes(request: Request) -> bytes:
         if not data:
             raise NoPicture("The body is empty: send the bytes of a picture.")
         return data
-    file = request.files.get(FIELD)
-    if file is None:
+    chunks = _read_file(request)
+    if chunks is None:
         # The original program's sentence, and what to do.
         raise NoPicture(f"No image provided: send a file in the multipart field `{FIELD}`, or the bytes as `image/*`.")
-    data = file.read()
+    data = b"".join(chunks)
     if not data:
         raise NoPicture("The picture is empty.")
     return data
+
+
+def _read_file(request: Request) -> list[bytes] | None:
+    """Return the first file in the multipart field, None when there is none; BadRequest when the body is damaged.
+
+    Not by Flask's `request.files`: the parser used here takes a tenth of its time (docs/decisions/0008).
+    """
+    boundary = request.mimetype_params.get("boundary", "")
+    if request.mimetype != "multipart/form-data" or not boundary:
+        return None
+    found: list[bytes] | None = None
+    current: list[bytes] = []
+    try:
+        with PushMultipartParser(boundary, max_segment_count=MOST_PARTS) as parser:
+            for event in parser.parse_blocking(request.stream.read):
+                if isinstance(event, MultipartSegment):
+                    current = []
+                    if found is None and event.name == FIELD and event.filename is not None:
+                        found = current
+                elif event:
+                    current.append(bytes(event))
+    except MultipartError as error:
+        raise BadRequest(f"The multipart body cannot be read: {error}.") from None
+    return found

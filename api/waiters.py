@@ -19,9 +19,10 @@ RECHECK_SECONDS = 1.0
 
 
 class Waiter:
-    """One request that waits: woken with the end of its job, or to look for itself."""
+    """One request that listens for the end of its job."""
 
-    def __init__(self) -> None:
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
         self.woken = threading.Event()
         self.ended: EndNotice | None = None
 
@@ -60,29 +61,41 @@ class Waiters:
             if taken:
                 self._places.release()
 
+    @contextmanager
+    def listen(self, job_id: str) -> Iterator[Waiter]:
+        """Hear of the end of a job from now on, also of one that is yet to be accepted."""
+        waiter = Waiter(job_id)
+        with self._lock:
+            self._waiting[job_id].add(waiter)
+        try:
+            yield waiter
+        finally:
+            with self._lock:
+                self._waiting[job_id].discard(waiter)
+                if not self._waiting[job_id]:
+                    del self._waiting[job_id]
+
     def wait(self, job_id: str, seconds: float) -> Job:
         """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a place.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
         """
-        deadline = time.monotonic() + seconds
-        waiter = Waiter()
         # Listening comes before looking: an end between the two is not missed.
-        with self._lock:
-            self._waiting[job_id].add(waiter)
-        try:
-            while True:
-                job = waiter.ended.job() if waiter.ended else self._jobs.get(job_id)
-                remaining = deadline - time.monotonic()
-                if job.state.terminal or remaining <= 0 or self._closed.is_set():
-                    return job
+        with self.listen(job_id) as waiter:
+            job = self._jobs.get(job_id)
+            return job if job.state.terminal else self.wait_for(waiter, seconds)
+
+    def wait_for(self, waiter: Waiter, seconds: float) -> Job:
+        """Do as `wait` for a job that had not ended when `waiter` began to listen."""
+        deadline = time.monotonic() + seconds
+        while True:
+            remaining = deadline - time.monotonic()
+            if remaining > 0 and not self._closed.is_set():
                 waiter.woken.wait(min(remaining, RECHECK_SECONDS))
-        finally:
-            with self._lock:
-                self._waiting[job_id].discard(waiter)
-                if not self._waiting[job_id]:
-                    del self._waiting[job_id]
+            job = waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
+            if job.state.terminal or time.monotonic() >= deadline or self._closed.is_set():
+                return job
 
     def _wake(self, notice: EndNotice) -> None:
         with self._lock:

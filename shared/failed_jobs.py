@@ -20,7 +20,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"failed_jobs: {error}\n")
         return 2
-    jobs = Jobs(connect(settings.redis_url, max_connections=1, decode=True), limits_of(settings))
+    jobs = Jobs(connect(settings.redis_url, max_connections=1), limits_of(settings))
     found = jobs.failed(MOST)
     sys.stdout.writelines(line(job) + "\n" for job in found)
     sys.stdout.write(f"{len(found)} failed jobs of the last {settings.result_ttl_seconds} s\n")

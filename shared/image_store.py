@@ -2,51 +2,46 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, cast
+from typing import Protocol
 
 import fsspec
-import redis
 
 from shared.errors import ImageMissing
 
 # Longer than any job may stay open; what a crash leaves behind goes then.
 IMAGE_TTL_SECONDS = 24 * 3600
+MISSING = "The picture of this job is no longer stored."
 
 
 class ImageStore(Protocol):
-    """Keeps the bytes of a picture under its job's id."""
+    """Keeps the bytes of a picture under its job's id, or has the job's record carry them."""
 
-    def put(self, job_id: str, data: bytes) -> None:
-        """Keep `data`; a second put replaces the first."""
+    def put(self, job_id: str, data: bytes) -> bytes:
+        """Keep `data`; return what the record is to carry of it, all or nothing. A second put replaces the first."""
 
-    def get(self, job_id: str) -> bytes:
-        """Return the bytes; raises ImageMissing when there are none."""
+    def get(self, job_id: str, carried: bytes) -> bytes:
+        """Return the bytes, given what the record carries; raises ImageMissing when there are none."""
 
     def delete(self, job_id: str) -> None:
-        """Forget the picture; one that is not there is no error."""
+        """Forget the picture; one that is not there is no error. What a record carries goes with the job's end."""
 
     def sweep(self, max_age_seconds: float) -> None:
         """Forget pictures that are older, which a crash has left behind."""
 
 
-class RedisImageStore:
-    """Pictures as Redis strings that expire by themselves."""
+class RecordImageStore:
+    """Pictures in Redis: accepted, handed out and forgotten in one step with their job's record."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        """`client` returns `bytes`."""
-        self._redis = client
+    def put(self, job_id: str, data: bytes) -> bytes:
+        return data
 
-    def put(self, job_id: str, data: bytes) -> None:
-        self._redis.set(_key(job_id), data, ex=IMAGE_TTL_SECONDS)
-
-    def get(self, job_id: str) -> bytes:
-        data = self._redis.get(_key(job_id))
-        if data is None:
-            raise ImageMissing("The picture of this job is no longer stored.")
-        return cast(bytes, data)
+    def get(self, job_id: str, carried: bytes) -> bytes:
+        if not carried:
+            raise ImageMissing(MISSING)
+        return carried
 
     def delete(self, job_id: str) -> None:
-        self._redis.delete(_key(job_id))
+        """Do nothing: the end of the job has done it."""
 
     def sweep(self, max_age_seconds: float) -> None:
         """Do nothing: each picture's time to live ends by itself."""
@@ -60,7 +55,7 @@ class FsspecImageStore:
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._files.makedirs(self._root, exist_ok=True)
 
-    def put(self, job_id: str, data: bytes) -> None:
+    def put(self, job_id: str, data: bytes) -> bytes:
         # A reader must never see half a picture, so the name appears when all bytes are there.
         part = self._path(job_id) + ".part"
         try:
@@ -71,12 +66,13 @@ class FsspecImageStore:
             with suppress(OSError):
                 self._files.rm_file(part)
             raise
+        return b""
 
-    def get(self, job_id: str) -> bytes:
+    def get(self, job_id: str, carried: bytes) -> bytes:
         try:
             return bytes(self._files.cat_file(self._path(job_id)))
         except FileNotFoundError:
-            raise ImageMissing("The picture of this job is no longer stored.") from None
+            raise ImageMissing(MISSING) from None
 
     def delete(self, job_id: str) -> None:
         with suppress(FileNotFoundError):
@@ -94,10 +90,6 @@ class FsspecImageStore:
         return f"{self._root}/{job_id}"
 
 
-def open_image_store(url: str, client: redis.Redis) -> ImageStore:
-    """Return the store at `url`: `redis:` is the given `client`, anything else is fsspec's."""
-    return RedisImageStore(client) if url == "redis:" else FsspecImageStore(url)
-
-
-def _key(job_id: str) -> str:
-    return "image:" + job_id
+def open_image_store(url: str) -> ImageStore:
+    """Return the store at `url`: `redis:` is the Redis of the records, anything else is fsspec's."""
+    return RecordImageStore() if url == "redis:" else FsspecImageStore(url)

@@ -105,6 +105,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A job that has begun, and the picture that its record carries, if it carries one."""
+
+    job: Job
+    picture: bytes
+
+
+@dataclass(frozen=True)
 class EndNotice:
     """What is published when a job ends: its id and its record."""
 

@@ -1,20 +1,26 @@
 """The job records in Redis: the one truth about what was accepted and what became of it."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib import resources
 from typing import Any, cast
 
 import redis
+from redis.client import NEVER_DECODE
 from redis.commands.core import Script
 
 from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import FORMAT_VERSION, TRANSITIONS, Job, JobState, Release
+from shared.image_store import IMAGE_TTL_SECONDS
+from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, Job, JobState, Release
 from shared.job_limits import JobLimits
-from shared.queue import QUEUE_NAME
+from shared.queue import MESSAGE, QUEUE_NAME, job_of
 from shared.result_cache import CacheEntry, KnownResult
+
+log = logging.getLogger(__name__)
 
 JOB_PREFIX = "job:"
 OPEN_KEY = "jobs:open"
@@ -52,11 +58,16 @@ class Jobs:
         return self._redis.register_script(text)
 
     def admit(
-        self, job_id: str, order: Order, key: IdempotencyKey | None = None, known: KnownResult | None = None
+        self,
+        job_id: str,
+        order: Order,
+        key: IdempotencyKey | None = None,
+        known: KnownResult | None = None,
+        picture: bytes = b"",
     ) -> Admission:
-        """Write the job as queued, unless `key` was used before: then the job that has it is joined.
+        """Write the job as queued and publish it, unless `key` was used before: then the job that has it is joined.
 
-        A job whose result is `known` is written as succeeded.
+        A job whose result is `known` is written as succeeded. A `picture` is carried with the record until its end.
 
         Raises:
             QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
@@ -68,12 +79,14 @@ class Jobs:
         answer, open_jobs, running, holder = self._admit(
             keys=[
                 *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY),
-                *(key.redis_key if key else "", _gone_key(job_id)),
+                *(key.redis_key if key else "", _gone_key(job_id), QUEUE_NAME, _picture_key(job_id)),
             ],
             args=[
                 *(job_id, order.picture.bytes, self._limits.max_open_jobs, self._limits.max_stored_bytes),
                 *(int(order.deadline_seconds * 1000), key.fingerprint if key else "", IDEMPOTENCY_TTL_SECONDS),
-                *(self._limits.result_ttl_seconds, self._gone_ttl_seconds, "known" if known else "", *_flat(fields)),
+                *(self._limits.result_ttl_seconds, self._gone_ttl_seconds, "known" if known else "", MESSAGE),
+                *(picture, IMAGE_TTL_SECONDS),
+                *_flat(fields),
             ],
         )
         if answer == "full":
@@ -125,14 +138,49 @@ class Jobs:
             rank, running = pipe.execute()
         return max(1, (rank or 0) + 1 - int(running))
 
-    def begin(self, job_id: str, execution: str, worker: str, lease_seconds: float) -> Job | None:
+    def take(self) -> str | None:
+        """Take the next message off the queue, as a worker of Celery would; return its job's id, None if there is none.
+
+        Whoever took it begins the job: should he die before, the job counts as overtaken.
+        """
+        message = cast(str | None, self._redis.rpop(QUEUE_NAME))
+        if message is None:
+            return None
+        job_id = job_of(message)
+        if job_id is None:
+            log.warning("A message was dropped that is about no job: %.200s", message)
+        return job_id
+
+    def running(self, worker: str) -> dict[str, str]:
+        """Return the executions of the jobs that run on a worker, by the jobs' ids."""
+        ids = cast(list[str], self._redis.zrange(LEASES_KEY, 0, -1))
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hmget(JOB_PREFIX + job_id, "worker", "execution")
+            found = zip(ids, pipe.execute(), strict=True)
+        return {job_id: execution for job_id, (runs_on, execution) in found if runs_on == worker}
+
+    def begin(self, job_id: str, execution: str, worker: str, lease_seconds: float) -> Begun | None:
         """Take a queued job for `execution` until the lease ends; None when the delivery is to be dropped."""
-        answer = self._begin(
-            keys=[JOB_PREFIX + job_id, LEASES_KEY, BEGUN_KEY],
+        answer = self._run_for_bytes(
+            self._begin,
+            keys=[JOB_PREFIX + job_id, LEASES_KEY, BEGUN_KEY, _picture_key(job_id)],
             args=[job_id, execution, worker, int(lease_seconds * 1000), FORMAT_VERSION],
         )
-        record = dict(zip(answer[::2], answer[1::2], strict=True))
-        return Job.from_hash(job_id, record) if record else None
+        if not answer:
+            return None
+        picture, *flat = answer
+        text = [part.decode() for part in flat]
+        return Begun(Job.from_hash(job_id, dict(zip(text[::2], text[1::2], strict=True))), picture or b"")
+
+    def _run_for_bytes(self, script: Script, keys: list[Any], args: list[Any]) -> list[bytes]:
+        """Run a script whose answer is not to be decoded, as a picture is no text."""
+        run: Callable[..., list[bytes]] = partial(self._redis.execute_command, "EVALSHA", **{NEVER_DECODE: True})
+        try:
+            return run(script.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            self._redis.script_load(script.script)
+            return run(script.sha, len(keys), *keys, *args)
 
     def succeed(
         self, job_id: str, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
@@ -163,7 +211,7 @@ class Jobs:
         moved = self._finish(
             keys=[
                 *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, DRAIN_KEY, FAILED_KEY),
-                *(_gone_key(job_id), entry.key if entry else ""),
+                *(_gone_key(job_id), entry.key if entry else "", _picture_key(job_id)),
             ],
             args=[
                 *(job_id, state.value, allowed, self._limits.result_ttl_seconds, self._gone_ttl_seconds),
@@ -180,14 +228,14 @@ class Jobs:
             pipe.execute()
 
     def release(self, job_id: str, reason: str, *, lease_ended: bool = False) -> Release:
-        """Give up the running attempt of a job, and say what became of the job.
+        """Give up the running attempt of a job and publish it again; say what became of the job.
 
         With `lease_ended` only an attempt whose lease has ended is given up. After its last attempt the job
         fails, with `reason` in its problem.
         """
         answer = self._release(
-            keys=[JOB_PREFIX + job_id, LEASES_KEY],
-            args=[job_id, self._limits.attempts, "ended" if lease_ended else "any"],
+            keys=[JOB_PREFIX + job_id, LEASES_KEY, QUEUE_NAME],
+            args=[job_id, self._limits.attempts, "ended" if lease_ended else "any", MESSAGE],
         )
         if answer == "exhausted":
             detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
@@ -215,17 +263,21 @@ class Jobs:
         return [Job.from_hash(job_id, record) for job_id, record in records if record]
 
     def overtaken(self) -> list[str]:
-        """Return the ids of queued jobs whose message was lost; the caller publishes them again."""
+        """Publish queued jobs again whose message was lost; return their ids."""
         return list(
             self._overtaken(
                 keys=[OPEN_KEY, LEASES_KEY, BEGUN_KEY, QUEUE_NAME],
-                args=[OVERTAKEN_GRACE_MS, REPAIR_MOST, JOB_PREFIX],
+                args=[OVERTAKEN_GRACE_MS, REPAIR_MOST, JOB_PREFIX, MESSAGE],
             )
         )
 
 
 def _gone_key(job_id: str) -> str:
     return "gone:" + job_id
+
+
+def _picture_key(job_id: str) -> str:
+    return "image:" + job_id
 
 
 def _flat(fields: Mapping[str, Any]) -> list[Any]:

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import redis
-from celery import Celery, signals
+from celery import signals
 
 from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
-from shared.queue import JobQueue, create_celery
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import WorkerRecord, Workers
+from worker.celery_app import create_celery
 from worker.child import Child
 from worker.decode import PREPROCESSING_VERSION
 from worker.job_runner import JobRunner, PictureClassifier
@@ -25,11 +25,12 @@ from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.tasks import register_tasks
+from worker.turn import TURN_SECONDS, Turn
 from worker.watchdog import Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
-# A job runs at most its time limit; a lease this much longer is over only when its worker is gone.
+# A job runs at most its turn and its time limit; a lease this much longer is over only when its worker is gone.
 LEASE_MARGIN_SECONDS = 1
 
 
@@ -52,27 +53,19 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     """
     name = f"{socket.gethostname()}-{os.getpid()}"
     app = create_celery(settings)
-    app.conf.update(
-        worker_prefetch_multiplier=1,
-        # For ever: a worker that gave up would only be started again.
-        broker_connection_max_retries=None,
-        worker_proc_alive_timeout=CHILD_START_SECONDS,
-        worker_enable_remote_control=False,
-        # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.
-        worker_cancel_long_running_tasks_on_connection_loss=True,
-    )
+    app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
     warmed = multiprocessing.get_context("fork").Event()
     answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
     record = WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
-    child = Child(lambda: _make_runner(settings, load_classifier, record), warmed)
+    child = Child(lambda: _make_turn(settings, load_classifier, record), warmed)
     child.attach()
-    register_tasks(app, child.run, settings.job_time_limit_seconds)
-    client = connect(settings.redis_url, max_connections=1, decode=True)
+    register_tasks(app, child.run, settings.job_time_limit_seconds + TURN_SECONDS)
+    client = connect(settings.redis_url, max_connections=1)
     watchdog = Watchdog(client, warmed, settings.job_time_limit_seconds, stop_this_process)
-    repair = _make_repair(settings, app, client)
-    parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds)
+    repair = _make_repair(settings, client)
+    parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds + TURN_SECONDS)
     attach_parent(app, parent, watchdog)
     return app.Worker(
         hostname=f"worker@{name}",
@@ -85,23 +78,19 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     )
 
 
-def _make_repair(settings: Settings, app: Celery, client: redis.Redis) -> Repair:
-    images = open_image_store(settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False))
-    return Repair(client, Jobs(client, limits_of(settings)), JobQueue(app), images)
+def _make_repair(settings: Settings, client: redis.Redis) -> Repair:
+    images = open_image_store(settings.image_store_url)
+    return Repair(client, Jobs(client, limits_of(settings)), images)
 
 
-def _make_runner(
-    settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord
-) -> JobRunner:
+def _make_turn(settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord) -> Turn:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier()
-    client = connect(settings.redis_url, max_connections=1, decode=True, patient=True)
+    client = connect(settings.redis_url, max_connections=1, patient=True)
     jobs = Jobs(client, limits_of(settings))
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
-    images = open_image_store(
-        settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False, patient=True)
-    )
+    images = open_image_store(settings.image_store_url)
     limit_memory(settings.job_memory_bytes)
-    lease_seconds = settings.job_time_limit_seconds + LEASE_MARGIN_SECONDS
-    return JobRunner(jobs, images, cache, classifier, record, lease_seconds)
+    lease_seconds = settings.job_time_limit_seconds + TURN_SECONDS + LEASE_MARGIN_SECONDS
+    return Turn(jobs, JobRunner(jobs, images, cache, classifier, record, lease_seconds))

@@ -9,19 +9,19 @@ from typing import Any
 
 from celery import signals
 
-from worker.job_runner import JobRunner
+from worker.turn import Turn
 
 log = logging.getLogger(__name__)
 
 
 class Child:
-    """Holds the runner that exists in the child only; the parent never loads a model."""
+    """Holds the model that exists in the child only; the parent never loads a model."""
 
-    def __init__(self, make_runner: Callable[[], JobRunner], warmed: Event) -> None:
-        """`make_runner` loads and warms the model; `warmed` tells the parent that it is done."""
-        self._make_runner = make_runner
+    def __init__(self, make_turn: Callable[[], Turn], warmed: Event) -> None:
+        """`make_turn` loads and warms the model; `warmed` tells the parent that it is done."""
+        self._make_turn = make_turn
         self._warmed = warmed
-        self._runner: JobRunner | None = None
+        self._turn: Turn | None = None
 
     def attach(self) -> None:
         """Have Celery start every forked child with `start`."""
@@ -30,7 +30,7 @@ class Child:
     def start(self, **_: Any) -> None:
         """Load the model; if that fails, end the whole worker with the reason instead of forking for ever."""
         try:
-            self._runner = self._make_runner()
+            self._turn = self._make_turn()
         except Exception as error:
             log.critical("The model cannot be loaded: %s", error)
             os.kill(os.getppid(), signal.SIGTERM)
@@ -38,6 +38,6 @@ class Child:
         self._warmed.set()
 
     def run(self, job_id: str) -> None:
-        """Run one job; Celery calls it after `start`."""
-        assert self._runner is not None
-        self._runner.run(job_id)
+        """Run the job that was delivered, and what its turn brings; Celery calls it after `start`."""
+        assert self._turn is not None
+        self._turn.run(job_id)

@@ -16,7 +16,7 @@ def flaw() -> str | None:
     host = socket.gethostname()
     settings = Settings.from_environ(os.environ)
     try:
-        ready = Workers(connect(settings.redis_url, max_connections=1, decode=True)).ready()
+        ready = Workers(connect(settings.redis_url, max_connections=1)).ready()
     except redis.RedisError as error:
         return f"Redis does not answer: {error}"
     # A worker's name is its host's and its process id, which a check from outside the process does not know.

@@ -1,7 +1,6 @@
 """Carries one job from its message to its end."""
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -51,18 +50,19 @@ class JobRunner:
         self._record = record
         self._lease_seconds = lease_seconds
 
-    def run(self, job_id: str) -> None:
-        """Do the job unless it runs elsewhere or has ended.
+    def run(self, job_id: str, execution: str) -> None:
+        """Do the job as `execution` unless it runs elsewhere or has ended.
 
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
         picture, and the job is handed back.
         """
-        job = self._jobs.begin(job_id, uuid.uuid4().hex, self._record.name, self._lease_seconds)
-        if job is None:
+        begun = self._jobs.begin(job_id, execution, self._record.name, self._lease_seconds)
+        if begun is None:
             log.info("job %s: delivery dropped, it may not begin", job_id)
             return
+        job = begun.job
         try:
-            data = self._images.get(job.id)
+            data = self._images.get(job.id, begun.picture)
         except ImageMissing as error:
             self._fail(job, error)
             return

@@ -7,7 +7,6 @@ from typing import Any
 import redis
 from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
-from kombu.exceptions import OperationalError
 
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.repair import REPAIR_SECONDS, Repair
@@ -56,16 +55,20 @@ class Parent:
         """Tell that this worker no longer serves."""
         self._guard(self._workers.leave, self._record.name)
 
-    def on_failure(self, job_id: str, error: BaseException) -> None:
+    def on_failure(self, delivered_id: str, error: BaseException) -> None:
         """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis.
+
+        `delivered_id` is the job with which the child's turn began; it may be at another one by now.
 
         A time limit counts against the picture only if Redis answered all the while: else the child may have been
         waiting for it, or this loop may not have heard of the end.
         """
-        if isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds:
-            self._guard(self._repair.give_up, job_id, TIME_LIMIT_PROBLEM)
+        own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
+        if own_fault:
+            self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
         else:
-            self._guard(self._repair.hand_back, job_id, f"its worker process was lost ({type(error).__name__})")
+            reason = f"its worker process was lost ({type(error).__name__})"
+            self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)
 
     def _steady_seconds(self) -> float:
         return 0 if self._is_late() else time.monotonic() - self._steady_since
@@ -77,7 +80,7 @@ class Parent:
         # The duties come round again, and what is missed here the repair finds: never end the worker for it.
         try:
             duty(*arguments)
-        except (redis.RedisError, OperationalError, OSError) as error:
+        except (redis.RedisError, OSError) as error:
             log.warning("A store does not answer: %s", error)
             return False
         return True

@@ -9,7 +9,7 @@ import redis
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
-from shared.queue import JobQueue
+from worker.turn import is_of_turn
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,9 @@ SWEEP_LEASE_KEY = "repair:sweep"
 class Repair:
     """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
 
-    def __init__(self, client: redis.Redis, jobs: Jobs, queue: JobQueue, images: ImageStore) -> None:
+    def __init__(self, client: redis.Redis, jobs: Jobs, images: ImageStore) -> None:
         self._redis = client
         self._jobs = jobs
-        self._queue = queue
         self._images = images
 
     def run_once(self) -> list[str]:
@@ -41,20 +40,24 @@ class Repair:
         published += self._jobs.overtaken()
         for job_id in published:
             log.warning("job %s: published again", job_id)
-            self._queue.enqueue(job_id)
         if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
             self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 
-    def hand_back(self, job_id: str, reason: str) -> None:
-        """Give up the attempt that runs now and publish the job, unless it was its last."""
-        if self._released(job_id, reason):
-            self._queue.enqueue(job_id)
+    def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
+        """Give up the attempt that a worker's turn was at and publish the job, unless it was its last."""
+        for job_id in self._jobs_of_turn(worker, delivered_id):
+            self._released(job_id, reason)
 
-    def give_up(self, job_id: str, problem: Mapping[str, Any]) -> None:
-        """Fail a job that is not worth another attempt."""
-        self._jobs.fail(job_id, problem)
-        self._images.delete(job_id)
+    def give_up(self, worker: str, delivered_id: str, problem: Mapping[str, Any]) -> None:
+        """Fail the job that a worker's turn was at, as it is not worth another attempt."""
+        for job_id in self._jobs_of_turn(worker, delivered_id):
+            self._jobs.fail(job_id, problem)
+            self._images.delete(job_id)
+
+    def _jobs_of_turn(self, worker: str, delivered_id: str) -> list[str]:
+        running = self._jobs.running(worker)
+        return [job_id for job_id, execution in running.items() if is_of_turn(execution, delivered_id)]
 
     def _released(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
         release = self._jobs.release(job_id, reason, lease_ended=lease_ended)

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, request
 
 from api.answers import Answers
 from api.gate import Gate
-from api.intake import Intake
+from api.intake import Intake, new_job_id
 from api.lookup import Lookup
 from api.preferences import parse_preferences
 from api.uploads import UploadLimits, read_idempotency_key, read_upload
@@ -38,15 +38,19 @@ def upload_blueprint(
         if not key:
             # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
             gate.check(wait_seconds if plain else 0)
-        with waiters.place(wanted=seconds > 0) as may_wait:
+        job_id = new_job_id()
+        with waiters.place(wanted=seconds > 0) as may_wait, waiters.listen(job_id) as waiter:
             if plain and not may_wait:
                 raise TooManyWaiters(NO_PLACE, RETRY_AFTER_SECONDS)
-            admission = intake.accept(read_upload(request, limits), key)
+            admission = intake.accept(job_id, read_upload(request, limits), key)
             if seconds and not may_wait:
                 preferences = preferences.without_wait()
             if not may_wait and not admission.joined:
                 return _with_cache_status(answers.accepted(admission, preferences), admission)
-            job = waiters.wait(admission.job_id, seconds if may_wait else 0)
+            if admission.joined or admission.known:
+                job = waiters.wait(admission.job_id, seconds if may_wait else 0)
+            else:
+                job = waiters.wait_for(waiter, seconds)
         if job.state.terminal and may_wait:
             response = answers.labels(job, preferences)
         else:

@@ -1,6 +1,7 @@
--- Finds queued jobs whose message must have been lost: later ones have begun, or the broker's queue is empty.
--- KEYS: jobs:open, jobs:leases, jobs:begun, the broker's queue   ARGV: grace_ms, most, prefix of job keys
--- Returns their ids and notes that they are published again now. Looks at the oldest open jobs only: those that
+-- Publishes queued jobs again whose message must have been lost: later ones have begun, or the broker's queue is empty.
+-- KEYS: jobs:open, jobs:leases, jobs:begun, the broker's queue   ARGV: grace_ms, most, prefix of job keys,
+--       message with JOB_ID for the id
+-- Returns their ids. Looks at the oldest open jobs only: those that
 -- are lost further back become the oldest in time. A backlog alone makes no job overtaken.
 -- On a server that is full, a script may write anything once it has made a write that takes no memory.
 redis.call('ZREM', KEYS[2], '')
@@ -16,6 +17,7 @@ for i = 1, #oldest, 2 do
     local key = ARGV[3] .. id
     if now_ms - tonumber(redis.call('HGET', key, 'published_ms') or 0) >= tonumber(ARGV[1]) then
       redis.call('HSET', key, 'published_ms', now_ms)
+      redis.call('LPUSH', KEYS[4], (string.gsub(ARGV[4], 'JOB_ID', id)))
       found[#found + 1] = id
     end
   end

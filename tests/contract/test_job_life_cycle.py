@@ -63,12 +63,12 @@ class LifeCycle(RuleBasedStateMachine):
     def deliver(self, job_id: str, lease: float) -> None:
         """A message arrives: the first one, a duplicate, or one for a job that was never admitted."""
         self.executions += 1
-        job = self.jobs.begin(job_id, f"x{self.executions}", "w", lease)
-        if job is None:
+        begun = self.jobs.begin(job_id, f"x{self.executions}", "w", lease)
+        if begun is None:
             return
         assert self.seen[job_id] is JobState.QUEUED, "only what is queued begins"
         self.begun[job_id] = self.begun.get(job_id, 0) + 1
-        assert job.attempts == self.begun[job_id] <= LIMITS.attempts
+        assert begun.job.attempts == self.begun[job_id] <= LIMITS.attempts
         self.observe(job_id)
 
     @rule(job_id=ids, label=st.integers(0, 5))

@@ -12,6 +12,7 @@ from shared.job import TRANSITIONS, EndNotice, JobState, Picture, Release
 from shared.job_limits import JobLimits
 from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
 from shared.queue import QUEUE_NAME
+from shared.result_cache import KnownResult
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually
 
@@ -66,6 +67,51 @@ def test_an_admitted_job_is_queued_with_what_was_said_of_it(jobs: Jobs) -> None:
     assert job.accepted_ms > 0 and position == 1
 
 
+def take_all(jobs: Jobs) -> list[str | None]:
+    """Take all messages off the queue and return their jobs' ids."""
+    return list(iter(jobs.take, None))
+
+
+def test_jobs_are_published_as_they_are_admitted_and_taken_in_that_order(jobs: Jobs) -> None:
+    admit(jobs, *"abc")
+    assert take_all(jobs) == [*"abc"]
+
+
+def test_a_job_that_is_not_admitted_is_not_published(jobs: Jobs) -> None:
+    # Given a full queue
+    admit(jobs, *"abcde")
+    take_all(jobs)
+    # When one more comes, or one whose result is known, Then nothing is published
+    with pytest.raises(QueueFull):
+        admit(jobs, "f")
+    jobs.admit("g", ORDER, known=KnownResult({}, MODEL))
+    assert take_all(jobs) == []
+
+
+def test_a_message_about_no_job_is_dropped(jobs: Jobs, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    # Given what nobody here has written
+    for message in ("no JSON", "[]", '{"headers": {}}', '{"headers": {"id": 5}}'):
+        client.lpush(QUEUE_NAME, message)
+        # When it is taken, Then it is no job, and was logged
+        assert jobs.take() is None
+        assert message in caplog.messages[-1]
+
+
+def test_a_released_job_is_published_again(jobs: Jobs) -> None:
+    admit(jobs, "j")
+    take_all(jobs)
+    jobs.begin("j", "x", "w", LONG)
+    jobs.release("j", "its worker died")
+    assert take_all(jobs) == ["j"]
+
+
+def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs) -> None:
+    admit(jobs, *"abc")
+    jobs.begin("a", "x1", "w1", LONG)
+    jobs.begin("b", "x2", "w2", LONG)
+    assert jobs.running("w1") == {"a": "x1"}
+
+
 def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
     with pytest.raises(UnknownJob):
         jobs.get("nobody")
@@ -98,9 +144,10 @@ def test_begin_counts_the_attempt_and_takes_a_lease(jobs: Jobs, client: Any) -> 
     # Given a queued job
     admit(jobs, "j")
     # When a worker begins it
-    job = jobs.begin("j", "x", "worker-1", LONG)
+    begun = jobs.begin("j", "x", "worker-1", LONG)
     # Then it is running there, once
-    assert job is not None
+    assert begun is not None
+    job = begun.job
     assert (job.state, job.attempts, job.worker) == (JobState.RUNNING, 1, "worker-1")
     assert client.zscore(LEASES_KEY, "j") > job.begun_ms
 
@@ -196,8 +243,8 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     # Given a job that was begun and released twice
     admit(jobs, "j")
     for attempt in (1, 2):
-        job = jobs.begin("j", f"x{attempt}", "w", LONG)
-        assert job is not None and job.attempts == attempt
+        begun = jobs.begin("j", f"x{attempt}", "w", LONG)
+        assert begun is not None and begun.job.attempts == attempt
         assert jobs.release("j", "its worker died") is Release.QUEUED
         assert jobs.get("j").state is JobState.QUEUED
     # When the third attempt is lost too
@@ -239,7 +286,6 @@ def age(client: Any, *job_ids: str) -> None:
 def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any) -> None:
     # Given jobs that have waited for long, with their messages in the queue
     admit(jobs, *"abc")
-    client.lpush(QUEUE_NAME, "message")
     age(client, *"abc")
     # Then none of them is published again
     assert jobs.overtaken() == []
@@ -249,13 +295,13 @@ def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client
     # Given two queued jobs, the second accepted later
     admit(jobs, "early")
     eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
-    client.lpush(QUEUE_NAME, "message")
     age(client, "early")
     # When the later one begins
     jobs.begin("late", "x", "w", LONG)
     # Then the earlier one is published again, once
     assert jobs.overtaken() == ["early"]
     assert jobs.overtaken() == []
+    assert take_all(jobs)[-1] == "early"
 
 
 def _apart(client: Any) -> bool:
@@ -269,10 +315,11 @@ def _apart(client: Any) -> bool:
 def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any) -> None:
     # Given a job whose message was lost, some time ago
     admit(jobs, "j")
+    take_all(jobs)
     assert jobs.overtaken() == [], "it was published just now"
     age(client, "j")
     # Then it is published again
-    assert jobs.overtaken() == ["j"]
+    assert jobs.overtaken() == take_all(jobs) == ["j"]
 
 
 def test_admission_stops_at_the_stored_bytes(client: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.queue import QUEUE_NAME
 from tests.support.processes import ROOT, RedisServer, Service
 from tests.support.wait import eventually
 
@@ -140,13 +141,22 @@ def test_a_worker_without_a_good_model_exits_with_what_to_do(
     assert "make model" in worker.output and "Traceback" not in worker.output
 
 
-def test_a_worker_that_no_longer_hears_ends_itself_and_nothing_is_lost(own: Service) -> None:
-    # Given a worker that stops consuming after its first job, though it lives
+def test_a_worker_that_no_longer_hears_ends_itself_and_nothing_is_lost(own: Service, server: RedisServer) -> None:
+    # Given a worker that stops consuming after its first delivery, though it lives
     own.start_api()
     worker = own.start_worker("tests.support.deaf_worker", JOB_TIME_LIMIT_SECONDS="2")
     own.wait_ready()
-    ids = [own.accept(PICTURE) for _ in range(10)]
-    # When jobs lie in its queue, Then it ends itself and says why
+    ids = [own.accept(PICTURE)]
+    own.finished(ids[0], 60)
+    # When jobs pile up in its queue
+    with server.client() as client:
+
+        def piled_up() -> bool:
+            ids.append(own.accept(PICTURE))
+            return bool(client.llen(QUEUE_NAME) >= 5)
+
+        eventually(piled_up, 30)
+    # Then it ends itself and says why
     worker.wait(60)
     assert "this worker takes none" in worker.output
     # And the next one does them

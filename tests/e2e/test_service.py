@@ -1,6 +1,7 @@
 """The whole way of a picture through real processes: upload, store, queue, worker, model, Redis, answer."""
 
 import os
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,3 +184,19 @@ def test_an_answer_takes_no_detour(service: Service, picture: bytes) -> None:
         assert service.upload(picture).status_code == 200
     # Then nobody has waited for a poll of a second: the wake-ups arrive
     assert time.monotonic() - began < 8
+
+
+def test_redis_may_be_behind_a_unix_socket(tmp_path: Path, model_dir: Path, picture: bytes) -> None:
+    # Given a Redis that listens on a socket in the file system, whose path must be short
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(tmp_path / "redis", "--unixsocket", f"{folder}/redis")
+        service = Service(f"unix://{folder}/redis?db=0", tmp_path, model_dir)
+        try:
+            # When a picture is uploaded, Then it is answered
+            service.start_api()
+            service.start_worker()
+            service.wait_ready()
+            assert service.upload(picture).status_code == 200
+        finally:
+            service.stop()
+            server.kill()

@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Callable
 
-from shared.queue import JobQueue, create_celery
+from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME
 from shared.settings import Settings
 from tests.faults.checks import settle
 from tests.faults.conftest import Scale
@@ -13,6 +13,7 @@ from tests.support.processes import RedisServer
 from tests.support.stub_worker import VISIBILITY_TIMEOUT, make_picture, read_executions
 from tests.support.supervised import StubService, children, outlast
 from tests.support.wait import eventually
+from worker.celery_app import create_celery
 
 Begin = Callable[[str], History]
 DELIVERIES = 10
@@ -25,13 +26,10 @@ def test_each_message_is_delivered_ten_times(
     # Given accepted jobs, and workers that will hear of each ten times
     service.start_api()
     case = history("the same message delivered 10 times")
-    app = create_celery(Settings.from_environ({"REDIS_URL": server.url}))
-    queue = JobQueue(app)
-    for _ in range(scale.jobs):
-        job_id = case.upload(*stub_picture("sleep=0.02")).job_id
-        for _ in range(DELIVERIES - 1):
-            queue.enqueue(job_id)
-    app.close()
+    with server.client() as client:
+        for _ in range(scale.jobs):
+            job_id = case.upload(*stub_picture("sleep=0.02")).job_id
+            client.lpush(QUEUE_NAME, *[MESSAGE.replace(JOB_ID, job_id)] * (DELIVERIES - 1))
     # When two workers take them
     service.start_worker()
     service.start_worker()
@@ -90,7 +88,7 @@ def test_messages_that_nobody_wrote_do_no_harm(
     case = history("strange messages")
     # When messages come for jobs that never were, of a later version, for another task, and what is no message
     app = create_celery(Settings.from_environ({"REDIS_URL": server.url}))
-    JobQueue(app).enqueue(secrets.token_hex(16))
+    app.send_task("classify", args=[secrets.token_hex(16), 1], queue="classify")
     app.send_task("classify", args=[secrets.token_hex(16), 99, {"later": True}], queue="classify")
     app.send_task("classify", args=[], queue="classify")
     app.send_task("unheard-of", args=[], queue="classify")

@@ -69,8 +69,9 @@ class Process:
 class RedisServer:
     """A real server of the Redis protocol with an append-only file; it keeps its port over a restart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
+        self._options = options
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -80,6 +81,7 @@ class RedisServer:
         command = [
             *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
+            *self._options,
         ]
         self.process = Process(command, self._folder / "log")
         eventually(self._answers, what="an answer of the Redis server")

@@ -19,7 +19,6 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import shared.queue
 from shared.log import configure_logging
 from shared.settings import Settings
 from worker.app import create_worker
@@ -127,13 +126,16 @@ BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
 def main() -> int:
     settings = Settings.from_environ(os.environ)
     configure_logging(settings.log_level)
-    if VISIBILITY_TIMEOUT in os.environ:
-        shared.queue.VISIBILITY_TIMEOUT_SECONDS = int(os.environ[VISIBILITY_TIMEOUT])
     executions = Path(os.environ[EXECUTIONS])
     worker = create_worker(settings, StubModel(), lambda: StubClassifier(executions))
     if VISIBILITY_TIMEOUT in os.environ:
-        often = {"unacked_restore_interval": RESTORE_SECONDS, "unacked_restore_throttle": 1}
-        worker.app.conf.broker_transport_options.update(often)
+        redelivering = {
+            "ack_emulation": True,
+            "visibility_timeout": int(os.environ[VISIBILITY_TIMEOUT]),
+            "unacked_restore_interval": RESTORE_SECONDS,
+            "unacked_restore_throttle": 1,
+        }
+        worker.app.conf.broker_transport_options.update(redelivering)
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -1,6 +1,9 @@
 """The web application over a fake Redis: no server, no worker."""
 
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -13,23 +16,13 @@ from api import gate
 from api.app import create_app
 from api.gate import Gate
 from api.waiters import Waiters
-from shared.image_store import RedisImageStore
+from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
+from shared.queue import QUEUE_NAME, job_of
 from shared.settings import Settings
 
-
-@dataclass
-class StubQueue:
-    """Keeps what was published, or raises what it was given."""
-
-    published: list[str] = field(default_factory=list)
-    error: Exception | None = None
-
-    def enqueue(self, job_id: str) -> None:
-        if self.error is not None:
-            raise self.error
-        self.published.append(job_id)
+LAST = "last"
 
 
 class FakeRedis(fakeredis.FakeRedis):
@@ -47,7 +40,6 @@ class Bench:
 
     http: FlaskClient
     jobs: Jobs
-    queue: StubQueue
     gate: Gate
     waiters: Waiters
     redis: Any
@@ -55,16 +47,37 @@ class Bench:
     def upload(self, data: bytes, **options: Any) -> Any:
         return self.http.post("/upload", data={"image": (BytesIO(data), "picture.png")}, **options)
 
+    @property
+    def published(self) -> list[str | None]:
+        """The ids of the jobs in the queue, the next one first."""
+        return [job_of(message) for message in reversed(self.redis.lrange(QUEUE_NAME, 0, -1))]
+
+    @contextmanager
+    def worker(self, finish: Callable[[str], object]) -> Iterator[None]:
+        """End each job with `finish` as soon as it is published, as a very fast worker would."""
+
+        def work() -> None:
+            while (message := self.redis.brpop(QUEUE_NAME)[1]) != LAST:
+                finish(str(job_of(message)))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.redis.lpush(QUEUE_NAME, LAST)
+            thread.join()
+
 
 def make_bench(**settings: Any) -> Bench:
     server = fakeredis.FakeServer()
     client = FakeRedis(server=server, decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
-    waiters, queue = Waiters(client, jobs, chosen.max_waiters), StubQueue()
-    images, own_gate = RedisImageStore(fakeredis.FakeRedis(server=server)), Gate(jobs, limits_of(chosen))
-    app = create_app(chosen, client, images, queue, own_gate, waiters)  # type: ignore[arg-type]
-    return Bench(app.test_client(), jobs, queue, own_gate, waiters, client)
+    waiters = Waiters(client, jobs, chosen.max_waiters)
+    images, own_gate = RecordImageStore(), Gate(jobs, limits_of(chosen))
+    app = create_app(chosen, client, images, own_gate, waiters)
+    return Bench(app.test_client(), jobs, own_gate, waiters, client)
 
 
 @pytest.fixture(autouse=True)

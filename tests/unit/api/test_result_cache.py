@@ -39,7 +39,7 @@ def test_known_bytes_are_answered_at_once_and_have_a_record(bench: Bench, png: b
     assert (answer.status_code, answer.headers["Cache-Status"]) == (200, "topthree; hit")
     assert answer.json == {name: RESULT[name] for name in ("prediction_1", "prediction_2", "prediction_3")}
     # And nothing was queued or stored, but the record is there
-    assert bench.queue.published == []
+    assert bench.published == []
     assert [key for key in bench.redis.scan_iter() if key.startswith("image:")] == []
     record = bench.http.get(answer.headers["Location"]).json
     assert (record["status"], record["model"], record["result"]) == ("succeeded", MODEL, answer.json)

@@ -33,11 +33,11 @@ class StubRepair:
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []
 
-    def give_up(self, job_id: str, problem: Any) -> None:
-        self.done.append(("given up", job_id))
+    def give_up(self, worker: str, delivered_id: str, problem: Any) -> None:
+        self.done.append(("given up", delivered_id))
 
-    def hand_back(self, job_id: str, reason: str) -> None:
-        self.done.append(("handed back", job_id))
+    def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
+        self.done.append(("handed back", delivered_id))
 
 
 class Clock:

@@ -1,25 +1,21 @@
 """Jobs that were left behind are published again, by one worker at a time."""
 
+from pathlib import Path
+
 import fakeredis
 import pytest
 
 from shared.admission import Order
-from shared.image_store import RedisImageStore
+from shared.errors import ImageMissing
+from shared.image_store import FsspecImageStore
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from tests.support.wait import eventually
 from worker.repair import REPAIR_LEASE_KEY, Repair
+from worker.turn import execution_of
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
-
-
-class StubQueue:
-    def __init__(self) -> None:
-        self.published: list[str] = []
-
-    def enqueue(self, job_id: str) -> None:
-        self.published.append(job_id)
 
 
 @pytest.fixture
@@ -33,44 +29,50 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 
 @pytest.fixture
-def queue() -> StubQueue:
-    return StubQueue()
+def images(tmp_path: Path) -> FsspecImageStore:
+    return FsspecImageStore(f"file://{tmp_path}")
 
 
 @pytest.fixture
-def images(client: fakeredis.FakeRedis) -> RedisImageStore:
-    return RedisImageStore(client)
+def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> Repair:
+    return Repair(client, jobs, images)
 
 
-@pytest.fixture
-def repair(client: fakeredis.FakeRedis, jobs: Jobs, queue: StubQueue, images: RedisImageStore) -> Repair:
-    return Repair(client, jobs, queue, images)  # type: ignore[arg-type]
+def stored(images: FsspecImageStore) -> bool:
+    try:
+        return bool(images.get("j", b""))
+    except ImageMissing:
+        return False
+
+
+def take_all(jobs: Jobs) -> list[str | None]:
+    """Take all messages off the queue and return their jobs' ids."""
+    return list(iter(jobs.take, None))
 
 
 def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
-    client: fakeredis.FakeRedis, jobs: Jobs, queue: StubQueue, images: RedisImageStore, repair: Repair
+    client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore, repair: Repair
 ) -> None:
     # Given a job that loses its worker every time
     jobs.admit("j", Order(PICTURE, 3))
     images.put("j", b"data")
+    take_all(jobs)
     jobs.begin("j", "x1", "w", lease_seconds=0)
     # When a round is done
     assert repair.run_once() == ["j"]
     # Then it was published and can be begun again
-    assert queue.published == ["j"]
+    assert take_all(jobs) == ["j"]
     jobs.begin("j", "x2", "w", lease_seconds=0)
     # And when its attempts are used up, it fails and is not published
     client.delete(REPAIR_LEASE_KEY)
     assert repair.run_once() == []
     assert jobs.get("j").state is JobState.FAILED
-    assert not client.exists("image:j")
+    assert not stored(images)
 
 
-def test_only_one_worker_repairs_at_a_time(
-    client: fakeredis.FakeRedis, jobs: Jobs, queue: StubQueue, images: RedisImageStore
-) -> None:
+def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> None:
     # Given two workers and a job to repair
-    first, second = (Repair(client, jobs, queue, images) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (Repair(client, jobs, images) for _ in range(2))
     first.run_once()
     jobs.admit("j", Order(PICTURE, 3))
     jobs.begin("j", "x", "w", lease_seconds=0)
@@ -79,7 +81,7 @@ def test_only_one_worker_repairs_at_a_time(
 
 
 def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
-    jobs: Jobs, repair: Repair, images: RedisImageStore, client: fakeredis.FakeRedis
+    jobs: Jobs, repair: Repair, images: FsspecImageStore, client: fakeredis.FakeRedis
 ) -> None:
     # Given a job whose deadline passes while no worker comes to it
     jobs.admit("j", Order(PICTURE, 3, deadline_seconds=0.001))
@@ -89,21 +91,27 @@ def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
     repair.run_once()
     # Then it has expired
     assert jobs.get("j").state is JobState.EXPIRED
-    assert not client.exists("image:j")
+    assert not stored(images)
 
 
-def test_a_job_at_its_time_limit_is_not_begun_again(jobs: Jobs, queue: StubQueue, repair: Repair) -> None:
+def test_a_job_at_its_time_limit_is_not_begun_again(jobs: Jobs, repair: Repair) -> None:
     jobs.admit("j", Order(PICTURE, 3))
-    jobs.begin("j", "x", "w", lease_seconds=60)
-    repair.give_up("j", {"status": 500, "title": "Time limit", "detail": "Too long."})
-    assert (jobs.get("j").state, queue.published) == (JobState.FAILED, [])
+    take_all(jobs)
+    jobs.begin("j", execution_of("j"), "w", lease_seconds=60)
+    repair.give_up("w", "j", {"status": 500, "title": "Time limit", "detail": "Too long."})
+    assert (jobs.get("j").state, take_all(jobs)) == (JobState.FAILED, [])
 
 
-def test_the_job_of_a_lost_process_is_handed_back_at_once(jobs: Jobs, queue: StubQueue, repair: Repair) -> None:
-    # Given a job under a live lease
-    jobs.admit("j", Order(PICTURE, 3))
-    jobs.begin("j", "x", "w", lease_seconds=60)
-    # When the parent sees its process die
-    repair.hand_back("j", "killed")
-    # Then nobody waits for the lease
-    assert (jobs.get("j").state, queue.published) == (JobState.QUEUED, ["j"])
+def test_the_job_of_a_lost_process_is_handed_back_at_once(jobs: Jobs, repair: Repair) -> None:
+    # Given a worker with two children, the turn of one of which has come to its second job; and another worker
+    for job_id in ("first", "second", "other child", "elsewhere"):
+        jobs.admit(job_id, Order(PICTURE, 3))
+    take_all(jobs)
+    jobs.begin("second", execution_of("first"), "w", lease_seconds=60)
+    jobs.begin("other child", execution_of("other child"), "w", lease_seconds=60)
+    jobs.begin("elsewhere", execution_of("first"), "w2", lease_seconds=60)
+    # When the parent sees the child die
+    repair.hand_back("w", "first", "killed")
+    # Then nobody waits for its lease, and the others run on
+    assert (jobs.get("second").state, take_all(jobs)) == (JobState.QUEUED, ["second"])
+    assert jobs.get("other child").state is jobs.get("elsewhere").state is JobState.RUNNING

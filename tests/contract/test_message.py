@@ -1,0 +1,37 @@
+"""The message of a job is what Celery itself would publish, as far as its workers read it."""
+
+import base64
+import json
+from typing import Any
+
+from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME, TASK_NAME, job_of
+from shared.settings import Settings
+from tests.support.processes import RedisServer
+from worker.celery_app import create_celery
+
+
+def published_by_celery(server: RedisServer, job_id: str) -> Any:
+    app = create_celery(Settings.from_environ({"REDIS_URL": server.url}))
+    with server.client() as client:
+        client.flushall()
+        app.send_task(TASK_NAME, args=[job_id, 1], task_id=job_id)
+        app.close()
+        return json.loads(client.rpop(QUEUE_NAME))
+
+
+def test_the_message_says_what_celery_would_say(redis_server: RedisServer) -> None:
+    # Given what Celery publishes for a job
+    theirs = published_by_celery(redis_server, "a" * 32)
+    # When it is compared with ours
+    ours = json.loads(MESSAGE.replace(JOB_ID, "a" * 32))
+    # Then task, arguments, ids, types and route are the same
+    assert json.loads(base64.b64decode(theirs["body"]))[:2] == json.loads(ours["body"])[:2]
+    assert ours["headers"] == {name: theirs["headers"][name] for name in ours["headers"]}
+    for name in ("content-type", "content-encoding"):
+        assert ours[name] == theirs[name]
+    for name in ("correlation_id", "delivery_info", "priority"):
+        assert ours["properties"][name] == theirs["properties"][name]
+
+
+def test_the_job_of_celerys_own_message_is_found(redis_server: RedisServer) -> None:
+    assert job_of(json.dumps(published_by_celery(redis_server, "b" * 32))) == "b" * 32

@@ -1,0 +1,39 @@
+"""The Celery application of a worker."""
+
+from celery import Celery
+
+from shared.queue import QUEUE_NAME
+from shared.settings import Settings
+
+# Longer than the second for which kombu asks Redis to block.
+ANSWER_TIMEOUT_SECONDS = 5
+
+
+def create_celery(settings: Settings) -> Celery:
+    """Return the application; nothing is connected yet."""
+    app = Celery("topthree", broker=settings.redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_default_queue=QUEUE_NAME,
+        broker_connection_retry_on_startup=True,
+        # For ever: a worker that gave up would only be started again.
+        broker_connection_max_retries=None,
+        # What a worker holds and does not run would wait longer than in the queue.
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_transport_options={
+            # Records and leases decide what is repeated (docs/decisions/0004): the broker keeps no second account.
+            "ack_emulation": False,
+            # All jobs have the same priority: one list instead of four.
+            "priority_steps": [0],
+            "socket_timeout": ANSWER_TIMEOUT_SECONDS,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    return app
