@@ -14,6 +14,7 @@ from shared.jobs import Jobs
 from shared.result_cache import KnownResult, ResultCache
 from shared.workers import WorkerRecord
 from worker.labels import Prediction
+from worker.lost import DecoderLost
 
 # As many labels as a request may ask for are kept, whatever this one asked for.
 MOST_TOP = 10
@@ -54,8 +55,8 @@ class JobRunner:
     def run(self, job_id: str) -> None:
         """Do the job unless it runs elsewhere or has ended.
 
-        What a store or the time limit raises outside the classifier passes through: that is no fault of the
-        picture, and the job is handed back.
+        What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
+        that is no fault of the picture, and the job is handed back.
         """
         job = self._jobs.begin(job_id, uuid.uuid4().hex, self._record.name, self._lease_seconds)
         if job is None:
@@ -68,6 +69,8 @@ class JobRunner:
             return
         try:
             predictions = self._classifier.classify(data, max(job.top, MOST_TOP))
+        except DecoderLost:
+            raise
         except Exception as error:
             self._fail(job, error)
         else:
