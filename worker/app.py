@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import redis
 from celery import Celery, signals
@@ -25,7 +26,7 @@ from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.tasks import register_tasks
-from worker.watchdog import Watchdog, stop_this_process
+from worker.watchdog import Flag, Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
@@ -50,7 +51,31 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
 
     `load_classifier` is called in each child, after the fork; what it returns has been run once.
     """
+    warmed = multiprocessing.get_context("fork").Event()
+    record = record_of(settings, model)
+    child = Child(lambda: _make_runner(settings, load_classifier, record), warmed)
+    child.attach()
+    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run), warmed)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Which of Celery's pools runs the jobs, how many at once, and what it runs for each."""
+
+    kind: Literal["prefork", "threads"]
+    size: int
+    run_job: Callable[[str], None]
+
+
+def record_of(settings: Settings, model: Model) -> WorkerRecord:
+    """Return what this process tells of itself as a worker with `model`."""
     name = f"{socket.gethostname()}-{os.getpid()}"
+    answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
+    return WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
+
+
+def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed: Flag) -> Any:
+    """Return a Celery worker with heartbeat, repair and watchdog, ready once `warmed` is set."""
     app = create_celery(settings)
     app.conf.update(
         worker_prefetch_multiplier=1,
@@ -63,21 +88,17 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
     )
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
-    warmed = multiprocessing.get_context("fork").Event()
-    answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
-    record = WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
-    child = Child(lambda: _make_runner(settings, load_classifier, record), warmed)
-    child.attach()
-    register_tasks(app, child.run, settings.job_time_limit_seconds)
-    client = connect(settings.redis_url, max_connections=1, decode=True)
+    register_tasks(app, pool.run_job, settings.job_time_limit_seconds)
+    # With threads, several may hand back jobs while the event loop beats.
+    client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else 4, decode=True)
     watchdog = Watchdog(client, warmed, settings.job_time_limit_seconds, stop_this_process)
     repair = _make_repair(settings, app, client)
     parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds)
     attach_parent(app, parent, watchdog)
     return app.Worker(
-        hostname=f"worker@{name}",
-        pool_cls="prefork",
-        concurrency=settings.workers,
+        hostname=f"worker@{record.name}",
+        pool_cls=pool.kind,
+        concurrency=pool.size,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
@@ -96,12 +117,21 @@ def _make_runner(
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier()
-    client = connect(settings.redis_url, max_connections=1, decode=True, patient=True)
+    make_runner = connect_runners(settings, record, max_connections=1)
+    limit_memory(settings.job_memory_bytes)
+    return make_runner(classifier)
+
+
+def connect_runners(
+    settings: Settings, record: WorkerRecord, max_connections: int
+) -> Callable[[PictureClassifier], JobRunner]:
+    """Return what makes runners of jobs; those it makes share the stores, over so many connections to each."""
+    client = connect(settings.redis_url, max_connections=max_connections, decode=True, patient=True)
     jobs = Jobs(client, limits_of(settings))
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
     images = open_image_store(
-        settings.image_store_url, connect(settings.redis_url, max_connections=1, decode=False, patient=True)
+        settings.image_store_url,
+        connect(settings.redis_url, max_connections=max_connections, decode=False, patient=True),
     )
-    limit_memory(settings.job_memory_bytes)
     lease_seconds = settings.job_time_limit_seconds + LEASE_MARGIN_SECONDS
-    return JobRunner(jobs, images, cache, classifier, record, lease_seconds)
+    return lambda classifier: JobRunner(jobs, images, cache, classifier, record, lease_seconds)

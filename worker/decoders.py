@@ -1,11 +1,13 @@
 """The processes that decode for a worker: one picture each at a time, replaced when they die or take too long."""
 
-import queue
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +129,9 @@ class Decoder:
 class Turn:
     """The use of one decoder for one picture, which ends when its pixels are there."""
 
-    def __init__(self, decoder: Decoder, free: "queue.SimpleQueue[Decoder]") -> None:
+    def __init__(self, decoder: Decoder, give_back: Callable[[Decoder], None]) -> None:
         self._decoder: Decoder | None = decoder
-        self._free = free
+        self._give_back = give_back
 
     def decode(self, data: bytes) -> Pixels:
         """Decode as `Decoder.decode` does and let the next picture have the decoder."""
@@ -142,29 +144,31 @@ class Turn:
     def end(self) -> None:
         """Let the next picture have the decoder, if this one still holds it."""
         if self._decoder is not None:
-            self._free.put(self._decoder)
+            self._give_back(self._decoder)
             self._decoder = None
 
 
 class Decoders:
-    """A number of decoders that take turns."""
+    """A number of decoders that take turns; who waits longest is next, so that jobs begin in their order."""
 
     def __init__(self, count: int, limits: DecoderLimits) -> None:
         """Start `count` processes and wait until they take pictures; DecoderLost if one does not start."""
-        self._free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._line: deque[Future[Decoder]] = deque()
+        self._free: deque[Decoder] = deque()
         self._all = [Decoder(limits) for _ in range(count)]
         try:
             for decoder in self._all:
                 decoder.wait_ready()
-                self._free.put(decoder)
         except DecoderLost:
             self.close()
             raise
+        self._free.extend(self._all)
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
         """Wait for a decoder, however long, and have it until its picture is decoded."""
-        turn = Turn(self._free.get(), self._free)
+        turn = Turn(self._take(), self._give_back)
         try:
             yield turn
         finally:
@@ -174,3 +178,18 @@ class Decoders:
         """End all processes; nobody may decode any more."""
         for decoder in self._all:
             decoder.close()
+
+    def _take(self) -> Decoder:
+        with self._lock:
+            if self._free:
+                return self._free.popleft()
+            place: Future[Decoder] = Future()
+            self._line.append(place)
+        return place.result()
+
+    def _give_back(self, decoder: Decoder) -> None:
+        with self._lock:
+            if self._line:
+                self._line.popleft().set_result(decoder)
+            else:
+                self._free.append(decoder)

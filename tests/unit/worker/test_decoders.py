@@ -14,6 +14,7 @@ from PIL import Image
 
 from shared.errors import UndecodablePicture, UnsupportedPicture
 from tests.support.pictures import TRAFFIC_LIGHT, encode, encode_turned, photograph
+from tests.support.wait import eventually
 from worker.decode import as_input, decode
 from worker.decoders import DecoderLimits, Decoders, Pixels
 from worker.link import Kind
@@ -144,6 +145,24 @@ def test_a_turn_ends_when_the_pixels_are_there(make_decoders: Callable[..., Deco
         turn.decode(PICTURE)
         # Then another job can decode
         assert decoded(decoders, PICTURE).any()
+
+
+def test_who_waits_longest_is_next(make_decoders: Callable[..., Decoders]) -> None:
+    # Given one decoder, in use, and others in line for it
+    decoders = make_decoders()
+    served: list[int] = []
+
+    def wait(number: int) -> None:
+        with decoders.turn():
+            served.append(number)
+
+    with ThreadPoolExecutor(10) as pool, decoders.turn() as turn:
+        for number in range(10):
+            pool.submit(wait, number)
+            eventually(lambda wanted=number + 1: len(decoders._line) == wanted, what="a longer line")  # type: ignore[misc]
+        # When it is free, Then they come in their order
+        turn.end()
+    assert served == list(range(10))
 
 
 def test_closed_decoders_are_gone(make_decoders: Callable[..., Decoders]) -> None:
