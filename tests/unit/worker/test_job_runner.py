@@ -17,6 +17,7 @@ from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
+from worker.lost import DecoderLost
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
 
@@ -164,6 +165,18 @@ def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
     runner = make_runner(jobs, broken, classifier)
     # When the job is run, Then the error passes through and the job keeps its lease and picture
     with pytest.raises(type(error)):
+        runner.run("j")
+    assert jobs.get("j").state is JobState.RUNNING
+    assert stored(images)
+
+
+def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
+    jobs: Jobs, images: RedisImageStore, classifier: StubClassifier, runner: JobRunner
+) -> None:
+    # Given a classifier whose decoder dies
+    classifier.error = DecoderLost("signal 9")
+    # When the job is run, Then the error passes through and the job keeps its lease and picture
+    with pytest.raises(DecoderLost):
         runner.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(images)
