@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from shared.result_cache import CacheEntry
+
 FORMAT_VERSION = 1
 
 
@@ -102,6 +104,36 @@ class Job:
             problem=_load(record.get("problem")),
             format_version=int(record["format_version"]),
         )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who takes a job: an execution on a worker, under a lease of so many seconds."""
+
+    execution: str
+    worker: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ends: the state, the fields of its record that say more, and what it leaves to the result cache."""
+
+    state: JobState
+    fields: Mapping[str, str]
+    entry: CacheEntry | None = None
+
+    @classmethod
+    def succeeded(
+        cls, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
+    ) -> "Outcome":
+        """The job has labels, from this model."""
+        return cls(JobState.SUCCEEDED, {"result": json.dumps(result), "model": json.dumps(model)}, entry)
+
+    @classmethod
+    def failed(cls, problem: Mapping[str, Any]) -> "Outcome":
+        """The job has a problem: `status`, `title`, `detail`."""
+        return cls(JobState.FAILED, {"problem": json.dumps(problem)})
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, cast
 
@@ -15,14 +14,15 @@ from redis.commands.core import Script
 from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.image_store import IMAGE_TTL_SECONDS
-from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, Job, JobState, Release
+from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, Claim, Job, JobState, Outcome, Release
 from shared.job_limits import JobLimits
-from shared.queue import MESSAGE, QUEUE_NAME, job_of
+from shared.queue import MESSAGE, QUEUE_NAME
 from shared.result_cache import CacheEntry, KnownResult
 
 log = logging.getLogger(__name__)
 
 JOB_PREFIX = "job:"
+PICTURE_PREFIX = "image:"
 OPEN_KEY = "jobs:open"
 LEASES_KEY = "jobs:leases"
 BEGUN_KEY = "jobs:begun"
@@ -79,7 +79,7 @@ class Jobs:
         answer, open_jobs, running, holder = self._admit(
             keys=[
                 *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY),
-                *(key.redis_key if key else "", _gone_key(job_id), QUEUE_NAME, _picture_key(job_id)),
+                *(key.redis_key if key else "", _gone_key(job_id), QUEUE_NAME, PICTURE_PREFIX + job_id),
             ],
             args=[
                 *(job_id, order.picture.bytes, self._limits.max_open_jobs, self._limits.max_stored_bytes),
@@ -138,19 +138,6 @@ class Jobs:
             rank, running = pipe.execute()
         return max(1, (rank or 0) + 1 - int(running))
 
-    def take(self) -> str | None:
-        """Take the next message off the queue, as a worker of Celery would; return its job's id, None if there is none.
-
-        Whoever took it begins the job: should he die before, the job counts as overtaken.
-        """
-        message = cast(str | None, self._redis.rpop(QUEUE_NAME))
-        if message is None:
-            return None
-        job_id = job_of(message)
-        if job_id is None:
-            log.warning("A message was dropped that is about no job: %.200s", message)
-        return job_id
-
     def running(self, worker: str) -> dict[str, str]:
         """Return the executions of the jobs that run on a worker, by the jobs' ids."""
         ids = cast(list[str], self._redis.zrange(LEASES_KEY, 0, -1))
@@ -160,65 +147,102 @@ class Jobs:
             found = zip(ids, pipe.execute(), strict=True)
         return {job_id: execution for job_id, (runs_on, execution) in found if runs_on == worker}
 
-    def begin(self, job_id: str, execution: str, worker: str, lease_seconds: float) -> Begun | None:
-        """Take a queued job for `execution` until the lease ends; None when the delivery is to be dropped."""
-        answer = self._run_for_bytes(
+    def begin(self, job_id: str, claim: Claim) -> Begun | None:
+        """Take a queued job until the lease ends; None when the delivery is to be dropped."""
+        return self._begun(self._call(self._begin_call(job_id, claim)))
+
+    def begin_next(self, claim: Claim) -> Begun | None:
+        """Take the next message off the queue, as a worker of Celery would, and begin its job; None if none waits."""
+        return self.begin("", claim)
+
+    def end(self, job_id: str, outcome: Outcome) -> bool:
+        """End the job and leave what it leaves to the cache; False when it has ended before."""
+        return bool(self._call(self._end_call(job_id, outcome)))
+
+    def end_and_begin_next(self, job_id: str, outcome: Outcome, claim: Claim) -> Begun | None:
+        """Do `end` and `begin_next` in one round trip."""
+        calls = self._end_call(job_id, outcome), self._begin_call("", claim)
+        with self._redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                call.ask(pipe)
+            answers = pipe.execute(raise_on_error=False)
+        return self._begun([self._heard(call, answer) for call, answer in zip(calls, answers, strict=True)][1])
+
+    def _begin_call(self, job_id: str, claim: Claim) -> "_Call":
+        lease_ms = int(claim.lease_seconds * 1000)
+        return _Call(
             self._begin,
-            keys=[JOB_PREFIX + job_id, LEASES_KEY, BEGUN_KEY, _picture_key(job_id)],
-            args=[job_id, execution, worker, int(lease_seconds * 1000), FORMAT_VERSION],
+            keys=[QUEUE_NAME, LEASES_KEY, BEGUN_KEY],
+            args=[job_id, claim.execution, claim.worker, lease_ms, FORMAT_VERSION, JOB_PREFIX, PICTURE_PREFIX],
         )
+
+    @staticmethod
+    def _begun(answer: list[bytes]) -> Begun | None:
         if not answer:
             return None
-        picture, *flat = answer
+        job_id, picture, *flat = answer
+        if not job_id:
+            log.warning("A message was dropped that is about no job: %.200r", picture)
+            return None
         text = [part.decode() for part in flat]
-        return Begun(Job.from_hash(job_id, dict(zip(text[::2], text[1::2], strict=True))), picture or b"")
+        job = Job.from_hash(job_id.decode(), dict(zip(text[::2], text[1::2], strict=True)))
+        return Begun(job, picture)
 
-    def _run_for_bytes(self, script: Script, keys: list[Any], args: list[Any]) -> list[bytes]:
+    def _call(self, call: "_Call") -> Any:
         """Run a script whose answer is not to be decoded, as a picture is no text."""
-        run: Callable[..., list[bytes]] = partial(self._redis.execute_command, "EVALSHA", **{NEVER_DECODE: True})
         try:
-            return run(script.sha, len(keys), *keys, *args)
-        except redis.exceptions.NoScriptError:
-            self._redis.script_load(script.script)
-            return run(script.sha, len(keys), *keys, *args)
+            return call.ask(self._redis)
+        except redis.exceptions.NoScriptError as error:
+            return self._heard(call, error)
+
+    def _heard(self, call: "_Call", answer: Any) -> Any:
+        """Return the answer to a call; one that the server did not know is made again."""
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            self._redis.script_load(call.script.script)
+            return call.ask(self._redis)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def succeed(
         self, job_id: str, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
     ) -> bool:
         """End the job with its labels and leave `entry` to the cache; False when it has ended before."""
-        return self._end(job_id, JobState.SUCCEEDED, entry, result=json.dumps(result), model=json.dumps(model))
+        return self.end(job_id, Outcome.succeeded(result, model, entry))
 
     def fail(self, job_id: str, problem: Mapping[str, Any]) -> bool:
         """End the job with a problem (`status`, `title`, `detail`); False when it has ended before."""
-        return self._end(job_id, JobState.FAILED, problem=json.dumps(problem))
+        return self.end(job_id, Outcome.failed(problem))
 
     def cancel(self, job_id: str) -> bool:
         """End an open job at its client's wish; False when it has ended before."""
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
-        return self._end(job_id, JobState.CANCELED, problem=json.dumps(problem))
+        return self.end(job_id, Outcome(JobState.CANCELED, {"problem": json.dumps(problem)}))
 
     def expire(self, job_id: str) -> bool:
         """End a queued job whose deadline has passed; False when it has begun or ended before."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
-        return self._end(job_id, JobState.EXPIRED, problem=json.dumps(problem))
+        return self.end(job_id, Outcome(JobState.EXPIRED, {"problem": json.dumps(problem)}))
 
     @property
     def _gone_ttl_seconds(self) -> int:
         return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
 
-    def _end(self, job_id: str, state: JobState, entry: CacheEntry | None = None, **fields: str) -> bool:
-        allowed = ",".join(origin for origin, targets in TRANSITIONS.items() if state in targets)
-        moved = self._finish(
+    def _end_call(self, job_id: str, outcome: Outcome) -> "_Call":
+        allowed = ",".join(origin for origin, targets in TRANSITIONS.items() if outcome.state in targets)
+        entry = outcome.entry
+        return _Call(
+            self._finish,
             keys=[
                 *(JOB_PREFIX + job_id, OPEN_KEY, LEASES_KEY, BYTES_KEY, DEADLINES_KEY, DRAIN_KEY, FAILED_KEY),
-                *(_gone_key(job_id), entry.key if entry else "", _picture_key(job_id)),
+                *(_gone_key(job_id), entry.key if entry else "", PICTURE_PREFIX + job_id),
             ],
             args=[
-                *(job_id, state.value, allowed, self._limits.result_ttl_seconds, self._gone_ttl_seconds),
-                *(ENDED_CHANNEL, entry.value if entry else "", entry.ttl_seconds if entry else 0, *_flat(fields)),
+                *(job_id, outcome.state.value, allowed, self._limits.result_ttl_seconds, self._gone_ttl_seconds),
+                *(ENDED_CHANNEL, entry.value if entry else "", entry.ttl_seconds if entry else 0),
+                *_flat(outcome.fields),
             ],
         )
-        return bool(moved)
 
     def delete(self, job_id: str) -> None:
         """Forget a finished job; its id answers "gone" from now on."""
@@ -272,12 +296,22 @@ class Jobs:
         )
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A script with what it is to do; its answer is not decoded, as a picture is no text."""
+
+    script: Script
+    keys: list[str]
+    args: list[Any]
+
+    def ask(self, client: Any) -> Any:
+        """Run it on a client, or add it to a pipeline."""
+        call = ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+        return client.execute_command(*call, **{NEVER_DECODE: True})
+
+
 def _gone_key(job_id: str) -> str:
     return "gone:" + job_id
-
-
-def _picture_key(job_id: str) -> str:
-    return "image:" + job_id
 
 
 def _flat(fields: Mapping[str, Any]) -> list[Any]:

@@ -25,12 +25,3 @@ MESSAGE = json.dumps(
     },
     separators=(",", ":"),
 )
-
-
-def job_of(message: str) -> str | None:
-    """Return the id of the job that a message is about, None when nobody here wrote it."""
-    try:
-        job_id = json.loads(message)["headers"]["id"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return job_id if isinstance(job_id, str) else None

@@ -33,6 +33,9 @@ class Settings(BaseModel):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Child processes of one worker."
     )
+    max_batch: int = Field(
+        32, ge=1, le=256, description="Pictures that the TensorFlow engine gives the model at once, at most."
+    )
     max_image_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Largest accepted picture, in bytes.")
     max_image_pixels: int = Field(64_000_000, ge=1, description="Largest accepted picture, width times height.")
     max_open_jobs: int = Field(10_000, ge=1, description="Jobs not yet ended; above it uploads answer 503.")

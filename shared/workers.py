@@ -15,7 +15,7 @@ ALIVE_SECONDS = 6
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """One ready worker, the model it answers with and how many pictures it runs at once."""
+    """One ready worker, the model it answers with and how many child processes it has."""
 
     name: str
     engine: str

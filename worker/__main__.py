@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.log import configure_logging
 from shared.settings import Settings, SettingsError
 from worker.app import create_worker
+from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
 from worker.engines import load_engine, verify_model
 from worker.model_folder import ModelFolder, ModelFolderError
@@ -30,6 +31,8 @@ def main() -> int:
         log.critical("%s", error)
         return 3
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
+    if settings.engine == "tensorflow":
+        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
     worker = create_worker(settings, folder, lambda: Classifier(load_engine(settings.engine, folder), folder))
     worker.start()
     return int(worker.exitcode or 0)

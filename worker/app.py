@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import redis
 from celery import signals
@@ -24,13 +25,13 @@ from worker.job_runner import JobRunner, PictureClassifier
 from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
+from worker.shift import SHIFT_SECONDS, Shift
 from worker.tasks import register_tasks
-from worker.turn import TURN_SECONDS, Turn
-from worker.watchdog import Watchdog, stop_this_process
+from worker.watchdog import Flag, Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
-# A job runs at most its turn and its time limit; a lease this much longer is over only when its worker is gone.
+# A job runs at most its shift and its time limit; a lease this much longer is over only when its worker is gone.
 LEASE_MARGIN_SECONDS = 1
 
 
@@ -51,26 +52,46 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
 
     `load_classifier` is called in each child, after the fork; what it returns has been run once.
     """
+    warmed = multiprocessing.get_context("fork").Event()
+    record = record_of(settings, model)
+    child = Child(lambda: _make_shift(settings, load_classifier, record), warmed)
+    child.attach()
+    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run), warmed)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Which of Celery's pools runs the jobs, how many at once, and what it runs for each delivery."""
+
+    kind: Literal["prefork", "threads"]
+    size: int
+    run_job: Callable[[str], None]
+
+
+def record_of(settings: Settings, model: Model) -> WorkerRecord:
+    """Return what this process tells of itself as a worker with `model`."""
     name = f"{socket.gethostname()}-{os.getpid()}"
+    answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
+    return WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
+
+
+def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed: Flag) -> Any:
+    """Return a Celery worker with heartbeat, repair and watchdog, ready once `warmed` is set."""
     app = create_celery(settings)
     app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
-    warmed = multiprocessing.get_context("fork").Event()
-    answers = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
-    record = WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
-    child = Child(lambda: _make_turn(settings, load_classifier, record), warmed)
-    child.attach()
-    register_tasks(app, child.run, settings.job_time_limit_seconds + TURN_SECONDS)
-    client = connect(settings.redis_url, max_connections=1)
-    watchdog = Watchdog(client, warmed, settings.job_time_limit_seconds, stop_this_process)
-    repair = _make_repair(settings, client)
-    parent = Parent(record, warmed, Workers(client), repair, settings.job_time_limit_seconds + TURN_SECONDS)
+    limit_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS
+    register_tasks(app, pool.run_job, limit_seconds)
+    # With threads, several may hand back jobs while the event loop beats.
+    client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
+    watchdog = Watchdog(client, warmed, limit_seconds, stop_this_process)
+    parent = Parent(record, warmed, Workers(client), _make_repair(settings, client), limit_seconds)
     attach_parent(app, parent, watchdog)
     return app.Worker(
-        hostname=f"worker@{name}",
-        pool_cls="prefork",
-        concurrency=settings.workers,
+        hostname=f"worker@{record.name}",
+        pool_cls=pool.kind,
+        concurrency=pool.size,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
@@ -79,18 +100,29 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[]
 
 
 def _make_repair(settings: Settings, client: redis.Redis) -> Repair:
-    images = open_image_store(settings.image_store_url)
-    return Repair(client, Jobs(client, limits_of(settings)), images)
+    return Repair(client, Jobs(client, limits_of(settings)), open_image_store(settings.image_store_url))
 
 
-def _make_turn(settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord) -> Turn:
+def _make_shift(settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord) -> Shift:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier()
-    client = connect(settings.redis_url, max_connections=1, patient=True)
+    make_shift = connect_shifts(settings, record, max_connections=1)
+    limit_memory(settings.job_memory_bytes)
+    return make_shift(classifier)
+
+
+def connect_shifts(
+    settings: Settings, record: WorkerRecord, max_connections: int
+) -> Callable[[PictureClassifier], Shift]:
+    """Return what makes shifts; those it makes share the stores, over so many connections to Redis."""
+    client = connect(settings.redis_url, max_connections=max_connections, patient=True)
     jobs = Jobs(client, limits_of(settings))
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
     images = open_image_store(settings.image_store_url)
-    limit_memory(settings.job_memory_bytes)
-    lease_seconds = settings.job_time_limit_seconds + TURN_SECONDS + LEASE_MARGIN_SECONDS
-    return Turn(jobs, JobRunner(jobs, images, cache, classifier, record, lease_seconds))
+    lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
+
+    def make_shift(classifier: PictureClassifier) -> Shift:
+        return Shift(jobs, images, JobRunner(images, cache, classifier, record), record, lease_seconds)
+
+    return make_shift

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 
-from worker.turn import Turn
+from worker.shift import Shift
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 class Child:
     """Holds the model that exists in the child only; the parent never loads a model."""
 
-    def __init__(self, make_turn: Callable[[], Turn], warmed: Event) -> None:
-        """`make_turn` loads and warms the model; `warmed` tells the parent that it is done."""
-        self._make_turn = make_turn
+    def __init__(self, make_shift: Callable[[], Shift], warmed: Event) -> None:
+        """`make_shift` loads and warms the model; `warmed` tells the parent that it is done."""
+        self._make_shift = make_shift
         self._warmed = warmed
-        self._turn: Turn | None = None
+        self._shift: Shift | None = None
 
     def attach(self) -> None:
         """Have Celery start every forked child with `start`."""
@@ -30,7 +30,7 @@ class Child:
     def start(self, **_: Any) -> None:
         """Load the model; if that fails, end the whole worker with the reason instead of forking for ever."""
         try:
-            self._turn = self._make_turn()
+            self._shift = self._make_shift()
         except Exception as error:
             log.critical("The model cannot be loaded: %s", error)
             os.kill(os.getppid(), signal.SIGTERM)
@@ -38,6 +38,6 @@ class Child:
         self._warmed.set()
 
     def run(self, job_id: str) -> None:
-        """Run the job that was delivered, and what its turn brings; Celery calls it after `start`."""
-        assert self._turn is not None
-        self._turn.run(job_id)
+        """Run the job that was delivered, and what its shift brings; Celery calls it after `start`."""
+        assert self._shift is not None
+        self._shift.run(job_id)

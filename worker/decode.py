@@ -32,7 +32,17 @@ PREPROCESSING_VERSION = 1
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
-    """Return the picture as float32 [height, width, 3] in [0, 1], RGB, upright, transparency laid over white.
+    """Return the picture as float32 [height, width, 3] in [0, 1]; the rest is as `decode_pixels` has it."""
+    return as_input(decode_pixels(data, height, width))
+
+
+def as_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scale uint8 pixels of any shape to float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """Return the picture as uint8 [height, width, 3], RGB, upright, transparency laid over white.
 
     The whole picture is squeezed to the wanted size with Pillow's bicubic filter, without cropping, as the
     original program did. Of an animation it is the first frame.
@@ -51,7 +61,7 @@ def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
             raise
         except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
-    return np.asarray(small, dtype=np.float32) / np.float32(255)
+    return np.asarray(small, dtype=np.uint8)
 
 
 def _squeeze(image: Image.Image, height: int, width: int) -> Image.Image:

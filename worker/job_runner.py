@@ -1,4 +1,4 @@
-"""Carries one job from its message to its end."""
+"""Carries one job from its picture to its outcome."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, UndecodablePicture, UnsupportedPicture
 from shared.image_store import ImageStore
-from shared.job import Job
-from shared.jobs import Jobs
+from shared.job import Begun, Outcome
 from shared.result_cache import KnownResult, ResultCache
 from shared.workers import WorkerRecord
 from worker.labels import Prediction
+from worker.lost import DecoderLost
 
 # As many labels as a request may ask for are kept, whatever this one asked for.
 MOST_TOP = 10
@@ -32,55 +32,39 @@ class PictureClassifier(Protocol):
 
 
 class JobRunner:
-    """Begins a job, classifies its picture and writes how it ended; a bad picture fails alone."""
+    """Classifies the picture of a job that has begun; a bad picture fails alone."""
 
     def __init__(
-        self,
-        jobs: Jobs,
-        images: ImageStore,
-        cache: ResultCache,
-        classifier: PictureClassifier,
-        record: WorkerRecord,
-        lease_seconds: float,
+        self, images: ImageStore, cache: ResultCache, classifier: PictureClassifier, record: WorkerRecord
     ) -> None:
-        self._jobs = jobs
         self._images = images
-        self._classifier = classifier
         self._cache = cache
+        self._classifier = classifier
         self._record = record
-        self._lease_seconds = lease_seconds
 
-    def run(self, job_id: str, execution: str) -> None:
-        """Do the job as `execution` unless it runs elsewhere or has ended.
+    def run(self, begun: Begun) -> Outcome:
+        """Return how the job ends.
 
-        What a store or the time limit raises outside the classifier passes through: that is no fault of the
-        picture, and the job is handed back.
+        What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
+        that is no fault of the picture.
         """
-        begun = self._jobs.begin(job_id, execution, self._record.name, self._lease_seconds)
-        if begun is None:
-            log.info("job %s: delivery dropped, it may not begin", job_id)
-            return
         job = begun.job
         try:
             data = self._images.get(job.id, begun.picture)
         except ImageMissing as error:
-            self._fail(job, error)
-            return
+            return Outcome.failed(problem_of(error))
         try:
             predictions = self._classifier.classify(data, max(job.top, MOST_TOP))
+        except DecoderLost:
+            raise
         except Exception as error:
-            self._fail(job, error)
-        else:
-            known = KnownResult(as_result(predictions), self._classifier.model)
-            entry = self._cache.entry(self._record.answers, job.picture.sha256, known)
-            self._jobs.succeed(job.id, known.first(job.top), known.model, entry)
-        self._images.delete(job.id)
-
-    def _fail(self, job: Job, error: BaseException) -> None:
-        problem = problem_of(error)
-        if problem["status"] == 500:
-            log.error("job %s failed", job.id, exc_info=error)
-        self._jobs.fail(job.id, problem)
+            problem = problem_of(error)
+            if problem["status"] == 500:
+                log.error("job %s failed", job.id, exc_info=error)
+            return Outcome.failed(problem)
+        known = KnownResult(as_result(predictions), self._classifier.model)
+        entry = self._cache.entry(self._record.answers, job.picture.sha256, known)
+        return Outcome.succeeded(known.first(job.top), known.model, entry)
 
 
 def as_result(predictions: Sequence[Prediction]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Parent:
     def on_failure(self, delivered_id: str, error: BaseException) -> None:
         """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis.
 
-        `delivered_id` is the job with which the child's turn began; it may be at another one by now.
+        `delivered_id` is the job with which the child's shift began; it may be at another one by now.
 
         A time limit counts against the picture only if Redis answered all the while: else the child may have been
         waiting for it, or this loop may not have heard of the end.

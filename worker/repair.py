@@ -9,7 +9,7 @@ import redis
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
-from worker.turn import is_of_turn
+from worker.shift import is_of_shift
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +45,19 @@ class Repair:
         return published
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
-        """Give up the attempt that a worker's turn was at and publish the job, unless it was its last."""
-        for job_id in self._jobs_of_turn(worker, delivered_id):
+        """Give up the attempt that a worker's shift was at and publish the job, unless it was its last."""
+        for job_id in self._jobs_of_shift(worker, delivered_id):
             self._released(job_id, reason)
 
     def give_up(self, worker: str, delivered_id: str, problem: Mapping[str, Any]) -> None:
-        """Fail the job that a worker's turn was at, as it is not worth another attempt."""
-        for job_id in self._jobs_of_turn(worker, delivered_id):
+        """Fail the job that a worker's shift was at, as it is not worth another attempt."""
+        for job_id in self._jobs_of_shift(worker, delivered_id):
             self._jobs.fail(job_id, problem)
             self._images.delete(job_id)
 
-    def _jobs_of_turn(self, worker: str, delivered_id: str) -> list[str]:
+    def _jobs_of_shift(self, worker: str, delivered_id: str) -> list[str]:
         running = self._jobs.running(worker)
-        return [job_id for job_id, execution in running.items() if is_of_turn(execution, delivered_id)]
+        return [job_id for job_id, execution in running.items() if is_of_shift(execution, delivered_id)]
 
     def _released(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
         release = self._jobs.release(job_id, reason, lease_ended=lease_ended)

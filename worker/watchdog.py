@@ -100,3 +100,9 @@ class Watchdog:
 def stop_this_process() -> None:
     """Ask this process to finish what runs and end."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def kill_this_process(reason: str) -> None:
+    """End this process at once, as it can no longer be asked; its jobs are begun again when their leases end."""
+    log.critical("%s This worker is killed.", reason)
+    os.kill(os.getpid(), signal.SIGKILL)

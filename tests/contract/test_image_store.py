@@ -9,7 +9,7 @@ import pytest
 from shared.admission import Order
 from shared.errors import ImageMissing
 from shared.image_store import ImageStore, open_image_store
-from shared.job import Picture
+from shared.job import Claim, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from tests.support.processes import RedisServer
@@ -39,7 +39,7 @@ class Bench:
         self.jobs.admit(job_id, ORDER, picture=self.store.put(job_id, data))
 
     def fetch(self, job_id: str) -> bytes:
-        begun = self.jobs.begin(job_id, "x", "w", 60)
+        begun = self.jobs.begin(job_id, Claim("x", "w", 60))
         assert begun is not None
         return self.store.get(job_id, begun.picture)
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from shared.admission import Order
 from shared.errors import QueueFull
-from shared.job import TRANSITIONS, JobState, Picture, Release
+from shared.job import TRANSITIONS, Claim, JobState, Picture, Release
 from shared.job_limits import JobLimits
 from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
 from tests.support.processes import RedisServer
@@ -63,7 +63,7 @@ class LifeCycle(RuleBasedStateMachine):
     def deliver(self, job_id: str, lease: float) -> None:
         """A message arrives: the first one, a duplicate, or one for a job that was never admitted."""
         self.executions += 1
-        begun = self.jobs.begin(job_id, f"x{self.executions}", "w", lease)
+        begun = self.jobs.begin(job_id, Claim(f"x{self.executions}", "w", lease))
         if begun is None:
             return
         assert self.seen[job_id] is JobState.QUEUED, "only what is queued begins"

@@ -8,11 +8,12 @@ import pytest
 
 from shared.admission import IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import TRANSITIONS, EndNotice, JobState, Picture, Release
+from shared.job import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Release
 from shared.job_limits import JobLimits
 from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
 from shared.queue import QUEUE_NAME
 from shared.result_cache import KnownResult
+from tests.support.messages import take_all
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually
 
@@ -49,7 +50,7 @@ def put_into(jobs: Jobs, state: JobState) -> None:
     """Bring a new job "j" into `state`."""
     admit(jobs, "j")
     if state is not JobState.QUEUED and state is not JobState.CANCELED:
-        jobs.begin("j", "x", "w", LONG)
+        jobs.begin("j", Claim("x", "w", LONG))
     moves = {
         JobState.SUCCEEDED: lambda: jobs.succeed("j", {}, MODEL),
         JobState.FAILED: lambda: jobs.fail("j", {"status": 422}),
@@ -67,25 +68,45 @@ def test_an_admitted_job_is_queued_with_what_was_said_of_it(jobs: Jobs) -> None:
     assert job.accepted_ms > 0 and position == 1
 
 
-def take_all(jobs: Jobs) -> list[str | None]:
-    """Take all messages off the queue and return their jobs' ids."""
-    return list(iter(jobs.take, None))
-
-
-def test_jobs_are_published_as_they_are_admitted_and_taken_in_that_order(jobs: Jobs) -> None:
+def test_jobs_are_published_as_they_are_admitted_and_taken_in_that_order(jobs: Jobs, client: Any) -> None:
     admit(jobs, *"abc")
-    assert take_all(jobs) == [*"abc"]
+    assert take_all(client) == [*"abc"]
 
 
-def test_a_job_that_is_not_admitted_is_not_published(jobs: Jobs) -> None:
+def test_a_job_that_is_not_admitted_is_not_published(jobs: Jobs, client: Any) -> None:
     # Given a full queue
     admit(jobs, *"abcde")
-    take_all(jobs)
+    take_all(client)
     # When one more comes, or one whose result is known, Then nothing is published
     with pytest.raises(QueueFull):
         admit(jobs, "f")
     jobs.admit("g", ORDER, known=KnownResult({}, MODEL))
-    assert take_all(jobs) == []
+    assert take_all(client) == []
+
+
+def test_the_next_job_is_begun_from_the_queue(jobs: Jobs, client: Any) -> None:
+    # Given jobs with their messages in the queue, one of which may not begin
+    admit(jobs, *"abc")
+    jobs.cancel("a")
+    # When a worker asks for the next one, Then it has the first that may begin, and its message is gone
+    begun = jobs.begin_next(Claim("x", "w", LONG))
+    assert begun is not None and begun.job.id == "b"
+    assert take_all(client) == ["c"]
+    assert jobs.begin_next(Claim("x", "w", LONG)) is None
+
+
+def test_one_job_ends_and_the_next_one_begins(jobs: Jobs, client: Any) -> None:
+    # Given a job that runs and one that waits
+    admit(jobs, *"ab")
+    jobs.begin_next(Claim("x1", "w", LONG))
+    # When the first ends and the next is wanted, also on a server that has lost the scripts
+    if not isinstance(client, fakeredis.FakeRedis):
+        client.script_flush()
+    begun = jobs.end_and_begin_next("a", Outcome.failed({"status": 422}), Claim("x2", "w", LONG))
+    # Then both has happened, once
+    assert begun is not None and (begun.job.id, begun.job.attempts) == ("b", 1)
+    assert jobs.get("a").state is JobState.FAILED
+    assert jobs.end_and_begin_next("b", Outcome.failed({"status": 422}), Claim("x3", "w", LONG)) is None
 
 
 def test_a_message_about_no_job_is_dropped(jobs: Jobs, client: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,22 +114,22 @@ def test_a_message_about_no_job_is_dropped(jobs: Jobs, client: Any, caplog: pyte
     for message in ("no JSON", "[]", '{"headers": {}}', '{"headers": {"id": 5}}'):
         client.lpush(QUEUE_NAME, message)
         # When it is taken, Then it is no job, and was logged
-        assert jobs.take() is None
+        assert jobs.begin_next(Claim("x", "w", LONG)) is None
         assert message in caplog.messages[-1]
 
 
-def test_a_released_job_is_published_again(jobs: Jobs) -> None:
+def test_a_released_job_is_published_again(jobs: Jobs, client: Any) -> None:
     admit(jobs, "j")
-    take_all(jobs)
-    jobs.begin("j", "x", "w", LONG)
+    take_all(client)
+    jobs.begin("j", Claim("x", "w", LONG))
     jobs.release("j", "its worker died")
-    assert take_all(jobs) == ["j"]
+    assert take_all(client) == ["j"]
 
 
 def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs) -> None:
     admit(jobs, *"abc")
-    jobs.begin("a", "x1", "w1", LONG)
-    jobs.begin("b", "x2", "w2", LONG)
+    jobs.begin("a", Claim("x1", "w1", LONG))
+    jobs.begin("b", Claim("x2", "w2", LONG))
     assert jobs.running("w1") == {"a": "x1"}
 
 
@@ -135,7 +156,7 @@ def test_positions_follow_the_order_of_acceptance(jobs: Jobs) -> None:
     for job_id in "abc":
         admit(jobs, job_id)
         eventually(lambda job_id=job_id: jobs.position(job_id))
-    jobs.begin("a", "x", "w", LONG)
+    jobs.begin("a", Claim("x", "w", LONG))
     # Then the others are first and second
     assert sorted([jobs.position("b"), jobs.position("c")]) == [1, 2]
 
@@ -144,7 +165,7 @@ def test_begin_counts_the_attempt_and_takes_a_lease(jobs: Jobs, client: Any) -> 
     # Given a queued job
     admit(jobs, "j")
     # When a worker begins it
-    begun = jobs.begin("j", "x", "worker-1", LONG)
+    begun = jobs.begin("j", Claim("x", "worker-1", LONG))
     # Then it is running there, once
     assert begun is not None
     job = begun.job
@@ -158,20 +179,20 @@ def test_a_delivery_of_a_job_that_is_not_queued_is_dropped(jobs: Jobs, state: Jo
     put_into(jobs, state)
     before = jobs.get("j")
     # When its message is delivered again, Then nothing begins and nothing changes
-    assert jobs.begin("j", "other", "w2", LONG) is None
+    assert jobs.begin("j", Claim("other", "w2", LONG)) is None
     assert jobs.get("j") == before
 
 
 def test_a_delivery_of_an_unknown_job_is_dropped(jobs: Jobs) -> None:
-    assert jobs.begin("nobody", "x", "w", LONG) is None
+    assert jobs.begin("nobody", Claim("x", "w", LONG)) is None
 
 
 def test_the_same_execution_may_ask_again(jobs: Jobs) -> None:
     # Given an execution whose answer was lost on the way
     admit(jobs, "j")
-    first = jobs.begin("j", "x", "w", LONG)
+    first = jobs.begin("j", Claim("x", "w", LONG))
     # When it asks again, Then it has the job, and no attempt was counted twice
-    assert jobs.begin("j", "x", "w", LONG) == first
+    assert jobs.begin("j", Claim("x", "w", LONG)) == first
 
 
 TERMINAL = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
@@ -243,12 +264,12 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     # Given a job that was begun and released twice
     admit(jobs, "j")
     for attempt in (1, 2):
-        begun = jobs.begin("j", f"x{attempt}", "w", LONG)
+        begun = jobs.begin("j", Claim(f"x{attempt}", "w", LONG))
         assert begun is not None and begun.job.attempts == attempt
         assert jobs.release("j", "its worker died") is Release.QUEUED
         assert jobs.get("j").state is JobState.QUEUED
     # When the third attempt is lost too
-    jobs.begin("j", "x3", "w", LONG)
+    jobs.begin("j", Claim("x3", "w", LONG))
     assert jobs.release("j", "its worker died") is Release.EXHAUSTED
     # Then the job has failed and says why
     job = jobs.get("j")
@@ -262,14 +283,14 @@ def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
     jobs.release("j", "slow")
     # When the slow attempt ends after all, Then its result is taken, and the new delivery is dropped
     assert jobs.succeed("j", {"slow": 1}, MODEL)
-    assert jobs.begin("j", "x2", "w", LONG) is None
+    assert jobs.begin("j", Claim("x2", "w", LONG)) is None
 
 
 def test_only_leases_that_ended_are_overdue(jobs: Jobs) -> None:
     # Given one job under a live lease and one whose lease has ended
     admit(jobs, "live", "dead")
-    jobs.begin("live", "x", "w", LONG)
-    jobs.begin("dead", "x", "w", ENDED)
+    jobs.begin("live", Claim("x", "w", LONG))
+    jobs.begin("dead", Claim("x", "w", ENDED))
     # Then the second is overdue, and only it is released as such
     assert jobs.overdue() == ["dead"]
     assert jobs.release("dead", "lost", lease_ended=True) is Release.QUEUED
@@ -297,11 +318,11 @@ def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client
     eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
     age(client, "early")
     # When the later one begins
-    jobs.begin("late", "x", "w", LONG)
+    jobs.begin("late", Claim("x", "w", LONG))
     # Then the earlier one is published again, once
     assert jobs.overtaken() == ["early"]
     assert jobs.overtaken() == []
-    assert take_all(jobs)[-1] == "early"
+    assert take_all(client)[-1] == "early"
 
 
 def _apart(client: Any) -> bool:
@@ -315,11 +336,11 @@ def _apart(client: Any) -> bool:
 def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any) -> None:
     # Given a job whose message was lost, some time ago
     admit(jobs, "j")
-    take_all(jobs)
+    take_all(client)
     assert jobs.overtaken() == [], "it was published just now"
     age(client, "j")
     # Then it is published again
-    assert jobs.overtaken() == take_all(jobs) == ["j"]
+    assert jobs.overtaken() == take_all(client) == ["j"]
 
 
 def test_admission_stops_at_the_stored_bytes(client: Any) -> None:
@@ -346,8 +367,8 @@ def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: 
     jobs.admit("early", Order(PICTURE, 3, deadline_seconds=100))
     eventually(lambda: jobs.past_deadline() == ["late"])
     # When both are delivered
-    assert jobs.begin("late", "x", "w", LONG) is None
-    assert jobs.begin("early", "y", "w", LONG) is not None
+    assert jobs.begin("late", Claim("x", "w", LONG)) is None
+    assert jobs.begin("early", Claim("y", "w", LONG)) is not None
     # Then the first expires, and one that has begun never does
     assert jobs.expire("late") and not jobs.expire("early")
     assert jobs.get("late").state is JobState.EXPIRED
@@ -359,7 +380,7 @@ def test_a_record_of_a_newer_version_is_left_to_a_newer_worker(jobs: Jobs, clien
     admit(jobs, "j")
     client.hset("job:j", "format_version", 99)
     # When it is delivered to this worker, Then it stays queued
-    assert jobs.begin("j", "x", "w", LONG) is None
+    assert jobs.begin("j", Claim("x", "w", LONG)) is None
     assert jobs.get("j").state is JobState.QUEUED
 
 
@@ -407,7 +428,7 @@ def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(jobs: Job
     admit(jobs, *"abcd")
     assert jobs.backlog().seconds_for(10) == 1, "a guess, before anything has ended"
     for job_id in "ab":
-        jobs.begin(job_id, job_id, "w", LONG)
+        jobs.begin(job_id, Claim(job_id, "w", LONG))
         client.hset(f"job:{job_id}", "begun_ms", int(client.hget(f"job:{job_id}", "begun_ms")) - 4000)
         client.delete("jobs:drain")
         jobs.succeed(job_id, {}, MODEL)

@@ -4,7 +4,11 @@ import base64
 import json
 from typing import Any
 
-from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME, TASK_NAME, job_of
+from shared.admission import Order
+from shared.job import Claim, Picture
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
+from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME, TASK_NAME
 from shared.settings import Settings
 from tests.support.processes import RedisServer
 from worker.celery_app import create_celery
@@ -33,5 +37,14 @@ def test_the_message_says_what_celery_would_say(redis_server: RedisServer) -> No
         assert ours["properties"][name] == theirs["properties"][name]
 
 
-def test_the_job_of_celerys_own_message_is_found(redis_server: RedisServer) -> None:
-    assert job_of(json.dumps(published_by_celery(redis_server, "b" * 32))) == "b" * 32
+def test_a_job_that_celery_published_is_begun_from_the_queue(redis_server: RedisServer) -> None:
+    # Given a job whose message Celery itself has written, as an older API does
+    message = json.dumps(published_by_celery(redis_server, "b" * 32))
+    with redis_server.client() as client:
+        jobs = Jobs(client, limits_of(Settings.from_environ({})))
+        jobs.admit("b" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
+        client.delete(QUEUE_NAME)
+        client.lpush(QUEUE_NAME, message)
+        # When a worker asks for the next job, Then it is this one
+        begun = jobs.begin_next(Claim("x", "w", 60))
+        assert begun is not None and begun.job.id == "b" * 32

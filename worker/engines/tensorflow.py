@@ -21,7 +21,10 @@ class TensorFlowEngine:
         model: Any = tf.saved_model.load(str(folder.saved_model_path))
         # The model must stay referenced: the function alone does not keep its variables.
         self._model = model
-        self._run: Any = tf.function(find_image_function(model).call)
+        found = find_image_function(model)
+        # One trace for every size of batch: else each new size costs a tenth of a second and more.
+        pictures = tf.TensorSpec([None, found.height, found.width, 3], tf.float32)
+        self._run: Any = tf.function(found.call, input_signature=[pictures])
 
     def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map pictures float32 [n, height, width, 3] in [0, 1] to logits float32 [n, classes]."""

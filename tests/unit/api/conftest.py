@@ -19,8 +19,9 @@ from api.waiters import Waiters
 from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
-from shared.queue import QUEUE_NAME, job_of
+from shared.queue import QUEUE_NAME
 from shared.settings import Settings
+from tests.support.messages import job_of
 
 LAST = "last"
 
@@ -48,7 +49,7 @@ class Bench:
         return self.http.post("/upload", data={"image": (BytesIO(data), "picture.png")}, **options)
 
     @property
-    def published(self) -> list[str | None]:
+    def published(self) -> list[str]:
         """The ids of the jobs in the queue, the next one first."""
         return [job_of(message) for message in reversed(self.redis.lrange(QUEUE_NAME, 0, -1))]
 
@@ -58,7 +59,7 @@ class Bench:
 
         def work() -> None:
             while (message := self.redis.brpop(QUEUE_NAME)[1]) != LAST:
-                finish(str(job_of(message)))
+                finish(job_of(message))
 
         thread = threading.Thread(target=work)
         thread.start()

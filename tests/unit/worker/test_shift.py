@@ -1,6 +1,5 @@
-"""A job's way through the worker, with a stand-in for the model."""
+"""A job's way through a shift of the worker, with a stand-in for the model."""
 
-import uuid
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,8 +16,11 @@ from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
+from tests.support.messages import take_all
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
+from worker.lost import DecoderLost
+from worker.shift import Shift, is_of_shift
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
 
@@ -69,15 +71,16 @@ def classifier() -> StubClassifier:
     return StubClassifier()
 
 
-def make_runner(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobRunner:
+def make_shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
     record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
-    return JobRunner(jobs, images, ResultCache(jobs._redis, 100), classifier, record, lease_seconds=60)
+    runner = JobRunner(images, ResultCache(jobs._redis, 100), classifier, record)
+    return Shift(jobs, images, runner, record, lease_seconds=60)
 
 
 @pytest.fixture
-def runner(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobRunner:
+def shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
     jobs.admit("j", Order(PICTURE, top=2), picture=images.put("j", b"data"))
-    return make_runner(jobs, images, classifier)
+    return make_shift(jobs, images, classifier)
 
 
 def stored(jobs: Jobs, images: ImageStore) -> bool:
@@ -89,11 +92,9 @@ def stored(jobs: Jobs, images: ImageStore) -> bool:
         return False
 
 
-def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
-    runner: JobRunner, jobs: Jobs, images: ImageStore
-) -> None:
+def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(shift: Shift, jobs: Jobs, images: ImageStore) -> None:
     # When the job is run
-    runner.run("j", uuid.uuid4().hex)
+    shift.run("j")
     # Then its record holds the answer, the model and the worker
     job = jobs.get("j")
     label = {"confidence_level": 0.5, "predicted_label": "data"}
@@ -102,27 +103,27 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
     assert not stored(jobs, images)
 
 
-def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(runner: JobRunner, jobs: Jobs) -> None:
-    runner.run("j", uuid.uuid4().hex)
+def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(shift: Shift, jobs: Jobs) -> None:
+    shift.run("j")
     known = ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256)
     assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
 
 
-def test_a_failure_is_not_cached(runner: JobRunner, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_failure_is_not_cached(shift: Shift, jobs: Jobs, classifier: StubClassifier) -> None:
     classifier.error = UndecodablePicture("cut off")
-    runner.run("j", uuid.uuid4().hex)
+    shift.run("j")
     assert ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
-def test_a_second_delivery_is_not_computed(runner: JobRunner, classifier: StubClassifier) -> None:
-    runner.run("j", uuid.uuid4().hex)
-    runner.run("j", uuid.uuid4().hex)
+def test_a_second_delivery_is_not_computed(shift: Shift, classifier: StubClassifier) -> None:
+    shift.run("j")
+    shift.run("j")
     assert classifier.calls == 1
 
 
-def test_a_canceled_job_is_not_computed(runner: JobRunner, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_canceled_job_is_not_computed(shift: Shift, jobs: Jobs, classifier: StubClassifier) -> None:
     jobs.cancel("j")
-    runner.run("j", uuid.uuid4().hex)
+    shift.run("j")
     assert classifier.calls == 0
 
 
@@ -136,7 +137,7 @@ def test_a_canceled_job_is_not_computed(runner: JobRunner, jobs: Jobs, classifie
     ],
 )
 def test_an_error_fails_the_job_with_a_reason(
-    runner: JobRunner,
+    shift: Shift,
     jobs: Jobs,
     images: ImageStore,
     classifier: StubClassifier,
@@ -147,7 +148,7 @@ def test_an_error_fails_the_job_with_a_reason(
     # Given a classifier that fails
     classifier.error = error
     # When the job is run
-    runner.run("j", uuid.uuid4().hex)
+    shift.run("j")
     # Then it failed with the reason, tells no inside, and leaves no picture
     job = jobs.get("j")
     assert job.state is JobState.FAILED
@@ -156,23 +157,70 @@ def test_an_error_fails_the_job_with_a_reason(
     assert not stored(jobs, images)
 
 
-def test_a_picture_that_is_gone_fails_the_job(runner: JobRunner, jobs: Jobs, images: ImageStore) -> None:
+def test_a_picture_that_is_gone_fails_the_job(shift: Shift, jobs: Jobs, images: ImageStore) -> None:
     images.delete("j")
     jobs._redis.delete("image:j")
-    runner.run("j", uuid.uuid4().hex)
+    shift.run("j")
     job = jobs.get("j")
     assert job.problem is not None and job.problem["title"] == "Picture lost"
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("away"), SoftTimeLimitExceeded(), OSError("disk")])
 def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, runner: JobRunner, error: Exception
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift, error: Exception
 ) -> None:
     # Given a store that goes away, or hangs until the time limit, while the picture is fetched
     broken = BrokenStore(error)
-    runner = make_runner(jobs, broken, classifier)
+    shift = make_shift(jobs, broken, classifier)
     # When the job is run, Then the error passes through and the job keeps its lease and picture
     with pytest.raises(type(error)):
-        runner.run("j", uuid.uuid4().hex)
+        shift.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(jobs, images)
+
+
+def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift
+) -> None:
+    # Given a classifier whose decoder dies
+    classifier.error = DecoderLost("signal 9")
+    # When the job is run, Then the error passes through and the job keeps its lease and picture
+    with pytest.raises(DecoderLost):
+        shift.run("j")
+    assert jobs.get("j").state is JobState.RUNNING
+    assert stored(jobs, images)
+
+
+def admit_others(jobs: Jobs, images: ImageStore) -> None:
+    for job_id in ("k", "l"):
+        jobs.admit(job_id, Order(PICTURE, top=1), picture=images.put(job_id, job_id.encode()))
+
+
+def states(jobs: Jobs) -> list[JobState]:
+    return [jobs.get(job_id).state for job_id in "jkl"]
+
+
+def test_jobs_that_wait_are_run_in_the_same_shift(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift
+) -> None:
+    # Given three jobs, the first of which is delivered
+    take_all(jobs._redis)
+    admit_others(jobs, images)
+    # When its shift has ended, Then all have, each by an execution of that shift
+    shift.run("j")
+    assert (states(jobs), classifier.calls) == ([JobState.SUCCEEDED] * 3, 3)
+    assert all(is_of_shift(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
+
+
+def test_a_shift_ends_in_time(jobs: Jobs, images: ImageStore, shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a shift whose time is over with its first job, When it is run, Then the others wait on
+    monkeypatch.setattr("worker.shift.SHIFT_SECONDS", 0)
+    admit_others(jobs, images)
+    shift.run("j")
+    assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]
+
+
+def test_a_single_job_may_be_run(jobs: Jobs, images: ImageStore, shift: Shift) -> None:
+    admit_others(jobs, images)
+    shift.run_one("j")
+    assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]

@@ -1,0 +1,215 @@
+"""The worker that forms batches: real processes, on the CPU; with real weights, and with a model that misbehaves."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import MODELS
+from tests.support.batch_worker import BATCH_SECONDS, BLUE, HANG, RED, make_picture
+from tests.support.pictures import PHOTOGRAPHS, encode, photograph
+from tests.support.processes import Process, RedisServer, Service
+from tests.support.supervised import alive, children
+from tests.support.wait import eventually
+from worker.classifier import Classifier
+from worker.engines import load_engine
+from worker.model_folder import ModelFolder
+
+STUB = "tests.support.batch_worker"
+
+
+@pytest.fixture
+def make_service(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Callable[..., Service]]:
+    """What starts an API of its own; its workers form batches."""
+    made: list[Service] = []
+
+    def make(model: Path = model_dir, **settings: str) -> Service:
+        made.append(Service(server.url, tmp_path / "service", model, ENGINE="tensorflow", **settings))
+        made[-1].start_api()
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """A service whose batches take 50 ms, so that some form."""
+    return make_service(**{BATCH_SECONDS: "0.05"})
+
+
+@pytest.fixture
+def labels(model_dir: Path) -> tuple[str, ...]:
+    return ModelFolder.open(model_dir).labels
+
+
+def batches_of(worker: Process) -> dict[int, int]:
+    """Return how many batches of which size a worker says it has served, after stopping it."""
+    assert worker.stop() == 0, worker.output
+    (told,) = re.findall(r"served \d+ pictures in \d+ batches \((.*)\)", worker.output)
+    return {int(size): int(count) for count, size in re.findall(r"(\d+) of (\d+)", told)}
+
+
+def first_label(record: dict[str, Any]) -> str:
+    return str(record["result"]["prediction_1"]["predicted_label"])
+
+
+def decoder_of(worker: Process) -> int:
+    (decoder,) = children(worker.pid)
+    return decoder
+
+
+def running(service: Service, job_id: str) -> bool:
+    return bool(service.result(job_id).json().get("status") == "running")
+
+
+@pytest.mark.parametrize("place", MODELS)
+def test_many_uploads_form_batches_and_get_the_answers_of_litert(
+    make_service: Callable[..., Service], model_dirs: list[Path], place: int
+) -> None:
+    # Given a worker with TensorFlow, real photographs, and what LiteRT says of them alone
+    folder = ModelFolder.open(model_dirs[place])
+    service = make_service(folder.path, WORKERS="2")
+    worker = service.start_worker()
+    service.wait_ready(seconds=120)
+    pictures = [encode(photograph(name).resize((320, 240)), "JPEG", quality=90) for name in PHOTOGRAPHS]
+    litert = Classifier(load_engine("litert", folder), folder)
+    expected = [litert.classify(data, 3) for data in pictures]
+    # When all come at once, thrice, with a broken one among them
+    broken = pictures[0][: len(pictures[0]) // 2]
+    with ThreadPoolExecutor(24) as pool:
+        *answers, refused = pool.map(service.upload, [*(3 * pictures), broken])
+    # Then each has its own answer, the same as LiteRT's
+    for answer, predictions in zip(answers, 3 * expected, strict=True):
+        found = list(answer.json().values())
+        assert found[0]["predicted_label"] == predictions[0].label
+        for one, other in zip(found, predictions, strict=True):
+            assert one["confidence_level"] == pytest.approx(other.confidence, abs=0.005)
+    # And the broken one alone is refused
+    assert refused.status_code == 422
+    # And they were run together
+    batches = batches_of(worker)
+    assert sum(size * count for size, count in batches.items()) == len(answers)
+    assert max(batches) > 1, batches
+
+
+def test_the_network_is_traced_once_and_gives_the_same_in_any_batch(model_dir: Path) -> None:
+    # Given the engine and some pictures
+    folder = ModelFolder.open(model_dir)
+    engine: Any = load_engine("tensorflow", folder)
+    side = (folder.manifest.input_height, folder.manifest.input_width)
+    pictures = np.random.default_rng(0).random((5, *side, 3), np.float32)
+    # When they are run alone and together
+    alone = np.concatenate([engine.logits(picture[np.newaxis]) for picture in pictures])
+    together = np.concatenate([engine.logits(pictures[:2]), engine.logits(pictures[2:])])
+    # Then the answers are the same
+    assert np.allclose(alone, together, atol=1e-3)
+    # And no size had a trace of its own
+    assert engine._run.experimental_get_tracing_count() == 1
+
+
+def test_no_batch_is_larger_than_the_setting(service: Service, labels: tuple[str, ...]) -> None:
+    # Given a worker that may take four at once, and many pictures
+    worker = service.start_worker(STUB, MAX_BATCH="4", WORKERS="2")
+    service.wait_ready()
+    ids = {grey: service.accept(make_picture(grey)) for grey in range(60)}
+    # When all are answered, Then rightly
+    for grey, job_id in ids.items():
+        assert first_label(service.finished(job_id)) == labels[grey]
+    # And in batches of up to four
+    assert 1 < max(batches_of(worker)) <= 4
+
+
+def test_a_picture_that_the_model_refuses_fails_alone(service: Service) -> None:
+    # Given pictures that wait for a worker, one of which its model cannot take
+    ids = [service.accept(make_picture(grey)) for grey in range(20)]
+    bad = service.accept(make_picture(RED))
+    ids += [service.accept(make_picture(grey)) for grey in range(20, 40)]
+    # When a worker comes
+    worker = service.start_worker(STUB)
+    # Then all others are answered
+    assert {service.finished(job_id)["status"] for job_id in ids} == {"succeeded"}
+    assert service.finished(bad)["problem"]["title"] == "Model failed"
+    assert max(batches_of(worker)) > 1
+
+
+def test_a_decoder_that_dies_costs_its_own_job_an_attempt(service: Service) -> None:
+    # Given a worker whose only decoder stands still with a picture in hand
+    worker = service.start_worker(STUB)
+    service.wait_ready()
+    decoder = decoder_of(worker)
+    os.kill(decoder, signal.SIGSTOP)
+    job_id = service.accept(make_picture(1))
+    eventually(lambda: running(service, job_id), what="a running job")
+    others = [service.accept(make_picture(2)) for _ in range(5)]
+    # When it is killed
+    os.kill(decoder, signal.SIGKILL)
+    # Then the job is begun again and succeeds, and the others never noticed
+    record = service.finished(job_id)
+    assert (record["status"], record["attempts"]) == ("succeeded", 2)
+    assert {service.finished(other)["attempts"] for other in others} == {1}
+    # And there is one decoder, a new one
+    assert decoder_of(worker) != decoder
+
+
+def test_a_picture_over_the_time_limit_fails_alone(service: Service) -> None:
+    # Given a worker whose only decoder does not get on with a picture
+    worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="3")
+    service.wait_ready()
+    os.kill(decoder_of(worker), signal.SIGSTOP)
+    job_id = service.accept(make_picture(1))
+    eventually(lambda: running(service, job_id), what="a running job")
+    others = [service.accept(make_picture(2)) for _ in range(5)]
+    # Then its time runs out, and the others are answered at their first attempt
+    record = service.finished(job_id)
+    assert (record["problem"]["title"], record["attempts"]) == ("Time limit", 1)
+    records = [service.finished(other) for other in others]
+    assert {(one["status"], one["attempts"]) for one in records} == {("succeeded", 1)}
+
+
+def test_sigterm_finishes_what_runs_and_hands_back_the_rest(service: Service, labels: tuple[str, ...]) -> None:
+    # Given a worker with more jobs than it runs at once
+    worker = service.start_worker(STUB, MAX_BATCH="4")
+    service.wait_ready()
+    ids = {grey: service.accept(make_picture(grey)) for grey in range(100)}
+    # When it is told to stop
+    batches = batches_of(worker)
+    # Then it has done some and not all
+    assert 0 < sum(size * count for size, count in batches.items()) < len(ids)
+    # And the next one finishes the rest; nothing was begun twice
+    service.start_worker(STUB)
+    records = {grey: service.finished(job_id, 60) for grey, job_id in ids.items()}
+    assert {record["attempts"] for record in records.values()} == {1}
+    assert all(first_label(record) == labels[grey] for grey, record in records.items())
+
+
+def test_a_worker_whose_model_hangs_is_killed_and_nothing_is_lost(service: Service, tmp_path: Path) -> None:
+    # Given a worker, and a picture with which its model will hang, once
+    hang = tmp_path / "hang"
+    hang.touch()
+    settings = {HANG: str(hang), "JOB_TIME_LIMIT_SECONDS": "2"}
+    worker = service.start_worker(STUB, **settings)
+    service.wait_ready()
+    decoder = decoder_of(worker)
+    # When it comes among others
+    ids = [service.accept(make_picture(colour)) for colour in (1, 2, BLUE, 3, 4)]
+    # Then the worker is killed, says why, and leaves no decoder behind
+    assert worker.wait(30) == -signal.SIGKILL
+    assert "has not answered for 2 s" in worker.output
+    eventually(lambda: not alive(decoder), what="no decoder")
+    # And the next one does all its jobs
+    service.start_worker(STUB, **settings)
+    assert {service.finished(job_id)["status"] for job_id in ids} == {"succeeded"}
+
+
+def test_batches_that_take_longer_than_a_job_may_are_refused_at_the_start(service: Service) -> None:
+    worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="2", **{BATCH_SECONDS: "1.2"})
+    assert worker.wait(60) == 1
+    assert "Lower MAX_BATCH or raise JOB_TIME_LIMIT_SECONDS" in worker.output and "Traceback" not in worker.output

@@ -1,0 +1,92 @@
+"""Wires a worker that forms batches: one process that holds the model, many threads, decoders beside it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from shared.settings import Settings
+from worker.app import Pool, assemble_worker, connect_shifts, record_of
+from worker.batch_runner import BatchRunner
+from worker.batcher import Batcher
+from worker.decoders import DecoderLimits, Decoders
+from worker.engines import Engine
+from worker.model_folder import Manifest, ModelFolder
+from worker.watchdog import kill_this_process
+
+log = logging.getLogger(__name__)
+
+# As children have it: a job is stopped so much before the time after which it counts as hanging.
+SOFT_LIMIT_MARGIN_SECONDS = 2
+
+
+class ModelTooSlow(ValueError):
+    """Whole batches take too long for the time that a job has; the sentence says what to change."""
+
+
+def serve_in_batches(settings: Settings, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:
+    """Run a worker with a model that is loaded by `load_engine`, until it is told to stop; return its exit code."""
+    with ExitStack() as parts:
+        try:
+            decoders = Decoders(settings.workers, _decoder_limits(settings, folder.manifest))
+            parts.callback(decoders.close)
+            batcher = _make_batcher(settings, folder.manifest, load_engine)
+            parts.callback(batcher.close)
+        except Exception as error:
+            log.critical("This worker cannot start: %s", error)
+            return 1
+        worker = _make_worker(settings, folder, decoders, batcher)
+        worker.start()
+        log.info("served %s", batcher.sizes)
+        return int(worker.exitcode or 0)
+
+
+def count_threads(max_batch: int, decoders: int) -> int:
+    """Return how many jobs run at once: a batch in the model, the next one waiting for it, and those being decoded."""
+    return 2 * max_batch + decoders
+
+
+def _decoder_limits(settings: Settings, manifest: Manifest) -> DecoderLimits:
+    seconds = max(1, settings.job_time_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
+    return DecoderLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
+
+
+def _make_batcher(settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine]) -> Batcher:
+    engine = load_engine()
+    check_largest_batch(engine, manifest, settings)
+    return Batcher(engine.logits, settings.max_batch, settings.job_time_limit_seconds, kill_this_process)
+
+
+def check_largest_batch(engine: Engine, manifest: Manifest, settings: Settings) -> None:
+    """Run the largest batch there may be, so that one that is too much stops the worker now and not under load.
+
+    Raises what the engine raises (there is no memory for it, say), and ModelTooSlow if a job that waits for one such
+    batch and is in the next may take longer than its time limit.
+    """
+    pictures = np.zeros((settings.max_batch, manifest.input_height, manifest.input_width, 3), np.float32)
+    engine.logits(pictures)
+    # The second time, as the first one may have compiled, tuned or allocated.
+    began = time.monotonic()
+    engine.logits(pictures)
+    seconds = time.monotonic() - began
+    log.info("a batch of %d takes the model %.0f ms", settings.max_batch, 1000 * seconds)
+    if 2 * seconds > settings.job_time_limit_seconds:
+        raise ModelTooSlow(
+            f"MAX_BATCH={settings.max_batch}: such a batch takes the model {seconds:.1f} s, too much for jobs that may "
+            f"run {settings.job_time_limit_seconds} s. Lower MAX_BATCH or raise JOB_TIME_LIMIT_SECONDS."
+        )
+
+
+def _make_worker(settings: Settings, folder: ModelFolder, decoders: Decoders, batcher: Batcher) -> Any:
+    threads = count_threads(settings.max_batch, settings.workers)
+    record = record_of(settings, folder)
+    make_shift = connect_shifts(settings, record, max_connections=threads)
+    model = {"name": folder.name, "digest": folder.digest}
+    runner = BatchRunner(decoders, batcher, model, folder.labels, make_shift)
+    warmed = threading.Event()
+    warmed.set()
+    return assemble_worker(settings, record, Pool("threads", threads, runner.run), warmed)

@@ -1,0 +1,5 @@
+"""What ends an attempt through no fault of the picture."""
+
+
+class DecoderLost(Exception):
+    """The process that decoded died, or none can be started; the job is handed back for another attempt."""
