@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.result_cache import CacheEntry
-
 FORMAT_VERSION = 1
 
 
@@ -113,6 +111,15 @@ class Claim:
     execution: str
     worker: str
     lease_seconds: float
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What a finished job leaves to the cache: the key, the value as JSON, and how long it counts."""
+
+    key: str
+    value: str
+    ttl_seconds: int
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from redis.commands.core import Script
 from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.image_store import IMAGE_TTL_SECONDS
-from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, Claim, Job, JobState, Outcome, Release
+from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, CacheEntry, Claim, Job, JobState, Outcome, Release
 from shared.job_limits import JobLimits
 from shared.queue import MESSAGE, QUEUE_NAME
-from shared.result_cache import CacheEntry, KnownResult
+from shared.result_cache import KnownResult
 
 log = logging.getLogger(__name__)
 

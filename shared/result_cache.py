@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import redis
 
+from shared.job import CacheEntry
+
 
 @dataclass(frozen=True)
 class KnownResult:
@@ -18,15 +20,6 @@ class KnownResult:
     def first(self, top: int) -> dict[str, Any]:
         """Return the `top` most likely labels in the shape of an answer."""
         return dict(list(self.result.items())[:top])
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """What a finished job leaves to the cache: the key, the value as JSON, and how long it counts."""
-
-    key: str
-    value: str
-    ttl_seconds: int
 
 
 class ResultCache:
