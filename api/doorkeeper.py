@@ -25,11 +25,9 @@ class Doorkeeper:
             try:
                 self._keys.owner_of(headers.get("AUTHORIZATION", ""), headers.get("X_API_KEY", ""))
             except Unauthorized as error:
-                return Refusal(401, "Unauthorized", str(error), {"WWW-Authenticate": error.challenge})
+                return Refusal(401, "Unauthorized", str(error), challenge=error.challenge)
         # A retry joins its first job even when the queue is full.
         if (method, path) != ("POST", "/upload") or "IDEMPOTENCY_KEY" in headers:
             return None
         full = self._gate.refusal()
-        if full is None:
-            return None
-        return Refusal(503, "Service Unavailable", str(full), {"Retry-After": str(full.retry_after_seconds)})
+        return Refusal(503, "Service Unavailable", str(full), full.retry_after_seconds) if full else None

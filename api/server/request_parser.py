@@ -14,17 +14,22 @@ from api.request_id import choose_request_id
 class Refusal:
     """The answer to a request that never reaches the application."""
 
-    def __init__(self, code: int, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, code: int, reason: str, detail: str, retry_after_seconds: int = 0, challenge: str = "") -> None:
         """waitress reads `code`, `reason` and `body` again when it writes the answer."""
         self.code = code
         self.reason = reason
         self.body = detail
-        self._headers = headers or {}
+        self._retry_after_seconds = retry_after_seconds
+        self._challenge = challenge
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Return status line, headers and body, in waitress' form."""
         body = problem_body(self.code, f"{self.body.rstrip('.')}.", title=self.reason)
-        headers = [("Content-Type", "application/problem+json"), *self._headers.items()]
+        headers = [("Content-Type", "application/problem+json")]
+        if self._retry_after_seconds:
+            headers.append(("Retry-After", str(self._retry_after_seconds)))
+        if self._challenge:
+            headers.append(("WWW-Authenticate", self._challenge))
         return f"{self.code} {self.reason}", headers, body.encode()
 
 
