@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults failed bench compose-test lock clean
+.PHONY: help run model test check lint types imports contract faults failed key bench compose-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -39,6 +39,9 @@ faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FA
 
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
 	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
+
+key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
+	@$(BIN)/python -m api.new_key $(NAME)
 
 bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes)
 	$(BIN)/python -m bench

@@ -5,7 +5,9 @@ import os
 import sys
 
 from api.app import create_app
+from api.doorkeeper import Doorkeeper
 from api.gate import Gate
+from api.keys import Keys
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
@@ -43,7 +45,8 @@ def main() -> int:
             app,
             settings.host,
             settings.port,
-            refuse=lambda method, path: gate.refusal() if (method, path) == ("POST", "/upload") else None,
+            refuse=Doorkeeper(gate, Keys(settings.api_keys)).refusal,
+            trusted_proxies=settings.trusted_proxies,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
         )

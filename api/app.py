@@ -6,8 +6,11 @@ from flask import Flask
 from api.answers import Answers
 from api.gate import Gate
 from api.intake import Intake
+from api.keys import Keys, register_keys
 from api.lookup import Lookup
 from api.problems import register_problem_handlers
+from api.quotas import register_quotas
+from api.request_id import register_request_id
 from api.uploads import UploadLimits
 from api.views.health import health_blueprint
 from api.views.results import results_blueprint
@@ -35,8 +38,11 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     app = Flask("topthree", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    register_request_id(app)
     register_problem_handlers(app)
+    register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers))
+    register_quotas(app, client, settings.rate_limit)
     return app

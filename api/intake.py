@@ -59,4 +59,4 @@ def _idempotency_key(key: str, order: Order) -> IdempotencyKey | None:
     if not key:
         return None
     wanted = f"{order.picture.sha256} {order.top} {order.deadline_seconds}"
-    return IdempotencyKey(scope="", key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())
+    return IdempotencyKey(scope=order.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

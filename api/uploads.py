@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from flask import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
+from api.keys import current_owner
 from shared.admission import Order
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
+from shared.log import request_id
 from shared.pictures import inspect_picture
 
 FIELD = "image"
@@ -60,7 +62,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
             f"The picture has {picture.width} x {picture.height} pixels; "
             f"at most {limits.max_image_pixels} in all are accepted."
         )
-    return Upload(data, Order(picture, top, deadline_seconds))
+    return Upload(data, Order(picture, top, deadline_seconds, current_owner(), request_id.get()))
 
 
 def read_idempotency_key(request: Request) -> str:

@@ -8,11 +8,16 @@ from shared.job import Picture
 
 @dataclass(frozen=True)
 class Order:
-    """What a client wants: how many labels of which picture, begun within so many seconds (0: whenever)."""
+    """What a client wants: how many labels of which picture, begun within so many seconds (0: whenever).
+
+    `owner` is the name of the client's API key, "" without keys; `request_id` is what its request is called.
+    """
 
     picture: Picture
     top: int
     deadline_seconds: float = 0
+    owner: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True)

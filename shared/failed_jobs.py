@@ -28,12 +28,13 @@ def main() -> int:
 
 
 def line(job: Job) -> str:
-    """Return when, which, what kind of picture, how often it was begun, and why it failed."""
+    """Return when, which, for which request, what kind of picture, how often it was begun, and why it failed."""
     moment = datetime.fromtimestamp(job.finished_ms / 1000, UTC).isoformat(timespec="seconds")
     problem = job.problem or {}
     picture = f"{job.picture.format} {job.picture.width}x{job.picture.height} {job.picture.bytes} bytes"
     reason = f"{problem.get('title', '')}: {problem.get('detail', '')}"
-    return f"{moment}  {job.id}  {picture}  begun {job.attempts} times on {job.worker or '-'}  {reason}"
+    begun = f"begun {job.attempts} times on {job.worker or '-'}"
+    return f"{moment}  {job.id}  [{job.request_id or '-'}]  {picture}  {begun}  {reason}"
 
 
 if __name__ == "__main__":

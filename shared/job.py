@@ -62,7 +62,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to classify; times are milliseconds since the epoch on Redis' clock, 0 for "not yet"."""
+    """One picture to classify; times are milliseconds since the epoch on Redis' clock, 0 for "not yet".
+
+    `owner` is the name of the API key that made it, "" for nobody's; `request_id` is what that request was called.
+    """
 
     id: str
     state: JobState
@@ -77,6 +80,8 @@ class Job:
     result: Mapping[str, Any] | None
     problem: Mapping[str, Any] | None
     format_version: int
+    owner: str
+    request_id: str
 
     @classmethod
     def from_hash(cls, job_id: str, record: Mapping[str, str]) -> "Job":
@@ -101,6 +106,8 @@ class Job:
             result=_load(record.get("result")),
             problem=_load(record.get("problem")),
             format_version=int(record["format_version"]),
+            owner=record.get("owner", ""),
+            request_id=record.get("request_id", ""),
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, cast
@@ -30,6 +30,8 @@ DRAIN_KEY = "jobs:drain"
 BYTES_KEY = "jobs:bytes"
 DEADLINES_KEY = "jobs:deadlines"
 FAILED_KEY = "jobs:failed"
+# What stands where a job without an owner has been; no name of a key begins with a digit.
+GONE_OF_NOBODY = "1"
 ENDED_CHANNEL = "jobs:ended"
 # Until a drain rate was seen: about what one core does with a picture of 512 x 512.
 FIRST_INTERVAL_MS = 20.0
@@ -74,6 +76,7 @@ class Jobs:
             KeyReused: the key came with another request before; nothing was written.
         """
         fields = {"format_version": FORMAT_VERSION, "top": order.top, **asdict(order.picture)}
+        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(order, name))}
         if known:
             fields |= {"result": json.dumps(known.first(order.top)), "model": json.dumps(known.model)}
         answer, open_jobs, running, holder = self._admit(
@@ -129,6 +132,23 @@ class Jobs:
         if self._redis.exists(_gone_key(job_id)):
             raise GoneJob("This result was deleted or has outlived its time.")
         raise UnknownJob("There is no job with this id.")
+
+    def owner(self, job_id: str) -> str | None:
+        """Return whose job this is, or was when it is gone; "" for nobody's, None for one that never was."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(JOB_PREFIX + job_id, "state", "owner")
+            pipe.get(_gone_key(job_id))
+            (state, owner), gone = pipe.execute()
+        if state:
+            return owner or ""
+        return "" if gone == GONE_OF_NOBODY else cast(str | None, gone)
+
+    def request_ids(self, job_ids: Sequence[str]) -> list[str]:
+        """Return what the requests were called that brought these jobs, "" where that is not known."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(JOB_PREFIX + job_id, "request_id")
+            return [found or "" for found in pipe.execute()]
 
     def position(self, job_id: str) -> int:
         """Return how many queued jobs come up to and including this one, at least 1."""
@@ -248,7 +268,8 @@ class Jobs:
         """Forget a finished job; its id answers "gone" from now on."""
         with self._redis.pipeline() as pipe:
             pipe.delete(JOB_PREFIX + job_id)
-            pipe.set(_gone_key(job_id), 1, ex=self._limits.tombstone_ttl_seconds)
+            # It was written at the job's end, with its owner.
+            pipe.expire(_gone_key(job_id), self._limits.tombstone_ttl_seconds)
             pipe.execute()
 
     def release(self, job_id: str, reason: str, *, lease_ended: bool = False) -> Release:

@@ -1,12 +1,16 @@
 """Every setting of the service, read once from an environment mapping."""
 
 import os
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.api_keys import ApiKey, parse_api_keys
 
 MEBIBYTE = 1024 * 1024
+_RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 
 
 class SettingsError(ValueError):
@@ -56,6 +60,15 @@ class Settings(BaseModel):
     job_memory_bytes: int = Field(
         1024 * MEBIBYTE, ge=64 * MEBIBYTE, description="Memory one job may take in a worker child, beside the model."
     )
+    api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys)] = Field(
+        (), repr=False, description="Who may use the service: `name:sha256` entries; empty: everybody."
+    )
+    rate_limit: str = Field(
+        "", pattern=f"^{_RATE}(;{_RATE})*$", description="Uploads per key or address, such as `60/minute;5000/day`."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="Proxies that every request comes through, each of which adds to `X-Forwarded-For`."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
     @classmethod
@@ -69,5 +82,13 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            lines = [f"{e['loc'][0]!s}".upper() + f"={e['input']!r}: {e['msg']}" for e in error.errors()]
-            raise SettingsError("; ".join(lines)) from None
+            raise SettingsError(
+                "; ".join(_sentence(e["loc"][0], e["input"], e["msg"]) for e in error.errors())
+            ) from None
+
+
+def _sentence(field: int | str, value: Any, what: str) -> str:
+    """Name a variable, its value without what is secret in it, and what is wrong."""
+    name = str(field)
+    shown = re.sub("//.*@", "//…@", repr(value)) if Settings.model_fields[name].repr else "…"
+    return f"{name.upper()}={shown}: {what}"

@@ -9,6 +9,7 @@ import redis
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
+from shared.log import about_request
 from worker.shift import is_of_shift
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,30 @@ class Repair:
         reason = "its worker stopped answering"
         published = [job_id for job_id in self._jobs.overdue() if self._released(job_id, reason, lease_ended=True)]
         published += self._jobs.overtaken()
-        for job_id in published:
-            log.warning("job %s: published again", job_id)
+        self._log(published, "published again")
         if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
             self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
         """Give up the attempt that a worker's shift was at and publish the job, unless it was its last."""
-        for job_id in self._jobs_of_shift(worker, delivered_id):
+        lost = self._jobs_of_shift(worker, delivered_id)
+        for job_id in lost:
             self._released(job_id, reason)
+        self._log(lost, f"given up, {reason}")
 
     def give_up(self, worker: str, delivered_id: str, problem: Mapping[str, Any]) -> None:
         """Fail the job that a worker's shift was at, as it is not worth another attempt."""
-        for job_id in self._jobs_of_shift(worker, delivered_id):
+        lost = self._jobs_of_shift(worker, delivered_id)
+        for job_id in lost:
             self._jobs.fail(job_id, problem)
             self._images.delete(job_id)
+        self._log(lost, f"failed, {problem['title']}")
+
+    def _log(self, job_ids: list[str], what: str) -> None:
+        for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
+            with about_request(name):
+                log.warning("job %s: %s", job_id, what)
 
     def _jobs_of_shift(self, worker: str, delivered_id: str) -> list[str]:
         running = self._jobs.running(worker)

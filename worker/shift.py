@@ -7,6 +7,7 @@ import uuid
 from shared.image_store import ImageStore
 from shared.job import Begun, Claim, Outcome
 from shared.jobs import Jobs
+from shared.log import about_request, request_id
 from shared.workers import WorkerRecord
 from worker.job_runner import JobRunner
 
@@ -51,9 +52,10 @@ class Shift:
         return Claim(execution_of(delivered_id), self._record.name, self._lease_seconds)
 
     def _begin(self, job_id: str) -> Begun | None:
-        begun = self._jobs.begin(job_id, self._claim(job_id))
+        begun = _noted(self._jobs.begin(job_id, self._claim(job_id)))
         if begun is None:
-            log.info("job %s: delivery dropped, it may not begin", job_id)
+            with about_request(self._jobs.request_ids([job_id])[0]):
+                log.info("job %s: delivery dropped, it may not begin", job_id)
         return begun
 
     def _end(self, begun: Begun, outcome: Outcome, claim: Claim | None) -> Begun | None:
@@ -64,7 +66,16 @@ class Shift:
         else:
             self._jobs.end(job_id, outcome)
         self._images.delete(job_id)
-        return following
+        return _noted(following)
+
+
+def _noted(begun: Begun | None) -> Begun | None:
+    """Have what is logged from now on bear the id of the request that brought the job.
+
+    Until the next one begins: Celery logs what passes through here.
+    """
+    request_id.set(begun.job.request_id if begun else "")
+    return begun
 
 
 def execution_of(delivered_id: str) -> str:

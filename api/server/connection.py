@@ -5,8 +5,9 @@ import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, Task, WSGITask
 
+from api.request_id import HEADER
 from api.server.request_parser import RequestParser
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
@@ -14,21 +15,32 @@ from api.server.request_parser import RequestParser
 LINGER_SECONDS = 2.0
 
 
-class Task(WSGITask):  # type: ignore[misc]
-    """The answering of one request."""
+class Answer(Task):  # type: ignore[misc]
+    """The answering of one request, by the application or by the server itself."""
 
     def build_response_header(self) -> bytes:
-        """Tell the client that the connection ends, if the server does."""
+        """Tell what the request is called, and that the connection ends, if the server does."""
         if self.channel.server.draining:
             self.set_close_on_finish()
+        if HEADER not in [name for name, _ in self.response_headers]:
+            self.response_headers.append((HEADER, self.request.request_id))
         return bytes(super().build_response_header())
+
+
+class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
+    """What the application answers."""
+
+
+class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
+    """What the server answers without it."""
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]
     """A connection over its requests."""
 
     parser_class = RequestParser
-    task_class = Task
+    task_class = ApplicationAnswer
+    error_task_class = OwnAnswer
     _refused = False
     _linger_until = 0.0
 

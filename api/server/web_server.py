@@ -32,10 +32,21 @@ DRAIN_IDLE_SECONDS = 0.3
 class WebServer:
     """waitress around an application: one thread for all connections, `threads` for requests."""
 
-    def __init__(self, app: Flask, host: str, port: int, *, threads: int, max_body_bytes: int, refuse: Refuse) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        host: str,
+        port: int,
+        *,
+        threads: int,
+        max_body_bytes: int,
+        refuse: Refuse,
+        trusted_proxies: int,
+    ) -> None:
         """Listen on the address; OSError when it is taken.
 
-        `refuse` sees the method and path of each request before its body is read.
+        `refuse` sees the head of each request before its body is read. So many entries at the end of `X-Forwarded-For`
+        were written by `trusted_proxies`: the first of them is the client's address.
         """
         _allow_many_files()
         self._server: Any = create_server(
@@ -53,6 +64,7 @@ class WebServer:
             cleanup_interval=5,
             ident=None,
             clear_untrusted_proxy_headers=True,
+            **_trust(trusted_proxies),
         )
         self._server.channel_class = Connection
         self._server.adj.refuse = refuse
@@ -109,6 +121,13 @@ class WebServer:
                 if idle or stuck:
                     connection.will_close = True
             self._turn(0.1)
+
+
+def _trust(proxies: int) -> dict[str, Any]:
+    """Return what waitress wants to be told of proxies, whatever their addresses are."""
+    if not proxies:
+        return {}
+    return {"trusted_proxy": "*", "trusted_proxy_count": proxies, "trusted_proxy_headers": {"x-forwarded-for"}}
 
 
 def _listen(host: str, port: int) -> socket.socket:

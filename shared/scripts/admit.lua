@@ -24,7 +24,7 @@ if ARGV[10] == 'known' then
   redis.call('HSET', KEYS[1], 'state', 'succeeded', 'attempts', 0, 'accepted_ms', now_ms, 'finished_ms', now_ms,
              unpack(ARGV, 14))
   redis.call('EXPIRE', KEYS[1], ARGV[8])
-  redis.call('SET', KEYS[7], 1, 'EX', ARGV[9])
+  redis.call('SET', KEYS[7], redis.call('HGET', KEYS[1], 'owner') or 1, 'EX', ARGV[9])
   keep_key()
   return {'admitted', open, running, ARGV[1]}
 end

@@ -4,7 +4,7 @@
 -- ARGV: id, state, allowed states joined by ",", result_ttl_seconds, gone_ttl_seconds, channel, cached value, cache_ttl_seconds,
 --       field, value, …
 -- Returns 1 when the job moved, 0 when it may not (ended before, or not there).
-local record = redis.call('HMGET', KEYS[1], 'state', 'bytes', 'begun_ms', 'deadline_ms')
+local record = redis.call('HMGET', KEYS[1], 'state', 'bytes', 'begun_ms', 'deadline_ms', 'owner')
 if not record[1] or not string.find(',' .. ARGV[3] .. ',', ',' .. record[1] .. ',', 1, true) then return 0 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -13,7 +13,8 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finished_ms', now_ms, unpack(ARGV, 9))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('SET', KEYS[8], 1, 'EX', ARGV[5])
+-- Whose it was, so that it is gone for its owner only.
+redis.call('SET', KEYS[8], record[5] or 1, 'EX', ARGV[5])
 redis.call('DEL', KEYS[10])
 redis.call('ZREM', KEYS[3], ARGV[1])
 if record[4] then redis.call('ZREM', KEYS[5], ARGV[1]) end

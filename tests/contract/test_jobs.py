@@ -412,6 +412,39 @@ def test_keys_of_different_callers_do_not_meet(jobs: Jobs) -> None:
     assert not jobs.admit("k", ORDER, key(scope="bob")).joined
 
 
+def test_a_job_has_an_owner_and_the_id_of_its_request_to_its_end_and_beyond(jobs: Jobs, client: Any) -> None:
+    # Given a job with both, and one whose result was known
+    order = Order(PICTURE, 3, owner="alice", request_id="r1")
+    jobs.admit("j", order)
+    jobs.admit("k", order, known=KnownResult({}, MODEL))
+    # Then whoever begins it knows both
+    begun = jobs.begin_next(Claim("x", "w", LONG))
+    assert begun is not None and (begun.job.owner, begun.job.request_id) == ("alice", "r1")
+    # And when it has ended and was deleted or has outlived its time, it still has its owner
+    jobs.succeed("j", {}, MODEL)
+    assert jobs.owner("j") == jobs.owner("k") == "alice"
+    jobs.delete("j")
+    client.delete("job:k")
+    assert jobs.owner("j") == jobs.owner("k") == "alice"
+    assert 0 < client.ttl("gone:j") <= LIMITS.tombstone_ttl_seconds
+
+
+def test_a_job_may_be_nobodys_as_all_were_before_there_were_owners(jobs: Jobs, client: Any) -> None:
+    admit(jobs, "j")
+    assert not {"owner", "request_id"} & set(client.hgetall("job:j"))
+    assert (jobs.owner("j"), jobs.owner("never was")) == ("", None)
+    jobs.succeed("j", {}, MODEL)
+    jobs.delete("j")
+    assert jobs.owner("j") == ""
+
+
+def test_the_requests_of_jobs_are_known(jobs: Jobs) -> None:
+    jobs.admit("a", Order(PICTURE, 3, request_id="r1"))
+    admit(jobs, "b")
+    assert jobs.request_ids(["a", "b", "never was"]) == ["r1", "", ""]
+    assert jobs.request_ids([]) == []
+
+
 def test_failed_jobs_are_listed(jobs: Jobs) -> None:
     # Given one that succeeded and two that failed
     admit(jobs, *"abc")

@@ -70,9 +70,9 @@ class Bench:
             thread.join()
 
 
-def make_bench(**settings: Any) -> Bench:
-    server = fakeredis.FakeServer()
-    client = FakeRedis(server=server, decode_responses=True)
+def make_bench(client: Any = None, **settings: Any) -> Bench:
+    """Return an application with these settings; on the Redis of `client`, if there is one."""
+    client = client or FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
     waiters = Waiters(client, jobs, chosen.max_waiters)

@@ -29,3 +29,5 @@ def test_a_record_of_a_later_version_can_be_read() -> None:
     job = Job.from_hash("j", record)
     # Then the known fields are there
     assert (job.state, job.picture.height, job.format_version, job.result) == (JobState.QUEUED, 3, 2, None)
+    # And what an earlier version did not write is empty
+    assert (job.owner, job.request_id) == ("", "")

@@ -21,11 +21,31 @@ def test_a_value_is_read_and_an_empty_one_is_the_default() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("PORT", "http"), ("PORT", "0"), ("ENGINE", "torch"), ("REDIS_URL", "localhost"), ("WAIT_SECONDS", "-1")],
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("ENGINE", "torch"),
+        ("REDIS_URL", "localhost"),
+        ("WAIT_SECONDS", "-1"),
+        ("RATE_LIMIT", "many"),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT", "1/minute;"),
+        ("TRUSTED_PROXIES", "-1"),
+    ],
 )
 def test_a_value_that_cannot_work_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
         Settings.from_environ({variable: value})
+
+
+def test_a_password_is_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL='rediss//…@host:1'") as refused:
+        Settings.from_environ({"REDIS_URL": "rediss//:my@secret@host:1"})
+    assert "secret" not in str(refused.value)
+
+
+def test_rates_are_read() -> None:
+    assert Settings.from_environ({"RATE_LIMIT": "10/second;2000/day"}).rate_limit == "10/second;2000/day"
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

@@ -1,5 +1,6 @@
 """A job's way through a shift of the worker, with a stand-in for the model."""
 
+import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from shared.image_store import ImageStore, RecordImageStore, open_image_store
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.log import request_id
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
 from tests.support.messages import take_all
@@ -198,6 +200,26 @@ def admit_others(jobs: Jobs, images: ImageStore) -> None:
 
 def states(jobs: Jobs) -> list[JobState]:
     return [jobs.get(job_id).state for job_id in "jkl"]
+
+
+def test_what_is_logged_of_a_job_bears_the_id_of_its_request(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given two jobs of different requests, which the model fails, the first of which is delivered twice
+    jobs.admit("a", Order(PICTURE, 1, request_id="r-a"), picture=images.put("a", b"data"))
+    take_all(jobs._redis)
+    jobs.admit("b", Order(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
+    classifier.error = RuntimeError("broken")
+    seen = []
+    caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:6], request_id.get())) is None)
+    # When they are run
+    with caplog.at_level(logging.INFO):
+        shift = make_shift(jobs, images, classifier)
+        shift.run("a")
+        shift.run("a")
+    # Then each line has the id of its own job's request, and afterwards there is none
+    assert seen == [("job a ", "r-a"), ("job b ", "r-b"), ("job a:", "r-a")]
+    assert request_id.get() == ""
 
 
 def test_jobs_that_wait_are_run_in_the_same_shift(

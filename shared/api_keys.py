@@ -1,0 +1,45 @@
+"""The API keys of a service as its settings hold them: who has one, and the digest by which it is known."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """One key: the name of who has it, and its SHA-256 in hexadecimal. The key itself is kept nowhere."""
+
+    name: str
+    sha256: str
+
+
+def digest_of(key: str) -> str:
+    """Return the SHA-256 of a key in hexadecimal.
+
+    No salt and no slow hash: keys are random (`api/new_key.py`), so that there is nothing to guess.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def parse_api_keys(text: str) -> tuple[ApiKey, ...]:
+    """Read `name:sha256` entries with commas or white space between them; a name may have several keys.
+
+    Raises:
+        ValueError: an entry is not of that form, two names have one key, or there is no entry. Says which entry, and
+            never what stands in it: that may be a key.
+    """
+    entries = text.replace(",", " ").split()
+    if not entries:
+        raise ValueError("there is no entry; leave it empty to ask for no keys")
+    found: dict[str, ApiKey] = {}
+    for place, entry in enumerate(entries, start=1):
+        name, _, digest = entry.partition(":")
+        if not (NAME.fullmatch(name) and _DIGEST.fullmatch(digest)):
+            raise ValueError(f"entry {place} of {len(entries)} is not name:sha256; `make key NAME=name` makes one")
+        if digest in found:
+            raise ValueError(f"entry {place} of {len(entries)} has the key of an entry before it")
+        found[digest] = ApiKey(name, digest)
+    return tuple(found.values())
