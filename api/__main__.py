@@ -5,6 +5,7 @@ import os
 import sys
 
 from api.app import create_app
+from api.cors import Cors
 from api.gate import Gate
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
@@ -46,6 +47,7 @@ def main() -> int:
             refuse=lambda method, path: gate.refusal() if (method, path) == ("POST", "/upload") else None,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
+            cors=Cors(settings.allowed_origins),
         )
     except OSError as error:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)

@@ -1,11 +1,11 @@
-"""One client's connection: gives it time to read a refusal, and closes it when the server drains."""
+"""One client's connection: its answers' own headers, time to read a refusal, an end when the server drains."""
 
 import socket
 import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, Task, WSGITask
 
 from api.server.request_parser import RequestParser
 
@@ -14,21 +14,32 @@ from api.server.request_parser import RequestParser
 LINGER_SECONDS = 2.0
 
 
-class Task(WSGITask):  # type: ignore[misc]
-    """The answering of one request."""
+class Answer(Task):  # type: ignore[misc]
+    """The answering of one request, by the application or by the server itself."""
 
     def build_response_header(self) -> bytes:
-        """Tell the client that the connection ends, if the server does."""
+        """Add the headers of all answers; tell the client that the connection ends, if the server does."""
         if self.channel.server.draining:
             self.set_close_on_finish()
-        return bytes(super().build_response_header())
+        head = super().build_response_header()
+        # Between the last line and the empty one: what is ready-made needs no sorting.
+        return bytes(head[:-2] + self.channel.adj.head_for(self.request.headers) + b"\r\n")
+
+
+class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
+    """What the application answers."""
+
+
+class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
+    """What the server answers without it."""
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]
     """A connection over its requests."""
 
     parser_class = RequestParser
-    task_class = Task
+    task_class = ApplicationAnswer
+    error_task_class = OwnAnswer
     _refused = False
     _linger_until = 0.0
 
@@ -36,6 +47,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def receiving_since(self) -> float | None:
         """When the request that is being received began, on the monotonic clock."""
         return None if self.request is None else self.request.began
+
+    @property
+    def receiving_bytes(self) -> int:
+        """How much there is of the body that is being received."""
+        return 0 if self.request is None else self.request.body_bytes_received
 
     @property
     def busy(self) -> bool:
