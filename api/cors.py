@@ -5,9 +5,12 @@ from collections.abc import Collection, Mapping
 # A browser asks again after this.
 PREFLIGHT_SECONDS = 600
 # What a page may read beside the body and the headers that every page may.
-EXPOSED = "Cache-Status, Location, Preference-Applied, Retry-After"
+EXPOSED = (
+    "Cache-Status, Location, Preference-Applied, Retry-After, "
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+)
 METHODS = "DELETE, GET, POST"
-ACCEPTED = "Authorization, Content-Type, Idempotency-Key, Prefer, X-API-Key"
+ACCEPTED = "Authorization, Content-Type, Idempotency-Key, Prefer, X-API-Key, X-Request-ID"
 
 
 class Cors:

@@ -332,7 +332,8 @@ def test_memory_files_and_threads_stay_as_they_are(exposed: Exposed) -> None:
     # Then it holds no more memory, no more open files and no more stored ones
     grown = exposed.memory_bytes - memory
     print(f"memory: {memory / MEBIBYTE:.0f} MiB, {grown / MEBIBYTE:+.1f} MiB after six more rounds")
-    assert grown < 16 * MEBIBYTE
+    # The allocator keeps some for each thread; bodies that were kept would be 40 MiB a round.
+    assert grown < 32 * MEBIBYTE
     assert exposed.open_files <= descriptors + 2
     assert len(exposed.files) == stored and not list(exposed.temporary.iterdir())
     # And nobody else had to see a mistake
