@@ -19,7 +19,6 @@ EXPECTED = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-CLOSED_QUEUE = {"MAX_OPEN_JOBS": "1"}
 
 
 def start(server: RedisServer, folder: Path, **settings: str) -> Service:
