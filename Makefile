@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults failed key bench compose-test lock clean
+.PHONY: help run model test check lint types imports contract faults failed key bench compose-test audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -48,6 +48,9 @@ bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with
 
 compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose
+
+audit: $(VENV)/.dev ## look the pinned packages up in a database of known vulnerabilities (needs the network)
+	$(BIN)/python .ci/audit.py
 
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \

@@ -5,6 +5,7 @@ import os
 import sys
 
 from api.app import create_app
+from api.cors import Cors
 from api.doorkeeper import Doorkeeper
 from api.gate import Gate
 from api.keys import Keys
@@ -49,6 +50,7 @@ def main() -> int:
             trusted_proxies=settings.trusted_proxies,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,
+            cors=Cors(settings.allowed_origins),
         )
     except OSError as error:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)

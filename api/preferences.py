@@ -39,5 +39,10 @@ def parse_preferences(header: str) -> Preferences:
     wait = given.get("wait", "")
     return Preferences(
         respond_async="respond-async" in given,
-        wait_seconds=min(int(wait), MAX_WAIT_SECONDS) if wait.isascii() and wait.isdigit() else None,
+        wait_seconds=_cut(wait) if wait.isascii() and wait.isdigit() else None,
     )
+
+
+def _cut(digits: str) -> int:
+    # Python refuses to read numbers of thousands of digits.
+    return min(int(digits.lstrip("0")[:9] or "0"), MAX_WAIT_SECONDS)

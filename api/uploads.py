@@ -15,6 +15,7 @@ FIELD = "image"
 DEFAULT_TOP, MAX_TOP = 3, 10
 # A day: what has not begun by then was forgotten by whoever sent it.
 MAX_DEADLINE_SECONDS = 24 * 3600
+MAX_DIGITS = 9
 MAX_KEY_LENGTH = 255
 MOST_PARTS = 10
 # What a multipart body may hold beside the picture: its boundaries, names and headers, in bytes.
@@ -48,7 +49,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
     Raises:
         NoPicture: no file, a wrong field name or an empty file.
         BadRequest: `top` or `deadline` is out of range.
-        PictureTooLarge: too many bytes or pixels.
+        PictureTooLarge: too many bytes or pixels, or too much beside the picture.
         UnsupportedPicture: not a picture of an accepted format.
     """
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
@@ -77,9 +78,11 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
     text = request.args.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+    # Python refuses to read numbers of thousands of digits, with a ValueError.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0
+    if not 1 <= number <= most:
         raise BadRequest(f"`{name}` must be a whole number from 1 to {most}.")
-    return int(text)
+    return number
 
 
 def _read_bytes(request: Request) -> bytes:
@@ -101,24 +104,33 @@ def _read_bytes(request: Request) -> bytes:
 
 
 def _read_file(request: Request) -> list[bytes] | None:
-    """Return the first file in the multipart field, None when there is none; BadRequest when the body is damaged.
+    """Return the first file in the multipart field, None when there is none; raises as `read_upload`.
 
-    Not by Flask's `request.files`: the parser used here takes a tenth of its time (docs/decisions/0008).
+    The file's name counts for nothing, and what stands in other fields is thrown away. Not by Flask's
+    `request.files`: the parser used here takes a tenth of its time (docs/decisions/0008).
     """
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
         return None
     found: list[bytes] | None = None
-    current: list[bytes] = []
+    beside_bytes, is_wanted = 0, False
     try:
         with PushMultipartParser(boundary, max_segment_count=MOST_PARTS) as parser:
             for event in parser.parse_blocking(request.stream.read):
                 if isinstance(event, MultipartSegment):
-                    current = []
-                    if found is None and event.name == FIELD and event.filename is not None:
-                        found = current
+                    is_wanted = found is None and event.name == FIELD and event.filename is not None
+                    found = [] if is_wanted else found
+                elif event and is_wanted and found is not None:
+                    found.append(bytes(event))
                 elif event:
-                    current.append(bytes(event))
+                    beside_bytes += len(event)
+                    _check_beside(beside_bytes)
     except MultipartError as error:
-        raise BadRequest(f"The multipart body cannot be read: {error}.") from None
+        # The first argument is the sentence; others repeat what was sent.
+        raise BadRequest(f"The multipart body cannot be read: {error.args[0]}.") from None
     return found
+
+
+def _check_beside(count: int) -> None:
+    if count > MULTIPART_ALLOWANCE_BYTES:
+        raise PictureTooLarge(f"Beside the picture at most {MULTIPART_ALLOWANCE_BYTES} bytes are accepted.")

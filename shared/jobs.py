@@ -202,7 +202,7 @@ class Jobs:
             return None
         job_id, picture, *flat = answer
         if not job_id:
-            log.warning("A message was dropped that is about no job: %.200r", picture)
+            log.warning("A message was refused that is not in JSON or about no job: %.200r", picture)
             return None
         text = [part.decode() for part in flat]
         job = Job.from_hash(job_id.decode(), dict(zip(text[::2], text[1::2], strict=True)))

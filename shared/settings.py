@@ -1,16 +1,21 @@
 """Every setting of the service, read once from an environment mapping."""
 
 import os
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from redis.connection import parse_url
 
 from shared.api_keys import ApiKey, parse_api_keys
 
 MEBIBYTE = 1024 * 1024
-_RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
+RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
+# As browsers write it: no path, no wildcard.
+ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
+BAD_REDIS_URL = (
+    "it cannot be read as a URL with a host; in a password all but letters, digits, `-` and `_` is written as %XX"
+)
 
 
 class SettingsError(ValueError):
@@ -18,17 +23,26 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """The settings; a field `max_image_bytes` is read from the variable `MAX_IMAGE_BYTES`."""
+    """The settings; a field `max_image_bytes` is read from the variable `MAX_IMAGE_BYTES`.
+
+    What may hold a password has `repr=False`: it is never printed, nor in an error.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     host: str = Field("127.0.0.1", min_length=1, description="Address the API listens on.")
     port: int = Field(5000, ge=1, le=65535, description="Port the API listens on.")
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", pattern="^(redis|rediss|unix)://", description="The Redis-protocol server."
+        "redis://127.0.0.1:6379/0",
+        pattern="^(redis|rediss|unix)://",
+        repr=False,
+        description="The Redis-protocol server; `rediss://` for TLS.",
     )
     image_store_url: str = Field(
-        "redis:", min_length=1, description="Where pictures wait: `redis:` or any fsspec URL such as `file:///data`."
+        "redis:",
+        min_length=1,
+        repr=False,
+        description="Where pictures wait: `redis:` or any fsspec URL such as `file:///data`.",
     )
     model_dir: str = Field(
         "models/mobilenet_v2", min_length=1, description="The prepared model folder a worker loads (see `make model`)."
@@ -64,31 +78,50 @@ class Settings(BaseModel):
         (), repr=False, description="Who may use the service: `name:sha256` entries; empty: everybody."
     )
     rate_limit: str = Field(
-        "", pattern=f"^{_RATE}(;{_RATE})*$", description="Uploads per key or address, such as `60/minute;5000/day`."
+        "", pattern=f"^{RATE}(;{RATE})*$", description="Uploads per key or address, such as `60/minute;5000/day`."
     )
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="Proxies that every request comes through, each of which adds to `X-Forwarded-For`."
     )
+    cors_origins: str = Field(
+        "",
+        pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$",
+        description="Origins whose pages may use the API, with commas between them; none by default.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins in `cors_origins`."""
+        return self.cors_origins.split(",") if self.cors_origins else []
+
+    @field_validator("redis_url")
+    @classmethod
+    def _has_a_host(cls, url: str) -> str:
+        # Else whoever connects would say so, with a part of the password in the sentence.
+        try:
+            parts = parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError:
+            parts = {}
+        if not ("host" in parts or "path" in parts):
+            raise ValueError(BAD_REDIS_URL)
+        return url
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings from `environ`; an empty value counts as absent.
 
         Raises:
-            SettingsError: names the variable, its value and what is wanted instead.
+            SettingsError: names the variable, what is wanted instead and, unless it may hold a password, its value.
         """
         given = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise SettingsError(
-                "; ".join(_sentence(e["loc"][0], e["input"], e["msg"]) for e in error.errors())
-            ) from None
+            flaws = [(str(e["loc"][0]), e["input"], e["msg"]) for e in error.errors()]
+            raise SettingsError("; ".join(cls._sentence(*flaw) for flaw in flaws)) from None
 
-
-def _sentence(field: int | str, value: Any, what: str) -> str:
-    """Name a variable, its value without what is secret in it, and what is wrong."""
-    name = str(field)
-    shown = re.sub("//.*@", "//…@", repr(value)) if Settings.model_fields[name].repr else "…"
-    return f"{name.upper()}={shown}: {what}"
+    @classmethod
+    def _sentence(cls, name: str, value: object, message: str) -> str:
+        shown = f"={value!r}" if cls.model_fields[name].repr else ""
+        return f"{name.upper()}{shown}: {message.removeprefix('Value error, ')}"

@@ -13,6 +13,9 @@ def create_celery(settings: Settings) -> Celery:
     """Return the application; nothing is connected yet."""
     app = Celery("topthree", broker=settings.redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
     app.conf.update(
+        # By default kombu takes any certificate for a `rediss://` that names none of its options; this is what the
+        # other connections do (shared/redis_client.py). What stands in the URL wins.
+        broker_use_ssl={"ssl_cert_reqs": "required"} if settings.redis_url.startswith("rediss:") else None,
         accept_content=["json"],
         task_ignore_result=True,
         task_default_queue=QUEUE_NAME,

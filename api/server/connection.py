@@ -1,4 +1,4 @@
-"""One client's connection: gives it time to read a refusal, and closes it when the server drains."""
+"""One client's connection: its answers' own headers, time to read a refusal, an end when the server drains."""
 
 import socket
 import time
@@ -19,12 +19,14 @@ class Answer(Task):  # type: ignore[misc]
     """The answering of one request, by the application or by the server itself."""
 
     def build_response_header(self) -> bytes:
-        """Tell what the request is called, and that the connection ends, if the server does."""
+        """Add the headers of all answers; tell the client that the connection ends, if the server does."""
         if self.channel.server.draining:
             self.set_close_on_finish()
         if HEADER not in [name for name, _ in self.response_headers]:
             self.response_headers.append((HEADER, self.request.request_id))
-        return bytes(super().build_response_header())
+        head = super().build_response_header()
+        # Between the last line and the empty one: what is ready-made needs no sorting.
+        return bytes(head[:-2] + self.channel.adj.head_for(self.request.headers) + b"\r\n")
 
 
 class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
@@ -48,6 +50,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def receiving_since(self) -> float | None:
         """When the request that is being received began, on the monotonic clock."""
         return None if self.request is None else self.request.began
+
+    @property
+    def receiving_bytes(self) -> int:
+        """How much there is of the body that is being received."""
+        return 0 if self.request is None else self.request.body_bytes_received
 
     @property
     def busy(self) -> bool:

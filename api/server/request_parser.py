@@ -1,14 +1,24 @@
 """Reads requests as waitress does, and answers what it refuses itself (400, 413, 431, 501) as a problem."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 
 from api.problems import problem_body
 from api.request_id import choose_request_id
+
+# A chunked body may have so many bytes beside its data, and one for every sixteen of them: chunks of a few bytes, and
+# lines that never end, cost the thread that serves all connections far more than they carry.
+FRAMING_BYTES = 16 * 1024
+DATA_BYTES_PER_FRAMING_BYTE = 16
+NO_ROOM_RETRY_AFTER_SECONDS = 5
+
+log = logging.getLogger(__name__)
 
 
 class Refusal:
@@ -55,8 +65,16 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take in `data`, return how much of it was used up."""
-        used = int(super().received(data))
-        refusal = self._refusal()
+        try:
+            used = int(super().received(data))
+            refusal = self._refusal()
+        except OSError as error:
+            log.warning("A body cannot be kept while it is received: %s", error)
+            detail = "The service has no room for the body right now. Try again later"
+            refusal = Refusal(503, "Service Unavailable", detail, NO_ROOM_RETRY_AFTER_SECONDS)
+        except ValueError:
+            # What the standard library says to an address or a number that waitress lets through.
+            refusal = Refusal(400, "Bad Request", "The request line or a header cannot be read")
         if refusal is None:
             return used
         self.error = refusal
@@ -66,10 +84,27 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         # and what it has sent already belongs to the refused request, not to a next one.
         return len(data)
 
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head; ParsingError also when it does not say for sure where the body ends (RFC 9112, 6.1)."""
+        super().parse_header(header_plus)
+        # waitress takes this header away where it heeds it, which is not in HTTP/1.0.
+        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("Transfer-Encoding with HTTP/1.0 or Content-Length is not accepted")
+
+    def close(self) -> None:
+        """Forget the body."""
+        # A file on a full disk cannot write what it still holds, and is closed all the same.
+        with suppress(OSError):
+            super().close()
+
     def _refusal(self) -> Refusal | None:
         if self.error is not None:
             return Refusal(self.error.code, self.error.reason, str(self.error.body))
-        if self._asked or not self.headers_finished or self.empty:
+        if not self.headers_finished or self.empty:
+            return None
+        if self.chunked and self._framing_bytes() > FRAMING_BYTES + len(self.body_rcv) // DATA_BYTES_PER_FRAMING_BYTE:
+            return Refusal(400, "Bad Request", "The chunks of the body are too small, or never end")
+        if self._asked:
             return None
         self._asked = True
         # The application takes it from here.
@@ -77,3 +112,6 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         # As the application sees them.
         refusal: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
         return refusal
+
+    def _framing_bytes(self) -> int:
+        return int(self.body_bytes_received - len(self.body_rcv))

@@ -1,16 +1,19 @@
 """The web server: serves an application until SIGTERM or SIGINT, then drains."""
 
+import logging
 import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
 
+from api.cors import Cors
+from api.headers import SECURITY_HEADERS
 from api.server.connection import Connection, is_idle
 from api.server.request_parser import Refuse
 
@@ -21,12 +24,18 @@ BACKLOG = 1024
 MOST_HEADER_BYTES = 32 * 1024
 # Larger bodies are kept in temporary files while they are received.
 BODY_IN_MEMORY_BYTES = 1024 * 1024
+# Of all bodies together that are being received, in memory and in files.
+MOST_RECEIVING_BYTES = 512 * 1024 * 1024
+# How often connections are looked over.
+MAINTENANCE_SECONDS = 1
 IDLE_SECONDS = 60
 RECEIVE_SECONDS = 120
 DRAIN_SECONDS = 15
 # How long a drain waits for requests of which a part has been received, and for the first byte of one.
 DRAIN_PARTIAL_SECONDS = 5
 DRAIN_IDLE_SECONDS = 0.3
+
+log = logging.getLogger(__name__)
 
 
 class WebServer:
@@ -42,6 +51,7 @@ class WebServer:
         max_body_bytes: int,
         refuse: Refuse,
         trusted_proxies: int,
+        cors: Cors,
     ) -> None:
         """Listen on the address; OSError when it is taken.
 
@@ -61,13 +71,14 @@ class WebServer:
             inbuf_overflow=BODY_IN_MEMORY_BYTES,
             backlog=BACKLOG,
             channel_timeout=IDLE_SECONDS,
-            cleanup_interval=5,
+            cleanup_interval=MAINTENANCE_SECONDS,
             ident=None,
             clear_untrusted_proxy_headers=True,
             **_trust(trusted_proxies),
         )
         self._server.channel_class = Connection
         self._server.adj.refuse = refuse
+        self._server.adj.head_for = _head_for(cors)
         self._server.draining = False
         self._server.maintenance = self._maintain
         self._stopping = False
@@ -93,12 +104,17 @@ class WebServer:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._server._map, count=1)
 
     def _maintain(self, now: float) -> None:
-        """Close idle connections, as waitress does, and those that never finish sending their request."""
+        """Close idle connections, as waitress does, those that never finish sending, and the oldest of too many."""
         type(self._server).maintenance(self._server, now)
         oldest = time.monotonic() - RECEIVE_SECONDS
-        for connection in self._connections():
-            if (connection.receiving_since or oldest) < oldest:
+        receiving = sorted((c for c in self._connections() if c.receiving_since), key=lambda c: c.receiving_since or 0)
+        surplus = sum(connection.receiving_bytes for connection in receiving) - MOST_RECEIVING_BYTES
+        if surplus > 0:
+            log.warning("The bodies that are being received are too many: the oldest are given up.")
+        for connection in receiving:
+            if surplus > 0 or (connection.receiving_since or oldest) < oldest:
                 connection.will_close = True
+                surplus -= connection.receiving_bytes
 
     def _connections(self) -> list[Connection]:
         return list(self._server.active_channels.values())
@@ -128,6 +144,16 @@ def _trust(proxies: int) -> dict[str, Any]:
     if not proxies:
         return {}
     return {"trusted_proxy": "*", "trusted_proxy_count": proxies, "trusted_proxy_headers": {"x-forwarded-for"}}
+
+
+def _head_for(cors: Cors) -> Callable[[Mapping[str, str]], bytes]:
+    """Return what gives the lines that end the head of each answer, for the headers of its request."""
+    always = _lines(SECURITY_HEADERS)
+    return lambda asked: always + _lines(cors.headers(asked))
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@
 --       understood, prefix of job keys, prefix of picture keys
 -- Returns the id, the picture that the record carries or "", and the record: field, value, …; {} when nothing waits or
 -- the delivery is to be dropped (no such job, under a lease, ended, past its deadline, or written by a newer version:
--- then a newer worker takes it); {"", message} for a message that is about no job.
+-- then a newer worker takes it); {"", message} for a message that is about no job, or not in JSON.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -38,7 +38,10 @@ if ARGV[1] ~= '' then return begin(ARGV[1]) or {} end
 for _ = 1, 100 do
   local message = redis.call('RPOP', KEYS[1])
   if not message then return {} end
-  local read, id = pcall(function() return cjson.decode(message).headers.id end)
+  local read, id = pcall(function()
+    local envelope = cjson.decode(message)
+    return envelope['content-type'] == 'application/json' and envelope.headers.id
+  end)
   if not read or type(id) ~= 'string' then return {'', message} end
   local begun = begin(id)
   if begun then return begun end

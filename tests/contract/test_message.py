@@ -2,7 +2,10 @@
 
 import base64
 import json
+import logging
 from typing import Any
+
+import pytest
 
 from shared.admission import Order
 from shared.job import Claim, Picture
@@ -48,3 +51,20 @@ def test_a_job_that_celery_published_is_begun_from_the_queue(redis_server: Redis
         # When a worker asks for the next job, Then it is this one
         begun = jobs.begin_next(Claim("x", "w", 60))
         assert begun is not None and begun.job.id == "b" * 32
+
+
+def test_a_message_that_is_not_in_json_is_refused_and_logged(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server.client() as client:
+        client.flushall()
+        # Given a job whose message is a pickle
+        jobs = Jobs(client, limits_of(Settings.from_environ({})))
+        jobs.admit("c" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
+        message = json.loads(client.rpop(QUEUE_NAME))
+        client.lpush(QUEUE_NAME, json.dumps({**message, "content-type": "application/x-python-serialize"}))
+        # When a worker asks for the next job, Then there is none, and the log says why
+        with caplog.at_level(logging.WARNING):
+            assert jobs.begin_next(Claim("x", "w", 60)) is None
+        assert "refused" in caplog.text and "x-python-serialize" in caplog.text
+        assert not client.llen(QUEUE_NAME)

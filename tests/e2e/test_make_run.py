@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -135,6 +136,9 @@ def test_what_dies_is_started_again(tmp_path: Path, words: str) -> None:
         # Then the service works again
         command = curl_line(process.output)
         eventually(lambda: "traffic light" in answer_of(command), 60)
+        # And nobody has told the password of the embedded server
+        password = urlsplit((ROOT / "var" / str(port) / "redis.url").read_text("utf-8")).password
+        assert password and password not in process.output
 
 
 def test_a_terminal_that_is_closed_ends_everything(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.raw_http import established
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
@@ -69,12 +70,6 @@ def long_polls(service: Service, count: int) -> Iterator[list[str]]:
                 requests.delete(f"{service.url}/result/{job_id}", timeout=10)
             for wait in waits:
                 wait.result()
-
-
-def established(port: int) -> int:
-    """Return how many connections the server has accepted (state 01 in Linux' table, in hexadecimal)."""
-    lines = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
-    return sum(1 for line in lines if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01")
 
 
 def timed(call: Callable[[], requests.Response]) -> float:

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis
 import requests
@@ -69,18 +70,25 @@ class Process:
 class RedisServer:
     """A real server of the Redis protocol with an append-only file; it keeps its port over a restart."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, password: str = "") -> None:
         self._folder = folder
         self._options = options
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.set_password(password)
         self.start()
+
+    def set_password(self, password: str) -> None:
+        """Have it ask for this password, none if it is empty, from its next start on."""
+        self._password = password
+        login = f":{quote(password, safe='')}@" if password else ""
+        self.url = f"redis://{login}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         command = [
             *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
+            *(("--requirepass", self._password) if self._password else ()),
             *self._options,
         ]
         self.process = Process(command, self._folder / "log")

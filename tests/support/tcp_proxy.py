@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Coroutine
@@ -43,8 +44,10 @@ HEALTHY = Fault()
 class TcpProxy:
     """Forwards a free port to `target_port` while its `with` block runs; `fault` may be set at any time."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
+        """With `tls` it speaks TLS to its clients, and plainly to the target."""
         self._target_port = target_port
+        self._tls = tls
         self.fault = HEALTHY
         self._connections: set[_Connection] = set()
         self._ready = threading.Event()
@@ -72,7 +75,7 @@ class TcpProxy:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = int(server.sockets[0].getsockname()[1])
         resets = asyncio.create_task(self._reset_now_and_then())
         self._ready.set()

@@ -16,6 +16,8 @@ from api.preferences import parse_preferences
         ("wait=600", False, 60, "wait=60"),
         ("wait=0", False, 0, "wait=0"),
         ("wait=-1", False, None, ""),
+        (f"wait={'9' * 5000}", False, 60, "wait=60"),
+        (f"wait={'0' * 5000}7", False, 7, "wait=7"),
         ("wait=soon", False, None, ""),
         ("wait=²", False, None, ""),
         ("wait=3, wait=9", False, 3, "wait=3"),

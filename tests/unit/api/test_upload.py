@@ -1,6 +1,7 @@
 """What `POST /upload` takes, refuses and answers."""
 
 import json
+import re
 from io import BytesIO
 from typing import Any
 
@@ -214,6 +215,16 @@ REFUSED = {
         400,
         "count",
     ),
+    "a megabyte of text fields": (
+        {"data": {"note": "x" * 40_000, "image": (BytesIO(b"\xff\xd8"), "x.jpg")}},
+        413,
+        "Beside the picture",
+    ),
+    "a header that is no text": (
+        {"data": b"--x\r\nX: \xff<script>\r\n\r\n\r\n--x--", **FORM},
+        400,
+        "failed to decode.",
+    ),
     "no boundary": ({"data": b"x", "content_type": "multipart/form-data"}, 400, "No image provided"),
     "empty raw body": ({"data": b"", "content_type": "image/png"}, 400, "empty"),
     "text named .jpg": (multipart("image", b"hello, world"), 415, "JPEG, PNG"),
@@ -235,7 +246,35 @@ def test_a_bad_upload_is_refused_with_a_sentence_and_leaves_nothing(bench: Bench
     assert keys_left(bench) == [] and bench.published == []
 
 
-@pytest.mark.parametrize("top", ["0", "11", "-1", "x", "", "1e1", "٣", "3" * 5000])
+HOSTILE_NAMES = [
+    "../../../../tmp/x",
+    "/etc/passwd",
+    "..\\x",
+    "a\0b.jpg",
+    "x" * 300,
+    "<script>alert(1)</script>",
+    "",
+    "💥",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_the_name_of_a_file_counts_for_nothing(bench: Bench, png: bytes, name: str) -> None:
+    # When a picture comes under a name that is an attack
+    head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+    answer = bench.http.post("/upload", data=head + png + b"\r\n--x--\r\n", headers=ASYNC, **FORM)
+    # Then it is accepted under an id that the service has made, and the name is neither kept nor told
+    assert answer.status_code == 202, answer.text
+    job_id = answer.json["id"]
+    assert re.fullmatch("[0-9a-f]{32}", job_id)
+    assert keys_left(bench) == [f"image:{job_id}", f"job:{job_id}"]
+    record = bench.http.get(f"/result/{job_id}")
+    assert not name or name not in f"{bench.redis.hgetall(f'job:{job_id}')} {answer.text} {record.text}"
+
+
+@pytest.mark.parametrize(
+    "top", ["0", "11", "-1", "x", "", "1e1", "٣", "3" * 5000, "00000000199", "000000001" + "0" * 5000]
+)
 def test_a_number_out_of_range_is_refused(bench: Bench, png: bytes, top: str) -> None:
     answer = bench.http.post("/upload", query_string={"top": top}, data=png, content_type="image/png")
     assert (answer.status_code, "from 1 to 10" in answer.json["error"]) == (400, True)

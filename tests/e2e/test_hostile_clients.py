@@ -1,0 +1,398 @@
+"""Clients as attacks, against a real API: refused in time, nothing stuck, no file astray, memory and files flat."""
+
+import os
+import resource
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.processes import ROOT, Process, RedisServer, Service
+from tests.support.raw_http import chunked, connect, established, exchange, head, read_all, statuses
+from tests.support.wait import eventually
+
+PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
+MEBIBYTE = 1024 * 1024
+MAX_IMAGE_BYTES = 2 * MEBIBYTE
+# What api/uploads.py adds for the rest of a form.
+MAX_BODY_BYTES = MAX_IMAGE_BYTES + 16 * 1024
+ASYNC = "Prefer: respond-async"
+PNG = "Content-Type: image/png"
+CHUNKED = "Transfer-Encoding: chunked"
+FORM = "Content-Type: multipart/form-data; boundary=x"
+
+
+class Exposed(Service):
+    """An API without workers that keeps pictures as files, with every folder it might write to in reach."""
+
+    def __init__(self, redis_url: str, folder: Path) -> None:
+        self.pictures = folder / "pictures"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True)
+        super().__init__(
+            redis_url,
+            folder,
+            folder,
+            IMAGE_STORE_URL=self.pictures.as_uri(),
+            TMPDIR=str(self.temporary),
+            MAX_IMAGE_BYTES=str(MAX_IMAGE_BYTES),
+        )
+        self.folder = folder
+
+    @property
+    def pid(self) -> int:
+        assert self.api is not None
+        return self.api.pid
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the service has made, its log and its Redis aside."""
+        return [file for file in self.folder.rglob("*") if file.is_file() and file.name != "api.log"]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Its part of the machine's memory (PSS)."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text("ascii").splitlines()
+        [kibibytes] = [line.split()[1] for line in lines if line.startswith("Pss:")]
+        return int(kibibytes) * 1024
+
+    @property
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exposed]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    service = Exposed(server.url, tmp_path_factory.mktemp("exposed") / "service")
+    try:
+        service.start_api()
+        yield service
+    finally:
+        service.stop()
+        server.kill()
+
+
+def field(name: str, value: bytes, filename: str | None = None) -> bytes:
+    named = "" if filename is None else f'; filename="{filename}"'
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def with_length(body: bytes, *lines: str) -> bytes:
+    return head(*lines, f"Content-Length: {len(body)}") + body
+
+
+TEXTS = [field(f"text{number}", b"x") for number in range(10)]
+REQUESTS = {
+    # Lengths
+    "no length": (head(PNG) + PICTURE[:500], 400),
+    "a length that is no number": (head(PNG, "Content-Length: ten"), 400),
+    "a negative length": (head(PNG, "Content-Length: -1"), 400),
+    "two lengths": (head(PNG, "Content-Length: 1", "Content-Length: 2") + b"xx", 400),
+    "a length of 5,000 digits": (head(PNG, f"Content-Length: {'9' * 5000}"), 400),
+    "as large as a picture may be": (with_length(b"x" * MAX_IMAGE_BYTES, PNG), 415),
+    "one byte over the limit of a picture": (with_length(b"x" * (MAX_IMAGE_BYTES + 1), PNG), 413),
+    "one byte over the limit of a body": (with_length(b"x" * (MAX_BODY_BYTES + 1), PNG), 413),
+    # Chunks
+    "a picture in chunks": (head(PNG, ASYNC, CHUNKED) + chunked(PICTURE, 4096), 202),
+    "one byte over the limit in chunks": (head(PNG, CHUNKED) + chunked(b"x" * (MAX_IMAGE_BYTES + 1), 65536), 413),
+    "chunks far over the limit": (head(PNG, CHUNKED) + chunked(b"x" * (2 * MAX_BODY_BYTES), 65536), 413),
+    "chunks of one byte": (head(PNG, CHUNKED) + chunked(b"x" * 100_000, 1), 400),
+    "a chunk's length without an end": (head(PNG, CHUNKED) + b"0" * 100_000, 400),
+    "a trailer without an end": (head(PNG, CHUNKED) + b"1\r\nx\r\n0\r\n" + b"x" * 100_000, 400),
+    "a chunk of a negative length": (head(PNG, CHUNKED) + b"-1\r\nx\r\n0\r\n\r\n", 400),
+    "a chunk's length in Python": (head(PNG, CHUNKED) + b"0x1\r\nx\r\n0\r\n\r\n", 400),
+    "chunks and a length": (head(PNG, CHUNKED, "Content-Length: 4") + chunked(PICTURE, 4096), 400),
+    "chunks in HTTP/1.0": (head(PNG, CHUNKED, version="1.0") + chunked(PICTURE, 4096), 400),
+    "another coding": (head(PNG, "Transfer-Encoding: gzip, chunked") + chunked(PICTURE, 4096), 501),
+    # Forms
+    "eleven parts": (with_length(b"".join(TEXTS) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM), 400),
+    "a megabyte of text fields": (
+        with_length(field("text", b"x" * MEBIBYTE) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM),
+        413,
+    ),
+    "a field's head without an end": (with_length(b"--x\r\n" + b"X: " + b"x" * MEBIBYTE, FORM), 400),
+    "a boundary of 20,000 bytes": (with_length(b"x", f"{FORM}{'x' * 20_000}"), 400),
+    "a form that is cut off": (with_length(field("image", PICTURE, "a.png"), FORM), 400),
+    # Heads
+    "a flood of headers": (head(*[f"X-{number}: x" for number in range(5000)]), 431),
+    "a header without an end": (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431),
+    "a path without an end": (b"GET /" + b"x" * 100_000, 431),
+    "as many headers as fit": (
+        head(*[f"X{number}: x" for number in range(2000)], method="GET", path="/health/live"),
+        200,
+    ),
+    "an address that is none": (head(method="GET", path="http://["), 400),
+    "a path out of the house": (head(method="GET", path="/result/..%2f..%2f..%2fetc%2fpasswd"), 404),
+    "a path with a NUL": (head(method="GET", path="/result/%00"), 404),
+    "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "numbers of 5,000 digits": (
+        head("Content-Length: 1", f"Prefer: wait={'9' * 5000}", path=f"/upload?top={'1' * 5000}") + b"x",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_a_client_may_send_is_answered_and_the_next_one_too(exposed: Exposed, name: str) -> None:
+    request, status = REQUESTS[name]
+    # When a request comes that is an attack
+    answers = exchange(exposed.port, request)
+    # Then there is one answer to it, and nothing that follows is taken for another request
+    assert statuses(answers) == [status], answers[:2000]
+    assert status < 400 or b"application/problem+json" in answers
+    # And the service goes on
+    assert requests.get(f"{exposed.url}/health/live", timeout=5).ok
+
+
+NAMES = [
+    "../../../../../../tmp/topthree-was-here",
+    "../x",
+    "..\\x",
+    "/etc/topthree",
+    "a\0b",
+    "x" * 300,
+    "C:\\x",
+    ".",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_leads_out_of_the_store(exposed: Exposed, name: str) -> None:
+    before = set(exposed.files)
+    # When a picture comes under such a name
+    body = field("image", PICTURE, name) + b"--x--\r\n"
+    answer = exchange(exposed.port, with_length(body, FORM, ASYNC))
+    # Then it is one more file in the store, under the id of its job
+    assert statuses(answer) == [202], answer
+    job_id = answer.partition(b"Location: /result/")[2][:32].decode()
+    assert set(exposed.files) - before == {exposed.pictures / job_id}
+    assert not list(Path("/tmp").glob("topthree-was-here*")) and not Path("/etc/topthree").exists()
+
+
+def test_what_follows_a_refused_body_is_no_request(exposed: Exposed) -> None:
+    # Given a connection that is kept alive, on which a body is refused before it is read
+    other = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+    with connect(exposed.port) as connection:
+        # When the body holds another request
+        connection.sendall(request + other * 3)
+        # Then it is not answered: the connection ends
+        assert statuses(read_all(connection)) == [413]
+
+
+def test_a_connection_goes_on_after_a_refusal_that_read_the_body(exposed: Exposed) -> None:
+    # Given a client that sends one bad upload after the other on one connection
+    with requests.Session() as session:
+        for _ in range(50):
+            answer = session.post(
+                f"{exposed.url}/upload", b"no picture", headers={"Content-Type": "image/png"}, timeout=5
+            )
+            assert answer.status_code == 415
+            assert "close" not in answer.headers.get("Connection", "")
+
+
+def test_uploaded_bytes_never_come_back(exposed: Exposed) -> None:
+    # Given a picture that carries a page
+    page = b"<script>alert(1)</script>"
+    body = field("image", PICTURE + page, page.decode()) + b"--x--\r\n"
+    accepted = exchange(exposed.port, with_length(body, FORM, ASYNC))
+    job_id = accepted.partition(b"Location: /result/")[2][:32].decode()
+    # When everything about it is asked for
+    paths = [f"/result/{job_id}", f"/result/{job_id}/image", f"/image/{job_id}", f"/pictures/{job_id}", f"/{job_id}"]
+    answers = [exchange(exposed.port, head(method="GET", path=path)) for path in paths]
+    refused = exchange(exposed.port, with_length(field("image", page, page.decode()) + b"--x--\r\n", FORM))
+    # Then no answer repeats what was sent, and none is a page
+    for answer in [accepted, refused, *answers]:
+        assert page not in answer and PICTURE[:40] not in answer
+        assert b"json\r\n" in answer
+
+
+SLOW = 500
+PROBES = 200
+LONGEST_SECONDS = 1.0
+
+
+@contextmanager
+def slow_clients(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Keep connections in the ways of slowhttptest: slow heads, slow bodies, slow readers, a third each."""
+    heads = [
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\n",
+        b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n",
+    ]
+    reader = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n" * 150
+    ended = threading.Event()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(slow_connection(port)) for _ in range(count)]
+        for place, connection in enumerate(connections):
+            connection.sendall([*heads, reader][place % 3])
+
+        def dribble() -> None:
+            while not ended.wait(0.5):
+                for place, connection in enumerate(connections):
+                    with suppress(OSError):
+                        if place % 3 == 2:
+                            connection.recv(1)
+                        else:
+                            connection.sendall([b"X: x\r\n", b"x"][place % 3])
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        try:
+            yield connections
+        finally:
+            ended.set()
+            thread.join()
+
+
+@contextmanager
+def slow_connection(port: int) -> Iterator[socket.socket]:
+    with socket.socket() as connection:
+        # Before it connects, so that the server is told of a small window.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", port))
+        yield connection
+
+
+def test_five_hundred_slow_connections_hold_up_nobody(exposed: Exposed) -> None:
+    # Given 500 connections that are as slow as they can be
+    with slow_clients(exposed.port, SLOW):
+        eventually(lambda: established(exposed.port) >= SLOW, what="all connections")
+        # When others ask
+        seconds = []
+        for _ in range(PROBES):
+            began = time.monotonic()
+            assert requests.get(f"{exposed.url}/health/live", timeout=10).ok
+            seconds.append(time.monotonic() - began)
+    # Then they are answered within a second, 99 of 100 times
+    p99 = statistics.quantiles(seconds, n=100)[98]
+    print(f"live: median {statistics.median(seconds) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
+    assert p99 < LONGEST_SECONDS
+    # And the connections are forgotten when they go
+    eventually(lambda: established(exposed.port) == 0, what="closed connections")
+
+
+def test_chunks_of_one_byte_hold_up_nobody(exposed: Exposed) -> None:
+    # Given clients that send chunks of one byte as fast as they can, again and again
+    ended = threading.Event()
+    request = head(PNG, CHUNKED) + chunked(b"x" * 100_000, 1)
+
+    def attack() -> None:
+        while not ended.is_set():
+            exchange(exposed.port, request)
+
+    threads = [threading.Thread(target=attack) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        # When others ask, Then they are answered within a second
+        for _ in range(20):
+            began = time.monotonic()
+            assert requests.get(f"{exposed.url}/health/live", timeout=10).ok
+            assert time.monotonic() - began < LONGEST_SECONDS
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def round_of_attacks(exposed: Exposed) -> None:
+    """Send every bad request at once several times over, and bodies whose clients leave in the middle."""
+    bad = [request for request, status in REQUESTS.values() if status >= 400]
+    threads = [threading.Thread(target=exchange, args=(exposed.port, request)) for request in bad]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        with connect(exposed.port) as connection:
+            connection.sendall(head(PNG, f"Content-Length: {MAX_IMAGE_BYTES}") + b"x" * (MAX_IMAGE_BYTES - 1))
+    for thread in threads:
+        thread.join()
+    eventually(lambda: established(exposed.port) == 0, what="closed connections")
+
+
+def test_memory_files_and_threads_stay_as_they_are(exposed: Exposed) -> None:
+    # Given a service that has seen its share of attacks
+    for _ in range(3):
+        round_of_attacks(exposed)
+    memory, stored = exposed.memory_bytes, len(exposed.files)
+    eventually(lambda: not list(exposed.temporary.iterdir()), what="an empty temporary folder")
+    descriptors = exposed.open_files
+    # When as many and more come again
+    for _ in range(6):
+        round_of_attacks(exposed)
+    # Then it holds no more memory, no more open files and no more stored ones
+    grown = exposed.memory_bytes - memory
+    print(f"memory: {memory / MEBIBYTE:.0f} MiB, {grown / MEBIBYTE:+.1f} MiB after six more rounds")
+    # The allocator keeps some for each thread; bodies that were kept would be 40 MiB a round.
+    assert grown < 32 * MEBIBYTE
+    assert exposed.open_files <= descriptors + 2
+    assert len(exposed.files) == stored and not list(exposed.temporary.iterdir())
+    # And nobody else had to see a mistake
+    assert exposed.api is not None
+    assert "Traceback" not in exposed.api.output, exposed.api.output[-3000:]
+
+
+def test_a_body_for_which_there_is_no_room_is_refused_with_503(exposed: Exposed) -> None:
+    # Given a disk that is full (a limit on files that, other than a small disk, needs no privileges)
+    limits = resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
+    try:
+        # When a body comes that is too large to be kept in memory, whether it tells its length or not
+        body = os.urandom(MAX_IMAGE_BYTES)
+        answers = [
+            exchange(exposed.port, with_length(body, PNG)),
+            exchange(exposed.port, head(PNG, CHUNKED) + chunked(body, 65536)),
+        ]
+        # Then its client is told to come again
+        for answer in answers:
+            assert statuses(answer) == [503] and b"Retry-After: " in answer and b"problem+json" in answer
+    finally:
+        resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE, limits)
+    # And can do so when there is room
+    assert statuses(exchange(exposed.port, with_length(PICTURE, PNG, ASYNC))) == [202]
+
+
+FEW_BYTES = 8 * MEBIBYTE
+WITH_LITTLE_ROOM = f"""
+import sys
+from api.__main__ import main
+from api.server import web_server
+web_server.MOST_RECEIVING_BYTES = {FEW_BYTES}
+sys.exit(main())
+"""
+
+
+def test_bodies_that_are_being_received_are_bounded_together(redis_server: RedisServer, tmp_path: Path) -> None:
+    # Given an API that keeps few bytes of unfinished bodies
+    service = Service(redis_server.url, tmp_path, tmp_path)
+    environ = {"REDIS_URL": redis_server.url, "PORT": str(service.port)}
+    service.api = Process([sys.executable, "-c", WITH_LITTLE_ROOM], tmp_path / "api.log", **environ)
+    try:
+        eventually(lambda: "serving on" in service.api.output if service.api else False, what="a live API")
+        with ExitStack() as stack:
+            # When clients send more than that, and stop
+            connections = []
+            for _ in range(3 * FEW_BYTES // MEBIBYTE):
+                connection = stack.enter_context(connect(service.port))
+                with suppress(ConnectionError):
+                    connection.sendall(head(PNG, f"Content-Length: {2 * MEBIBYTE}") + b"x" * MEBIBYTE)
+                connections.append(connection)
+            # Then the oldest are given up, as many as needed, and the newest is not
+            most = FEW_BYTES // MEBIBYTE
+            eventually(lambda: established(service.port) <= most, what="closed connections")
+            connections[-1].settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                connections[-1].recv(1)
+            # And others are served
+            assert service.upload(PICTURE, headers={"Prefer": "respond-async"}).status_code == 202
+    finally:
+        service.stop()
