@@ -9,6 +9,7 @@ from api.intake import Intake
 from api.lookup import Lookup
 from api.problems import register_problem_handlers
 from api.uploads import UploadLimits
+from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
@@ -34,9 +35,12 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
 
     app = Flask("topthree", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # A doubled slash is a page that is not there, not a redirect in HTML.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_problem_handlers(app)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers))
+    app.register_blueprint(docs_blueprint())
     return app

@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, WSGITask
 
-from api.server.request_parser import RequestParser
+from api.server.request_parser import Refusal, RequestParser
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
@@ -24,11 +24,22 @@ class Task(WSGITask):  # type: ignore[misc]
         return bytes(super().build_response_header())
 
 
+class FailedTask(ErrorTask):  # type: ignore[misc]
+    """The answer to a request that was refused, or that even the application's last resort failed at."""
+
+    def execute(self) -> None:
+        """Answer with a problem, also where waitress made the error itself."""
+        if not isinstance(self.request.error, Refusal):
+            self.request.error = Refusal.of(self.request.error)
+        super().execute()
+
+
 class Connection(HTTPChannel):  # type: ignore[misc]
     """A connection over its requests."""
 
     parser_class = RequestParser
     task_class = Task
+    error_task_class = FailedTask
     _refused = False
     _linger_until = 0.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser
 
-from api.problems import problem_body
+from api.problems import PROBLEM_TYPE, problem_body
 from shared.errors import QueueFull
 
 # Called in the thread that serves all connections: it must not wait for anything.
@@ -23,10 +23,15 @@ class Refusal:
         self.body = detail
         self._retry_after_seconds = retry_after_seconds
 
+    @classmethod
+    def of(cls, error: Any) -> "Refusal":
+        """Return the same as an `error` of waitress."""
+        return cls(error.code, error.reason, str(error.body))
+
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Return status line, headers and body, in waitress' form."""
         body = problem_body(self.code, f"{self.body.rstrip('.')}.", title=self.reason)
-        headers = [("Content-Type", "application/problem+json")]
+        headers = [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store")]
         if self._retry_after_seconds:
             headers.append(("Retry-After", str(self._retry_after_seconds)))
         return f"{self.code} {self.reason}", headers, body.encode()
@@ -57,7 +62,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refusal(self) -> Refusal | None:
         if self.error is not None:
-            return Refusal(self.error.code, self.error.reason, str(self.error.body))
+            return Refusal.of(self.error)
         if self._asked or not self.headers_finished or self.empty:
             return None
         self._asked = True
