@@ -37,14 +37,14 @@ PREFER = {
     ),
     "schema": TEXT,
     "examples": {
-        "do not wait": {"value": "respond-async"},
         "wait a little": {"value": "wait=20"},
+        "do not wait": {"value": "respond-async"},
     },
 }
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Text of your choice. A request with the same key joins the job of the first one.",
+    # Without an example: the page would send it with everybody's pictures.
     "schema": {"type": "string", "maxLength": MAX_KEY_LENGTH},
-    "example": "order-4711",
 }
