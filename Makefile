@@ -34,6 +34,9 @@ types: $(VENV)/.dev ## static types
 imports: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
+contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of the contract
+	$(BIN)/python -m api.contract > docs/openapi.json
+
 faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, jsonify, url_for
 
+from api.contract.schemas import OpenJob
 from api.preferences import Preferences
 from api.problems import problem
 from shared.admission import Admission
@@ -34,7 +35,7 @@ class Answers:
 
     def _open(self, job_id: str, state: JobState, position: int | None, preferences: Preferences) -> Response:
         """202: where the job stands, where to ask again and when."""
-        body: dict[str, Any] = {"id": job_id, "status": state}
+        body: OpenJob = {"id": job_id, "status": state}
         retry_after = 1
         if position is not None:
             body["position"] = position

@@ -12,6 +12,7 @@ from api.problems import register_problem_handlers
 from api.quotas import register_quotas
 from api.request_id import register_request_id
 from api.uploads import UploadLimits
+from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
@@ -37,6 +38,8 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
 
     app = Flask("topthree", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # A doubled slash is a page that is not there, not a redirect in HTML.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_request_id(app)
     register_problem_handlers(app)
@@ -45,4 +48,5 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers))
     register_quotas(app, client, settings.rate_limit)
+    app.register_blueprint(docs_blueprint())
     return app

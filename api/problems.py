@@ -9,6 +9,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
+from api.contract.schemas import Problem
 from shared import errors
 
 log = logging.getLogger(__name__)
@@ -25,25 +26,32 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.TooManyWaiters: 503,
 }
 STORE_RETRY_AFTER_SECONDS = 5
+PROBLEM_TYPE = "application/problem+json"
+
+
+def as_problem(status: int, detail: str, *, title: str = "") -> Problem:
+    """Return a problem; `detail` is the sentence a person reads."""
+    return {
+        "type": "about:blank",
+        "title": title or HTTP_STATUS_CODES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "error": detail,
+    }
 
 
 def problem_body(status: int, detail: str, *, title: str = "") -> str:
-    """Return the JSON of a problem; `detail` is the sentence a person reads."""
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": title or HTTP_STATUS_CODES.get(status, "Error"),
-            "status": status,
-            "detail": detail,
-            "error": detail,
-        }
-    )
+    """Return the JSON of a problem."""
+    return json.dumps(as_problem(status, detail, title=title))
 
 
 def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
     """Return a problem as an answer."""
     body = problem_body(status, detail, title=title)
-    return Response(body, status, headers, content_type="application/problem+json")
+    response = Response(body, status, headers, content_type=PROBLEM_TYPE)
+    # Caches may keep a 404, 405, 410 or 501 of their own accord (RFC 9111, 4.2.2); all of these may pass.
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def register_problem_handlers(app: Flask) -> None:

@@ -8,7 +8,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, Task, WSGITask
 
 from api.request_id import HEADER
-from api.server.request_parser import RequestParser
+from api.server.request_parser import Refusal, RequestParser
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
@@ -34,7 +34,13 @@ class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
 
 
 class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
-    """What the server answers without it."""
+    """The answer to a request that was refused, or that even the application's last resort failed at."""
+
+    def execute(self) -> None:
+        """Answer with a problem, also where waitress made the error itself."""
+        if not isinstance(self.request.error, Refusal):
+            self.request.error = Refusal.of(self.request.error)
+        super().execute()
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
 
-from api.problems import problem_body
+from api.problems import PROBLEM_TYPE, problem_body
 from api.request_id import choose_request_id
 
 # A chunked body may have so many bytes beside its data, and one for every sixteen of them: chunks of a few bytes, and
@@ -32,10 +32,15 @@ class Refusal:
         self._retry_after_seconds = retry_after_seconds
         self._challenge = challenge
 
+    @classmethod
+    def of(cls, error: Any) -> "Refusal":
+        """Return the same as an `error` of waitress."""
+        return cls(error.code, error.reason, str(error.body))
+
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Return status line, headers and body, in waitress' form."""
         body = problem_body(self.code, f"{self.body.rstrip('.')}.", title=self.reason)
-        headers = [("Content-Type", "application/problem+json")]
+        headers = [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store")]
         if self._retry_after_seconds:
             headers.append(("Retry-After", str(self._retry_after_seconds)))
         if self._challenge:
@@ -99,7 +104,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refusal(self) -> Refusal | None:
         if self.error is not None:
-            return Refusal(self.error.code, self.error.reason, str(self.error.body))
+            return Refusal.of(self.error)
         if not self.headers_finished or self.empty:
             return None
         if self.chunked and self._framing_bytes() > FRAMING_BYTES + len(self.body_rcv) // DATA_BYTES_PER_FRAMING_BYTE:

@@ -2,10 +2,25 @@
 
 from dataclasses import asdict
 
-import redis
 from flask import Blueprint, Response, jsonify
 
+from api.contract.operation import Answer, operation
+from api.contract.schemas import Live, Ready
 from shared.workers import Workers
+
+READY_EXAMPLE = {
+    "status": "ready",
+    "workers": [
+        {
+            "name": "myhost-7902",
+            "engine": "litert",
+            "model": "efficientnet_lite0",
+            "digest": "c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
+            "answers": "litert-1:c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
+            "children": 2,
+        }
+    ],
+}
 
 
 def health_blueprint(workers: Workers) -> Blueprint:
@@ -13,16 +28,18 @@ def health_blueprint(workers: Workers) -> Blueprint:
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
     @blueprint.get("/live")
+    @operation("health", {200: Answer("The process answers.", Live, {"status": "live"})})
     def live() -> Response:
+        """Whether the process answers."""
         return jsonify(status="live")
 
     @blueprint.get("/ready")
-    def ready() -> tuple[Response, int]:
-        """200 when pictures can be accepted; ready workers stand in the body, not in the status."""
-        try:
-            found = workers.ready()
-        except redis.RedisError:
-            return jsonify(status="unavailable", workers=[]), 503
-        return jsonify(status="ready", workers=[asdict(record) for record in found]), 200
+    @operation("health", {200: Answer("Pictures can be accepted.", Ready, READY_EXAMPLE)}, problems=(503,))
+    def ready() -> Response:
+        """Whether pictures can be accepted.
+
+        The ready workers stand in the body, not in the status: without any, pictures are accepted and wait.
+        """
+        return jsonify(status="ready", workers=[asdict(record) for record in workers.ready()])
 
     return blueprint

@@ -3,10 +3,29 @@
 from flask import Blueprint, Response, request
 
 from api.answers import Answers
+from api.contract.examples import FINISHED_JOB, QUEUED_JOB
+from api.contract.headers import ABOUT_A_JOB, PREFER
+from api.contract.operation import Answer, operation
+from api.contract.problems import BEFORE_JOBS
+from api.contract.schemas import JobRecord, OpenJob
 from api.intake import Intake
 from api.preferences import parse_preferences
 from api.waiters import Waiters
 from shared.jobs import Jobs
+
+JOB_ID = {
+    "name": "job_id",
+    "in": "path",
+    "required": True,
+    "description": "As in the answer to the upload.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "example": QUEUED_JOB["id"],
+}
+GET_ANSWERS = {
+    200: Answer("The job has ended, well or not.", JobRecord, FINISHED_JOB, headers=ABOUT_A_JOB),
+    202: Answer("The job goes on.", OpenJob, QUEUED_JOB, headers=(*ABOUT_A_JOB, "Retry-After")),
+}
+DELETE_ANSWERS = {204: Answer("An open job is canceled, one that has ended is forgotten.")}
 
 
 def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Answers) -> Blueprint:
@@ -14,7 +33,12 @@ def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Ans
     blueprint = Blueprint("results", __name__)
 
     @blueprint.get("/result/<job_id>")
+    @operation("pictures", GET_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID, PREFER))
     def get_result(job_id: str) -> Response:
+        """Ask for a job.
+
+        With `Prefer: wait=N` the answer comes when the job has ended, or after N seconds.
+        """
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         job = jobs.get(job_id)
         seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
@@ -28,8 +52,16 @@ def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Ans
         return answers.open_job(job, preferences)
 
     @blueprint.delete("/result/<job_id>")
+    @operation("pictures", DELETE_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID,))
     def delete_result(job_id: str) -> Response:
+        """Cancel a job, or forget its result.
+
+        A canceled job can still be asked for: it has ended, as `canceled`. A result that was deleted is gone.
+        """
         intake.cancel(job_id)
-        return Response(status=204)
+        response = Response(status=204)
+        # An answer without a body has no type.
+        del response.headers["Content-Type"]
+        return response
 
     return blueprint

@@ -3,16 +3,76 @@
 from flask import Blueprint, Response, request
 
 from api.answers import Answers
+from api.contract.examples import LABELS, QUEUED_JOB
+from api.contract.headers import ABOUT_A_JOB, IDEMPOTENCY_KEY, PREFER
+from api.contract.operation import Answer, operation
+from api.contract.problems import BEFORE_JOBS
+from api.contract.schemas import Labels, OpenJob
 from api.gate import Gate
 from api.intake import Intake, new_job_id
 from api.lookup import Lookup
 from api.preferences import parse_preferences
-from api.uploads import UploadLimits, read_idempotency_key, read_upload
+from api.uploads import (
+    DEFAULT_TOP,
+    FIELD,
+    MAX_DEADLINE_SECONDS,
+    MAX_TOP,
+    MOST_PARTS,
+    UploadLimits,
+    read_idempotency_key,
+    read_upload,
+)
 from api.waiters import Waiters
 from shared.admission import Admission
 from shared.errors import TooManyWaiters
 
 RETRY_AFTER_SECONDS = 2
+PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."}
+FORM = {
+    "type": "object",
+    "properties": {FIELD: PICTURE},
+    "required": [FIELD],
+    "maxProperties": MOST_PARTS,
+    "description": "The picture as a file; other fields are ignored.",
+}
+BODY = {
+    "required": True,
+    "description": "The picture as a file in a form, or its bytes. Its format is read from the bytes.",
+    "content": {
+        "multipart/form-data": {"schema": FORM, "encoding": {FIELD: {"contentType": "image/*"}}},
+        "image/*": {"schema": PICTURE},
+    },
+}
+PARAMETERS = (
+    {
+        "name": "top",
+        "in": "query",
+        "description": "How many labels.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP},
+    },
+    {
+        "name": "deadline",
+        "in": "query",
+        "description": "Drop the job if it has not begun within so many seconds.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_SECONDS},
+    },
+    PREFER,
+    IDEMPOTENCY_KEY,
+)
+JOB_ID = {"job_id": "$response.body#/id"}
+ANSWERS = {
+    200: Answer("The labels.", Labels, LABELS, headers=(*ABOUT_A_JOB, "Cache-Status")),
+    202: Answer(
+        "The job goes on, as the client does not want to wait (any longer).",
+        OpenJob,
+        QUEUED_JOB,
+        headers=(*ABOUT_A_JOB, "Retry-After", "Cache-Status"),
+        links={
+            "get": {"operationId": "get_result", "parameters": JOB_ID},
+            "delete": {"operationId": "delete_result", "parameters": JOB_ID},
+        },
+    ),
+}
 NO_PLACE = "Too many requests wait for an answer. Try again, or send `Prefer: respond-async` and poll."
 
 
@@ -29,7 +89,15 @@ def upload_blueprint(
     blueprint = Blueprint("upload", __name__)
 
     @blueprint.post("/upload")
+    @operation(
+        "pictures",
+        ANSWERS,
+        problems=(*BEFORE_JOBS, 410, 415, 422, 504),
+        parameters=PARAMETERS,
+        request_body=BODY,
+    )
     def upload() -> Response:
+        """Have a picture classified."""
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         # A client that sends no preference takes whatever comes with 2xx for its labels.
         plain = preferences.wait_seconds is None and not preferences.respond_async

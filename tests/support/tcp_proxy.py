@@ -195,6 +195,6 @@ class _Connection:
 
 def _set_reset(writer: asyncio.StreamWriter) -> None:
     """Have the connection end with a reset instead of a farewell, now."""
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

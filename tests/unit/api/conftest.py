@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -21,9 +22,24 @@ from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.queue import QUEUE_NAME
 from shared.settings import Settings
+from tests.support.contract import Contract
 from tests.support.messages import job_of
 
 LAST = "last"
+
+
+@cache
+def contract() -> Contract:
+    return Contract()
+
+
+class CheckedClient(FlaskClient):
+    """A client for which every answer must be one that the contract has."""
+
+    def open(self, *args: Any, **options: Any) -> Any:
+        answer = super().open(*args, **options)
+        contract().check(answer.request.method, answer.request.path, answer)
+        return answer
 
 
 class FakeRedis(fakeredis.FakeRedis):
@@ -78,6 +94,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     waiters = Waiters(client, jobs, chosen.max_waiters)
     images, own_gate = RecordImageStore(), Gate(jobs, limits_of(chosen))
     app = create_app(chosen, client, images, own_gate, waiters)
+    app.test_client_class = CheckedClient
     return Bench(app.test_client(), jobs, own_gate, waiters, client)
 
 

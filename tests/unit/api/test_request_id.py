@@ -17,7 +17,7 @@ def test_a_harmless_id_is_taken(bench: Bench, png: bytes, given: str) -> None:
     assert bench.jobs.get(answer.json["id"]).request_id == given
 
 
-@pytest.mark.parametrize("given", ["", " ", "a b", "a,b", "x" * 129, "<script>", "${jndi:x}", "ä", "a\x1b[31m"])
+@pytest.mark.parametrize("given", ["", "a b", "a,b", "x" * 129, "<script>", "${jndi:x}", "ä", "a\x1b[31m"])
 def test_another_one_is_replaced(bench: Bench, given: str) -> None:
     first, second = (bench.http.get("/health/live", headers={"X-Request-ID": given}) for _ in range(2))
     assert given != first.headers["X-Request-ID"] != second.headers["X-Request-ID"]

@@ -35,7 +35,7 @@ def test_what_cannot_work_stops_the_start_and_is_not_repeated(name: str) -> None
     with pytest.raises(SettingsError) as refused:
         Settings.from_environ({"API_KEYS": BAD[name]})
     sentence = str(refused.value)
-    assert sentence.startswith("API_KEYS=…: ")
+    assert sentence.startswith("API_KEYS: ")
     assert "secret" not in sentence and ONE not in sentence
 
 

@@ -1,0 +1,27 @@
+"""`python -m api.contract`: prints the OpenAPI document, for docs/openapi.json (`make contract`)."""
+
+import sys
+
+from api.app import create_app
+from api.contract.document import contract_text
+from api.gate import Gate
+from api.waiters import Waiters
+from shared.image_store import open_image_store
+from shared.job_limits import limits_of
+from shared.jobs import Jobs
+from shared.redis_client import connect
+from shared.settings import Settings
+
+
+def main() -> None:
+    """Wire an application that nobody asks anything, and print what it says of itself."""
+    settings = Settings.from_environ({})
+    client = connect(settings.redis_url, max_connections=1)
+    jobs = Jobs(client, limits_of(settings))
+    gate, waiters = Gate(jobs, limits_of(settings)), Waiters(client, jobs, settings.max_waiters)
+    app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters)
+    sys.stdout.write(contract_text(app))
+
+
+if __name__ == "__main__":
+    main()

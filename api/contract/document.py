@@ -1,0 +1,122 @@
+"""Makes the OpenAPI document from the routes of an application."""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from apispec import APISpec
+from flask import Flask
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from api.contract.headers import ALWAYS, HEADERS
+from api.contract.operation import NOTE, Answer, Operation
+from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
+from api.contract.schemas import BODIES
+
+# Raised with every change of the contract: the last number if nothing changes for clients, the first if one may break.
+CONTRACT_VERSION = "1.0.0"
+INFO = {
+    "summary": "A picture in, its most likely labels out.",
+    "description": (
+        "Send a picture to `POST /upload` and get its labels, or an id to ask for at `GET /result/{job_id}`. "
+        "Errors are problems (RFC 9457) with the sentence in `error` too."
+    ),
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+TAGS = [
+    {"name": "pictures", "description": "Send pictures and get their labels."},
+    {"name": "health", "description": "Whether the service is well."},
+    {"name": "contract", "description": "This document."},
+]
+KEY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, where the operator has set some."},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same, in a header of its own.",
+    },
+}
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+class _SchemaGenerator(GenerateJsonSchema):
+    """pydantic's, without a title for each member that only says its name again."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def contract_of(app: Flask) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of all views of `app` that are noted as operations."""
+    spec = APISpec("topthree", CONTRACT_VERSION, "3.1.0", info=INFO, tags=TAGS)
+    _add_components(spec)
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
+        view = app.view_functions[rule.endpoint]
+        note: Operation | None = getattr(view, NOTE, None)
+        if note is not None:
+            described = {method: _operation(view, note) for method in METHODS if method.upper() in (rule.methods or ())}
+            spec.path(path=re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), operations=described)
+    return spec.to_dict()
+
+
+def _add_components(spec: APISpec) -> None:
+    _, definitions = TypeAdapter.json_schemas(
+        [(body, "serialization", TypeAdapter(body)) for body in BODIES],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_SchemaGenerator,
+    )
+    for name, header in HEADERS.items():
+        spec.components.header(name, header)
+    for name, schema in definitions["$defs"].items():
+        spec.components.schema(name, schema)
+    for name, scheme in KEY_SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
+    for status in sorted(MEANINGS):
+        spec.components.response(component_name(status), problem_response(status))
+
+
+def _operation(view: Callable[..., Any], note: Operation) -> dict[str, Any]:
+    summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n")
+    described: dict[str, Any] = {
+        "operationId": view.__name__,
+        "tags": [note.tag],
+        "summary": summary.rstrip("."),
+        "description": description.strip().replace("\n", " "),
+        "parameters": list(note.parameters),
+        "responses": _responses(note.answers, (*ON_EVERY_ROUTE, *note.problems)),
+    }
+    if 401 in note.problems:
+        # The empty one: keys are wanted only where the operator has set some.
+        described["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
+    if note.request_body:
+        described["requestBody"] = note.request_body
+    return described
+
+
+def _responses(answers: Mapping[int, Answer], problems: Sequence[int]) -> dict[str, Any]:
+    described: dict[int, Any] = {status: _response(answer) for status, answer in answers.items()}
+    described |= {status: component_name(status) for status in problems}
+    return {str(status): described[status] for status in sorted(described)}
+
+
+def _response(answer: Answer) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": answer.description}
+    described["headers"] = {name: name for name in (*answer.headers, *ALWAYS)}
+    if answer.body is not None:
+        schema = answer.body.__name__ if isinstance(answer.body, type) else dict(answer.body)
+        content: dict[str, Any] = {"schema": schema}
+        if answer.example is not None:
+            content["example"] = answer.example
+        described["content"] = {media_type: dict(content) for media_type in answer.media_types}
+    if answer.links:
+        described["links"] = dict(answer.links)
+    return described
+
+
+def contract_text(app: Flask) -> str:
+    """Return the document as it is served, and stored in docs/openapi.json."""
+    return json.dumps(contract_of(app), indent=2, ensure_ascii=False) + "\n"

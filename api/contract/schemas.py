@@ -1,0 +1,119 @@
+"""The bodies of all answers, as types: the code is checked against them, the contract is made from them."""
+
+from typing import Annotated, NotRequired
+
+from pydantic import Field
+
+# pydantic wants this one before Python 3.12.
+from typing_extensions import TypedDict
+
+from shared.job import JobState
+
+JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a job; nobody can guess it.")]
+
+
+class Prediction(TypedDict):
+    """A label and how sure the model is of it."""
+
+    confidence_level: Annotated[float, Field(ge=0, le=1, description="Of five decimals at most.")]
+    predicted_label: str
+
+
+class Labels(TypedDict):
+    """The most likely labels, the first one first: as many as `top` asked for."""
+
+    prediction_1: Prediction
+    prediction_2: NotRequired[Prediction]
+    prediction_3: NotRequired[Prediction]
+    prediction_4: NotRequired[Prediction]
+    prediction_5: NotRequired[Prediction]
+    prediction_6: NotRequired[Prediction]
+    prediction_7: NotRequired[Prediction]
+    prediction_8: NotRequired[Prediction]
+    prediction_9: NotRequired[Prediction]
+    prediction_10: NotRequired[Prediction]
+
+
+class OpenJob(TypedDict):
+    """Where a job stands that its client does not wait for (any longer)."""
+
+    id: JobId
+    status: JobState
+    position: NotRequired[Annotated[int, Field(ge=1, description="Of a queued job: 1 for the next to begin.")]]
+
+
+class JobProblem(TypedDict):
+    """Why a job has no labels, in the terms of RFC 9457."""
+
+    type: str
+    status: Annotated[int, Field(ge=400, le=599, description="What `POST /upload` answers for it.")]
+    title: str
+    detail: str
+
+
+class Model(TypedDict):
+    """The model that gave the labels."""
+
+    name: str
+    digest: Annotated[str, Field(description="SHA-256 of the model's files.")]
+
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Times(TypedDict):
+    """When what happened to the job, as far as it did."""
+
+    accepted: Moment
+    begun: NotRequired[Moment]
+    finished: NotRequired[Moment]
+
+
+class JobRecord(TypedDict):
+    """Everything about a job that has ended: its `result`, or the `problem` it ended with."""
+
+    id: JobId
+    status: JobState
+    result: NotRequired[Labels]
+    problem: NotRequired[JobProblem]
+    model: NotRequired[Model]
+    worker: NotRequired[str]
+    attempts: Annotated[int, Field(ge=0, description="How often it was begun; 0 if its result was known.")]
+    times: Times
+
+
+class Problem(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: Annotated[str, Field(description="What went wrong, in a sentence.")]
+    error: Annotated[str, Field(description="The same as `detail`, where clients of the first version look for it.")]
+
+
+class Live(TypedDict):
+    """The process answers."""
+
+    status: Annotated[str, Field(pattern="^live$")]
+
+
+class ReadyWorker(TypedDict):
+    """A worker that takes jobs."""
+
+    name: str
+    engine: str
+    model: str
+    digest: Annotated[str, Field(description="SHA-256 of the model's files.")]
+    answers: Annotated[str, Field(description="Workers with the same value answer alike.")]
+    children: Annotated[int, Field(ge=0, description="Pictures it works on at a time.")]
+
+
+class Ready(TypedDict):
+    """Pictures can be accepted; without workers they wait."""
+
+    status: Annotated[str, Field(pattern="^ready$")]
+    workers: list[ReadyWorker]
+
+
+BODIES = (Labels, OpenJob, JobRecord, Problem, Live, Ready)

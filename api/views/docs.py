@@ -1,0 +1,63 @@
+"""`/openapi.json` and `/docs`: the contract, for tools and for people. Everything the page needs comes from here."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, current_app, request
+
+from api.contract.document import contract_text
+from api.contract.operation import Answer, operation
+
+PAGE = Path(str(files("api.contract"))) / "page"
+SWAGGER_UI = Path(str(files("flask_openapi_swagger"))) / "templates" / "swagger"
+ASSETS = {
+    "swagger-ui.css": SWAGGER_UI / "css" / "swagger-ui.css",
+    "swagger-ui-bundle.js": SWAGGER_UI / "js" / "swagger-ui-bundle.js",
+    "start.js": PAGE / "start.js",
+}
+ASSET_SECONDS = 3600
+NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": list(ASSETS)}}
+TEXT = {"type": "string"}
+ASSET_ANSWERS = {
+    200: Answer("The file.", TEXT, media_types=("text/css", "text/javascript"), headers=("ETag",)),
+    304: Answer("The client has it."),
+}
+
+
+def docs_blueprint() -> Blueprint:
+    """Return the routes of the contract."""
+    blueprint = Blueprint("docs", __name__)
+
+    @cache
+    def contract() -> str:
+        # At the first request: then all routes are there.
+        return contract_text(current_app)
+
+    @blueprint.get("/openapi.json")
+    @operation("contract", {200: Answer("This document.", {"type": "object"})})
+    def get_contract() -> Response:
+        """This document, in OpenAPI 3.1."""
+        return Response(contract(), content_type="application/json")
+
+    @blueprint.get("/docs")
+    @operation("contract", {200: Answer("The page.", TEXT, media_types=("text/html",))})
+    def get_page() -> Response:
+        """This document as a page, where every route can be tried."""
+        return Response((PAGE / "index.html").read_bytes(), content_type="text/html; charset=utf-8")
+
+    @blueprint.get("/docs/<name>")
+    @operation("contract", ASSET_ANSWERS, problems=(404,), parameters=(NAME,))
+    def get_asset(name: str) -> Response:
+        """A file of the page."""
+        if name not in ASSETS:
+            abort(404)
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        # Read each time: it is asked for too seldom to be held in memory.
+        response = Response(ASSETS[name].read_bytes(), content_type=f"{kind}; charset=utf-8")
+        response.add_etag()
+        response.cache_control.max_age = ASSET_SECONDS
+        response.make_conditional(request)
+        return response
+
+    return blueprint

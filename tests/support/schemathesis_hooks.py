@@ -1,0 +1,46 @@
+"""What schemathesis is told about uploads: what a picture is, how many parts a form has, that a key is used once."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+from PIL import Image
+
+from api.uploads import MAX_KEY_LENGTH, MOST_PARTS
+from shared.pictures import set_up_pillow
+from tests.support.pictures import KINDS
+
+set_up_pillow()
+_used_keys: set[str] = set()
+
+
+@strategies.composite
+def pictures(draw: strategies.DrawFn) -> bytes:
+    """Draw the bytes of a file of any accepted kind, small, of any colour."""
+    kind = draw(strategies.sampled_from(sorted(KINDS)))
+    size = draw(strategies.tuples(strategies.integers(8, 64), strategies.integers(8, 64)))
+    colour = draw(strategies.tuples(*[strategies.integers(0, 255)] * 3))
+    return KINDS[kind](Image.new("RGB", size, colour))
+
+
+schemathesis.openapi.media_type("image/*", pictures())
+
+
+@schemathesis.hook
+def filter_body(_context: Any, body: Any) -> bool:
+    """Leave forms out with lists that make too many parts, one for each item: a schema cannot count those."""
+    if not isinstance(body, dict):
+        return True
+    lists = [value for value in body.values() if isinstance(value, list)]
+    return len(body) - len(lists) + sum(map(len, lists)) <= MOST_PARTS or not lists
+
+
+@schemathesis.hook
+def before_call(_context: Any, case: Any, _options: Any) -> None:
+    """Leave a key out that came before: with another request it is refused (422), as it must be."""
+    key = (case.headers or {}).get("Idempotency-Key")
+    if key is None or len(key) > MAX_KEY_LENGTH:
+        return
+    if key in _used_keys:
+        del case.headers["Idempotency-Key"]
+    _used_keys.add(key)
