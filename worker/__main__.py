@@ -33,7 +33,11 @@ def main() -> int:
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
     if settings.engine == "tensorflow":
         return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
-    worker = create_worker(settings, folder, lambda: Classifier(load_engine(settings.engine, folder), folder))
+
+    def load_classifier() -> Classifier:
+        return Classifier(load_engine(settings.engine, folder), folder, settings.decode_seconds)
+
+    worker = create_worker(settings, folder, load_classifier)
     worker.start()
     return int(worker.exitcode or 0)
 

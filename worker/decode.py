@@ -1,11 +1,13 @@
 """Bytes of a picture to the array a network takes: the only place where pixels are decoded."""
 
+import time
+
 import numpy as np
 from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from shared.errors import UndecodablePicture
+from shared.errors import PictureTooExpensive, UndecodablePicture
 from shared.pictures import open_picture
 
 # Two shortcuts for large pictures; how far they move the answers is in docs/decisions/0003-decode.md.
@@ -13,6 +15,8 @@ from shared.pictures import open_picture
 DRAFT_MARGIN = 2
 # Any other picture is averaged over whole pixels down to about this many times the wanted size, then filtered.
 REDUCING_GAP = 4
+# A job whose time is up in here, and which had no more CPU time than this, was held up by something else.
+OWN_SECONDS = 1
 
 # What lays a picture upright, by its EXIF orientation.
 _TURNS = {
@@ -50,14 +54,20 @@ def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     Raises:
         UnsupportedPicture: the bytes are not a picture of an accepted format.
         UndecodablePicture: the pixels are damaged or cut off.
+        PictureTooExpensive: the time limit came after a second of CPU time and more; before, it passes through.
     """
+    began = time.thread_time()
     with open_picture(data) as image:
         try:
             side = DRAFT_MARGIN * max(height, width)
             image.draft(None, (side, side))
             image.load()
             small = _squeeze(image, height, width)
-        except (MemoryError, SoftTimeLimitExceeded):
+        except SoftTimeLimitExceeded:
+            if time.thread_time() - began > OWN_SECONDS:
+                raise PictureTooExpensive("Decoding takes longer than allowed.") from None
+            raise
+        except MemoryError:
             raise
         except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error

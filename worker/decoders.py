@@ -16,7 +16,8 @@ import numpy as np
 from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from worker.cpu_limit import CPU_LIMIT_SIGNAL
 from worker.link import Kind, Link
 from worker.lost import DecoderLost
 
@@ -30,11 +31,12 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class DecoderLimits:
-    """What a decoder makes of a picture (pixels) and what that may take (seconds, and bytes of memory)."""
+    """What a decoder makes of a picture (pixels) and what that may take (seconds, those of CPU, bytes of memory)."""
 
     height: int
     width: int
     seconds: float
+    cpu_seconds: float
     memory_bytes: int
 
 
@@ -63,7 +65,8 @@ class Decoder:
 
         Raises:
             UndecodablePicture, UnsupportedPicture, MemoryError: as `worker.decode.decode_pixels`.
-            SoftTimeLimitExceeded: it took too long; the process was killed and replaced.
+            PictureTooExpensive: it took too much CPU time; the process was replaced.
+            SoftTimeLimitExceeded: it was not done in time; the process was killed and replaced.
             DecoderLost: the process died; it was replaced.
         """
         if self._process.poll() is not None:
@@ -78,7 +81,8 @@ class Decoder:
             self._replace()
             raise SoftTimeLimitExceeded(self._limits.seconds) from None
         except OSError as error:
-            self._replace()
+            if self._replace() == -CPU_LIMIT_SIGNAL:
+                raise PictureTooExpensive("Decoding takes longer than allowed.") from error
             raise DecoderLost("A decoder died with the picture in hand.") from error
         return self._pixels(kind, answer)
 
@@ -105,25 +109,27 @@ class Decoder:
     def _start(self) -> tuple[subprocess.Popen[bytes], Link]:
         limits = self._limits
         ours, theirs = socket.socketpair()
-        numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes)
+        numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes, limits.cpu_seconds)
         command = [sys.executable, "-m", "worker.decoder", *map(str, numbers)]
         with theirs:
             # A program of its own, as a fork would have this process' threads, its model and perhaps its card.
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         return process, Link(ours)
 
-    def _replace(self) -> None:
+    def _replace(self) -> int:
+        """Start another process; return what the old one's exit code was."""
         self._link.close()
-        self._kill()
+        code = self._kill()
         try:
             self._process, self._link = self._start()
             self._ready = False
         except OSError as error:
             raise DecoderLost(f"No decoder can be started: {error}") from error
+        return code
 
-    def _kill(self) -> None:
+    def _kill(self) -> int:
         self._process.kill()
-        self._process.wait()
+        return self._process.wait()
 
 
 class Turn:

@@ -5,10 +5,12 @@ import time
 from typing import Any
 
 import redis
-from billiard.exceptions import TimeLimitExceeded
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Celery, bootsteps, signals
 
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
+from worker.cpu_limit import CPU_LIMIT_SIGNAL
+from worker.job_runner import TOO_SLOW_PROBLEM
 from worker.repair import REPAIR_SECONDS, Repair
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
@@ -58,13 +60,17 @@ class Parent:
     def on_failure(self, delivered_id: str, error: BaseException) -> None:
         """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis.
 
+        A child that decoding took too long has ended itself: that is the picture's fault.
+
         `delivered_id` is the job with which the child's shift began; it may be at another one by now.
 
         A time limit counts against the picture only if Redis answered all the while: else the child may have been
         waiting for it, or this loop may not have heard of the end.
         """
         own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
-        if own_fault:
+        if isinstance(error, WorkerLostError) and CPU_LIMIT_SIGNAL.name in str(error):
+            self._guard(self._repair.give_up, self._record.name, delivered_id, TOO_SLOW_PROBLEM)
+        elif own_fault:
             self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
         else:
             reason = f"its worker process was lost ({type(error).__name__})"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.pictures import set_up_pillow
 from tests.support.pictures import (
     KINDS,
@@ -261,6 +261,15 @@ class Interrupted(Image.Image):
 def test_what_is_not_the_pictures_fault_passes_through(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.decode.open_picture", lambda _data: Interrupted(error))
     with pytest.raises(type(error)):
+        decode(b"", 8, 8)
+
+
+def test_a_time_limit_after_much_decoding_is_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a time limit that comes when decoding has had more CPU time than is needed to tell
+    monkeypatch.setattr("worker.decode.OWN_SECONDS", 0)
+    monkeypatch.setattr("worker.decode.open_picture", lambda _data: Interrupted(SoftTimeLimitExceeded()))
+    # Then the picture is called expensive
+    with pytest.raises(PictureTooExpensive):
         decode(b"", 8, 8)
 
 

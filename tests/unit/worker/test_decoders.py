@@ -12,7 +12,7 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from PIL import Image
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from tests.support.pictures import TRAFFIC_LIGHT, encode, encode_turned, photograph
 from tests.support.wait import eventually
 from worker.decode import as_input, decode
@@ -21,7 +21,7 @@ from worker.link import Kind
 from worker.lost import DecoderLost
 
 MEBIBYTE = 1024 * 1024
-LIMITS = DecoderLimits(height=32, width=48, seconds=30, memory_bytes=256 * MEBIBYTE)
+LIMITS = DecoderLimits(height=32, width=48, seconds=30, cpu_seconds=20, memory_bytes=256 * MEBIBYTE)
 PICTURE = TRAFFIC_LIGHT.read_bytes()
 
 
@@ -94,6 +94,16 @@ def test_a_picture_that_wants_too_much_memory_is_refused(make_decoders: Callable
     decoders = make_decoders(limits=replace(LIMITS, memory_bytes=64 * MEBIBYTE))
     with pytest.raises(MemoryError):
         decoded(decoders, encode(Image.new("RGB", (6000, 6000)), "PNG"))
+    assert decoded(decoders, PICTURE).any()
+
+
+def test_a_picture_that_wants_too_much_cpu_time_is_refused(make_decoders: Callable[..., Decoders]) -> None:
+    # Given a decoder whose pictures may take a twentieth of a second
+    decoders = make_decoders(limits=replace(LIMITS, cpu_seconds=0.05))
+    # When a large one comes, Then it has ended that process, and is to blame for it
+    with pytest.raises(PictureTooExpensive):
+        decoded(decoders, encode(Image.new("RGB", (5000, 5000)), "PNG"))
+    # And another one has the next
     assert decoded(decoders, PICTURE).any()
 
 

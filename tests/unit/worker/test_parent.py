@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import redis
+from billiard.common import human_status
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from shared.workers import WorkerRecord
 from worker import parent as parent_module
+from worker.cpu_limit import CPU_LIMIT_SIGNAL
 from worker.parent import Parent
 
 RECORD = WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2)
@@ -32,9 +34,11 @@ class StubRepair:
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []
+        self.problem: Any = None
 
     def give_up(self, worker: str, delivered_id: str, problem: Any) -> None:
         self.done.append(("given up", delivered_id))
+        self.problem = problem
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
         self.done.append(("handed back", delivered_id))
@@ -115,6 +119,16 @@ def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> No
 def test_the_job_of_a_lost_child_is_handed_back(bench: Bench) -> None:
     bench.parent.on_failure("j", WorkerLostError("signal 9"))
     assert bench.repair.done == [("handed back", "j")]
+
+
+def test_a_child_that_decoding_took_too_long_fails_its_job_by_its_picture(bench: Bench) -> None:
+    # Given the words in which Celery's pool tells that a child was ended by the limit of CPU time
+    words = f"Worker exited prematurely: {human_status(-CPU_LIMIT_SIGNAL)} Job: 5."
+    # When the parent hears them
+    bench.parent.on_failure("j", WorkerLostError(words))
+    # Then the job is over, and not by a fault of the service
+    assert bench.repair.done == [("given up", "j")]
+    assert bench.repair.problem["status"] == 422
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
