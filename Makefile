@@ -43,7 +43,8 @@ hostile: $(VENV)/.dev ## send thousands of hostile files through the service and
 
 fuzz: $(VENV)-fuzz/.done ## have atheris look for a header that breaks the check of headers (FUZZ_SECONDS=300)
 	mkdir -p artifacts/fuzz
-	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 artifacts/fuzz
+	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 \
+	  -artifact_prefix=artifacts/ artifacts/fuzz
 
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
 	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs

@@ -71,13 +71,14 @@ class _Header(io.BytesIO):
         return super().read(size)
 
 
-def open_picture(data: bytes) -> Image.Image:
+def open_picture(data: bytes, passing: tuple[type[Exception], ...] = ()) -> Image.Image:
     """Open `data` without decoding its pixels.
 
     Raises:
-        UnsupportedPicture: the bytes are not a picture of an accepted format.
+        UnsupportedPicture: the bytes are not a picture of an accepted format. Errors of the types `passing` say no such
+            thing, and pass through.
     """
-    return _open(io.BytesIO(data))
+    return _open(io.BytesIO(data), passing)
 
 
 def inspect_picture(data: bytes) -> Picture:
@@ -87,7 +88,7 @@ def inspect_picture(data: bytes) -> Picture:
         UnsupportedPicture: the bytes are not a picture of an accepted format, or their header has no end.
         PictureTooLarge: a side, or the number of frames, is over its limit.
     """
-    with _open(_Header(data)) as image:
+    with _open(_Header(data), (UnsupportedPicture,)) as image:
         width, height = image.size
         frames = 1 if image.format in _UNCOUNTED else getattr(image, "n_frames", 1)
         name = "JPEG" if image.format == "MPO" else str(image.format)
@@ -98,10 +99,10 @@ def inspect_picture(data: bytes) -> Picture:
     return Picture(sha256=hashlib.sha256(data).hexdigest(), format=name, width=width, height=height, bytes=len(data))
 
 
-def _open(file: io.BytesIO) -> Image.Image:
+def _open(file: io.BytesIO, passing: tuple[type[Exception], ...]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
-    except UnsupportedPicture:
+    except passing:
         raise
     except Exception:  # Pillow's readers raise far more than UnidentifiedImageError on broken headers
         raise UnsupportedPicture(f"This is not a picture that can be read. Send a {FORMAT_NAMES} file.") from None

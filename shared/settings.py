@@ -58,11 +58,6 @@ class Settings(BaseModel):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
-    @property
-    def decode_seconds(self) -> float:
-        """CPU time that decoding one picture may take: half of a job's time, so that it is over before that is."""
-        return self.job_time_limit_seconds / 2
-
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings from `environ`; an empty value counts as absent.

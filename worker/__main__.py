@@ -10,6 +10,7 @@ from shared.settings import Settings, SettingsError
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
+from worker.decoding import Decoding
 from worker.engines import load_engine, verify_model
 from worker.model_folder import ModelFolder, ModelFolderError
 
@@ -34,8 +35,8 @@ def main() -> int:
     if settings.engine == "tensorflow":
         return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
 
-    def load_classifier() -> Classifier:
-        return Classifier(load_engine(settings.engine, folder), folder, settings.decode_seconds)
+    def load_classifier(decoding: Decoding) -> Classifier:
+        return Classifier(load_engine(settings.engine, folder), folder, decoding)
 
     worker = create_worker(settings, folder, load_classifier)
     worker.start()

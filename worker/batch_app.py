@@ -52,13 +52,7 @@ def count_threads(max_batch: int, decoders: int) -> int:
 
 def _decoder_limits(settings: Settings, manifest: Manifest) -> DecoderLimits:
     seconds = max(1, settings.job_time_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
-    return DecoderLimits(
-        height=manifest.input_height,
-        width=manifest.input_width,
-        seconds=seconds,
-        cpu_seconds=settings.decode_seconds,
-        memory_bytes=settings.job_memory_bytes,
-    )
+    return DecoderLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
 
 
 def _make_batcher(settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine]) -> Batcher:

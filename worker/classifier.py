@@ -1,8 +1,8 @@
 """Bytes in, labels out: decode, network, top k."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
-from worker.cpu_limit import limit_cpu
 from worker.decode import decode
 from worker.engines import Engine
 from worker.labels import Prediction, top_predictions
@@ -12,18 +12,20 @@ from worker.model_folder import ModelFolder
 class Classifier:
     """Classifies pictures with one model; `model` is its name and digest, as shown with every answer."""
 
-    def __init__(self, engine: Engine, folder: ModelFolder, decode_seconds: float = 0) -> None:
-        """`decode_seconds` is what decoding a picture may take, as `worker.cpu_limit.limit_cpu` has it."""
+    def __init__(
+        self, engine: Engine, folder: ModelFolder, decoding: AbstractContextManager[None] | None = None
+    ) -> None:
+        """`decoding` is entered while a picture is decoded."""
         self._engine = engine
         self._folder = folder
-        self._decode_seconds = decode_seconds
+        self._decoding = decoding or nullcontext()
         # Taken once: the digest is computed anew each time it is asked for.
         self.model: Mapping[str, str] = {"name": folder.name, "digest": folder.digest}
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         """Return the `top` most likely labels of the picture in `data`; raises as `decode` does."""
         manifest = self._folder.manifest
-        with limit_cpu(self._decode_seconds):
+        with self._decoding:
             picture = decode(data, manifest.input_height, manifest.input_width)
         logits = self._engine.logits(picture[None])[0]
         return top_predictions(logits, self._folder.labels, top)

@@ -9,14 +9,13 @@ from PIL import ExifTags, Image
 
 from shared.errors import PictureTooExpensive, UndecodablePicture
 from shared.pictures import open_picture
+from worker.cpu_time import OWN_SECONDS
 
 # Two shortcuts for large pictures; how far they move the answers is in docs/decisions/0003-decode.md.
 # A JPEG is decoded at the smallest of its cheap scales (1/2, 1/4, 1/8) that has this many times the wanted side.
 DRAFT_MARGIN = 2
 # Any other picture is averaged over whole pixels down to about this many times the wanted size, then filtered.
 REDUCING_GAP = 4
-# A job whose time is up in here, and which had no more CPU time than this, was held up by something else.
-OWN_SECONDS = 1
 
 # What lays a picture upright, by its EXIF orientation.
 _TURNS = {
@@ -29,6 +28,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
+
+# What ends decoding without telling that the picture is damaged.
+_NOT_DAMAGE = (MemoryError, SoftTimeLimitExceeded)
 
 
 # Part of what a cached result is kept under: to be raised with every change here that may change an answer.
@@ -57,17 +59,22 @@ def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
         PictureTooExpensive: the time limit came after a second of CPU time and more; before, it passes through.
     """
     began = time.thread_time()
-    with open_picture(data) as image:
+    try:
+        return _decode(data, height, width)
+    except SoftTimeLimitExceeded:
+        if time.thread_time() - began > OWN_SECONDS:
+            raise PictureTooExpensive("Decoding takes longer than allowed.") from None
+        raise
+
+
+def _decode(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    with open_picture(data, passing=_NOT_DAMAGE) as image:
         try:
             side = DRAFT_MARGIN * max(height, width)
             image.draft(None, (side, side))
             image.load()
             small = _squeeze(image, height, width)
-        except SoftTimeLimitExceeded:
-            if time.thread_time() - began > OWN_SECONDS:
-                raise PictureTooExpensive("Decoding takes longer than allowed.") from None
-            raise
-        except MemoryError:
+        except _NOT_DAMAGE:
             raise
         except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
@@ -88,7 +95,7 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 is upright, and so is a picture whose EXIF data are damaged."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
-    except (MemoryError, SoftTimeLimitExceeded):
+    except _NOT_DAMAGE:
         raise
     except Exception:  # Pillow reads EXIF late, and broken data raise what its parsers happen to raise
         return 1

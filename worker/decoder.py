@@ -6,16 +6,14 @@ import sys
 
 from shared.errors import UndecodablePicture, UnsupportedPicture
 from shared.pictures import set_up_pillow
-from worker.cpu_limit import limit_cpu
 from worker.decode import decode_pixels
 from worker.link import Kind, Link
 from worker.memory_limit import limit_memory
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the worker at the other end of a socket: its descriptor, height, width, memory in bytes, CPU seconds."""
-    descriptor, height, width, memory_bytes = map(int, arguments[:4])
-    cpu_seconds = float(arguments[4])
+    """Serve the worker at the other end of a socket: its descriptor, then height, width, and bytes of memory a job."""
+    descriptor, height, width, memory_bytes = map(int, arguments)
     # Signals to the whole group of processes are the worker's business: it finishes its jobs first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -26,9 +24,7 @@ def main(arguments: list[str]) -> None:
         link.send(Kind.READY, b"")
         while True:
             _, data = link.receive()
-            with limit_cpu(cpu_seconds):
-                answer = _answer(bytes(data), height, width)
-            link.send(*answer)
+            link.send(*_answer(bytes(data), height, width))
     except ConnectionError:
         return
 

@@ -17,7 +17,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
 from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
-from worker.cpu_limit import CPU_LIMIT_SIGNAL
+from worker.cpu_time import OWN_SECONDS, cpu_seconds
 from worker.link import Kind, Link
 from worker.lost import DecoderLost
 
@@ -31,12 +31,11 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class DecoderLimits:
-    """What a decoder makes of a picture (pixels) and what that may take (seconds, those of CPU, bytes of memory)."""
+    """What a decoder makes of a picture (pixels) and what that may take (seconds, and bytes of memory)."""
 
     height: int
     width: int
     seconds: float
-    cpu_seconds: float
     memory_bytes: int
 
 
@@ -65,8 +64,8 @@ class Decoder:
 
         Raises:
             UndecodablePicture, UnsupportedPicture, MemoryError: as `worker.decode.decode_pixels`.
-            PictureTooExpensive: it took too much CPU time; the process was replaced.
-            SoftTimeLimitExceeded: it was not done in time; the process was killed and replaced.
+            PictureTooExpensive, SoftTimeLimitExceeded: it took too long, by its own fault or not; the process was
+                killed and replaced.
             DecoderLost: the process died; it was replaced.
         """
         if self._process.poll() is not None:
@@ -74,15 +73,18 @@ class Decoder:
             self._replace()
         self.wait_ready()
         deadline = time.monotonic() + self._limits.seconds
+        began = cpu_seconds(self._process.pid)
         try:
             self._link.send(Kind.PICTURE, data, deadline)
             kind, answer = self._link.receive(deadline)
         except TimeoutError:
+            spent = cpu_seconds(self._process.pid) - began
             self._replace()
+            if spent > OWN_SECONDS:
+                raise PictureTooExpensive("Decoding takes longer than allowed.") from None
             raise SoftTimeLimitExceeded(self._limits.seconds) from None
         except OSError as error:
-            if self._replace() == -CPU_LIMIT_SIGNAL:
-                raise PictureTooExpensive("Decoding takes longer than allowed.") from error
+            self._replace()
             raise DecoderLost("A decoder died with the picture in hand.") from error
         return self._pixels(kind, answer)
 
@@ -109,27 +111,25 @@ class Decoder:
     def _start(self) -> tuple[subprocess.Popen[bytes], Link]:
         limits = self._limits
         ours, theirs = socket.socketpair()
-        numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes, limits.cpu_seconds)
+        numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes)
         command = [sys.executable, "-m", "worker.decoder", *map(str, numbers)]
         with theirs:
             # A program of its own, as a fork would have this process' threads, its model and perhaps its card.
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         return process, Link(ours)
 
-    def _replace(self) -> int:
-        """Start another process; return what the old one's exit code was."""
+    def _replace(self) -> None:
         self._link.close()
-        code = self._kill()
+        self._kill()
         try:
             self._process, self._link = self._start()
             self._ready = False
         except OSError as error:
             raise DecoderLost(f"No decoder can be started: {error}") from error
-        return code
 
-    def _kill(self) -> int:
+    def _kill(self) -> None:
         self._process.kill()
-        return self._process.wait()
+        self._process.wait()
 
 
 class Turn:

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz.header`: atheris looks for bytes with which the check of a picture's header misbehaves.
 
-It starts from one small picture of every kind. What is found lies in the working folder as crash-…, and ends the run.
+It starts from one small picture of every kind. What it finds lies in artifacts/ as crash-…, timeout-… or oom-…, and ends
+the run.
 """
 
 import sys
@@ -12,8 +13,11 @@ with atheris.instrument_imports(include=["PIL", "pi_heif", "shared"]):
     from shared.errors import PictureTooLarge, UnsupportedPicture
     from shared.pictures import inspect_picture, set_up_pillow
 
+    # Imports the readers.
+    set_up_pillow()
+
 ROOT = Path(__file__).parents[2]
-SEEDS = (ROOT / "examples" / "traffic_light.png", ROOT / "tests" / "data" / "traffic_light.heic")
+SEEDS = (ROOT / "tests" / "data" / "traffic_light.heic",)
 
 
 def check(data: bytes) -> None:
@@ -39,7 +43,6 @@ def write_seeds(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    set_up_pillow()
     write_seeds(Path(sys.argv[-1]))
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()

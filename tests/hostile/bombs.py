@@ -268,12 +268,12 @@ def resized_jpeg(width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def jpeg_of_scans(count: int) -> bytes:
-    """Return a flat progressive JPEG of 8,000 x 8,000 that refines one coefficient of all blocks again and again.
+def jpeg_of_scans(count: int, side: int = 8000) -> bytes:
+    """Return a flat progressive JPEG that refines one coefficient of all blocks again and again.
 
     A scan of some 130 bytes walks over a million blocks: runs of 32,767 blocks in which nothing changes.
     """
-    data = encode(Image.new("L", (8000, 8000), 128), "JPEG", progressive=True, quality=50)
+    data = encode(Image.new("L", (side, side), 128), "JPEG", progressive=True, quality=50)
     end = data.rindex(b"\xff\xd9")
     start = data.rindex(b"\xff\xc4", 0, data.rindex(b"\xff\xda"))
     return data[:end] + (data[start:end] * count)[: FULL - end] + data[end:]

@@ -18,7 +18,7 @@ JOB_MEMORY = 1024 * MEBIBYTE
 # What a process may have in all. A child: what it had at rest, what a job may take, and what is no data (libraries that
 # are read in later).
 CHILD_MARGIN = 128 * MEBIBYTE
-API_LIMIT = 512 * MEBIBYTE
+API_LIMIT = 384 * MEBIBYTE
 PARENT_LIMIT = 256 * MEBIBYTE
 TABLE = ROOT / "artifacts" / "hostile.md"
 

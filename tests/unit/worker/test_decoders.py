@@ -13,6 +13,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from PIL import Image
 
 from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from tests.hostile.bombs import jpeg_of_scans
 from tests.support.pictures import TRAFFIC_LIGHT, encode, encode_turned, photograph
 from tests.support.wait import eventually
 from worker.decode import as_input, decode
@@ -21,7 +22,7 @@ from worker.link import Kind
 from worker.lost import DecoderLost
 
 MEBIBYTE = 1024 * 1024
-LIMITS = DecoderLimits(height=32, width=48, seconds=30, cpu_seconds=20, memory_bytes=256 * MEBIBYTE)
+LIMITS = DecoderLimits(height=32, width=48, seconds=30, memory_bytes=256 * MEBIBYTE)
 PICTURE = TRAFFIC_LIGHT.read_bytes()
 
 
@@ -97,16 +98,6 @@ def test_a_picture_that_wants_too_much_memory_is_refused(make_decoders: Callable
     assert decoded(decoders, PICTURE).any()
 
 
-def test_a_picture_that_wants_too_much_cpu_time_is_refused(make_decoders: Callable[..., Decoders]) -> None:
-    # Given a decoder whose pictures may take a twentieth of a second
-    decoders = make_decoders(limits=replace(LIMITS, cpu_seconds=0.05))
-    # When a large one comes, Then it has ended that process, and is to blame for it
-    with pytest.raises(PictureTooExpensive):
-        decoded(decoders, encode(Image.new("RGB", (5000, 5000)), "PNG"))
-    # And another one has the next
-    assert decoded(decoders, PICTURE).any()
-
-
 def test_a_decoder_that_dies_with_a_picture_is_replaced(make_decoders: Callable[..., Decoders]) -> None:
     # Given a decoder with a picture in hand
     decoders = make_decoders()
@@ -128,6 +119,17 @@ def test_a_decoder_that_takes_too_long_is_replaced(make_decoders: Callable[..., 
         future.result(10)
     # And another process has the next one
     assert pids(decoders) != before
+
+
+def test_a_picture_that_decodes_for_too_long_is_to_blame(
+    make_decoders: Callable[..., Decoders], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a decoder whose pictures may take a fifth of a second, of which the half is enough to tell
+    monkeypatch.setattr("worker.decoders.OWN_SECONDS", 0.05)
+    decoders = make_decoders(limits=replace(LIMITS, seconds=0.2))
+    # When a large one comes, Then that is too expensive
+    with pytest.raises(PictureTooExpensive):
+        decoded(decoders, jpeg_of_scans(2000, side=2000))
 
 
 def test_one_that_died_idle_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:

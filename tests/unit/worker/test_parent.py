@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 import redis
-from billiard.common import human_status
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from shared.workers import WorkerRecord
 from worker import parent as parent_module
-from worker.cpu_limit import CPU_LIMIT_SIGNAL
 from worker.parent import Parent
 
 RECORD = WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2)
@@ -44,6 +42,16 @@ class StubRepair:
         self.done.append(("handed back", delivered_id))
 
 
+class StubDecoding:
+    """Says for how long the shift that began with "j" has been decoding."""
+
+    def __init__(self) -> None:
+        self.decoded_seconds = 0.0
+
+    def seconds(self, delivered_id: str) -> float:
+        return self.decoded_seconds if delivered_id == "j" else 0
+
+
 class Clock:
     """Seconds that pass when the test says so."""
 
@@ -61,7 +69,9 @@ class Bench:
         self.clock = clock
         self.warmed = threading.Event()
         self.workers, self.repair = StubWorkers(), StubRepair()
-        self.parent = Parent(RECORD, self.warmed, self.workers, self.repair, time_limit_seconds=10)  # type: ignore[arg-type]
+        self.decoding = StubDecoding()
+        parts: tuple[Any, ...] = (self.warmed, self.workers, self.repair)
+        self.parent = Parent(RECORD, *parts, time_limit_seconds=10, decoding=self.decoding)  # type: ignore[arg-type]
 
     def turn(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -121,14 +131,18 @@ def test_the_job_of_a_lost_child_is_handed_back(bench: Bench) -> None:
     assert bench.repair.done == [("handed back", "j")]
 
 
-def test_a_child_that_decoding_took_too_long_fails_its_job_by_its_picture(bench: Bench) -> None:
-    # Given the words in which Celery's pool tells that a child was ended by the limit of CPU time
-    words = f"Worker exited prematurely: {human_status(-CPU_LIMIT_SIGNAL)} Job: 5."
-    # When the parent hears them
-    bench.parent.on_failure("j", WorkerLostError(words))
-    # Then the job is over, and not by a fault of the service
-    assert bench.repair.done == [("given up", "j")]
-    assert bench.repair.problem["status"] == 422
+@pytest.mark.parametrize(("delivered_id", "seconds", "status"), [("j", 8, 422), ("j", 0.5, 500), ("k", 8, 500)])
+def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
+    bench: Bench, delivered_id: str, seconds: float, status: int
+) -> None:
+    # Given a shift that has decoded a picture for so long
+    bench.warmed.set()
+    bench.turn(12)
+    bench.decoding.decoded_seconds = seconds
+    # When one is stopped at the time limit, Then its job has failed by the fault of whoever took the time
+    bench.parent.on_failure(delivered_id, TimeLimitExceeded(10))
+    assert bench.repair.done == [("given up", delivered_id)]
+    assert bench.repair.problem["status"] == status
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
