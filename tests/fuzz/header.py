@@ -1,7 +1,7 @@
 """`python -m tests.fuzz.header`: atheris looks for bytes with which the check of a picture's header misbehaves.
 
-It starts from one small picture of every kind. What it finds lies in artifacts/ as crash-…, timeout-… or oom-…, and ends
-the run.
+It starts from one small picture of every kind. What it finds lies in artifacts/ as crash-…, timeout-… or oom-…, and
+ends the run.
 """
 
 import sys
