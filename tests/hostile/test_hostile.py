@@ -53,8 +53,18 @@ def attacked(redis_server: RedisServer, tmp_path: Path, model_dir: Path) -> Iter
     service.stop()
 
 
-def test_no_file_harms_the_service(attacked: Service, scale: Scale) -> None:
+@pytest.fixture
+def pillows(scale: Scale) -> tuple[list[Case], str]:
+    """Pillow's test images, or none and the sentence why not."""
+    try:
+        return (list(pillow_source.images()) if scale.pillow else []), ""
+    except pillow_source.NotFetched as error:
+        return [], str(error)
+
+
+def test_no_file_harms_the_service(attacked: Service, scale: Scale, pillows: tuple[list[Case], str]) -> None:
     # Given a service, and hostile files of every format
+    images, not_fetched = pillows
     cases: Iterator[Case] = chain(
         bombs.bombs(),
         oddities.turned(),
@@ -62,7 +72,7 @@ def test_no_file_harms_the_service(attacked: Service, scale: Scale) -> None:
         oddities.lies(),
         mutations.truncated(scale.truncations),
         mutations.mutated(scale.mutations),
-        pillow_source.images() if scale.pillow else (),
+        images,
     )
     assert attacked.api is not None
     gauntlet = Gauntlet(attacked)
@@ -84,5 +94,6 @@ def test_no_file_harms_the_service(attacked: Service, scale: Scale) -> None:
     assert peaks.bytes["worker parent"] < PARENT_LIMIT
     assert peaks.bytes["worker children"] < peaks.child_at_rest + JOB_MEMORY + CHILD_MARGIN
     # And there were as many as were promised
+    assert not not_fetched, f"All is well, but {len(gauntlet.ended)} files are not all there are. {not_fetched}"
     if scale.pillow:
         assert len(gauntlet.ended) >= 3000
