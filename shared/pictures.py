@@ -59,6 +59,7 @@ class _Header(io.BytesIO):
         super().__init__(data)
         self._is_tiff = data[:2] in (b"II", b"MM")
         self._reads_left = MOST_READS
+        self._exif_left = MOST_TAG_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._reads_left -= 1
@@ -68,7 +69,13 @@ class _Header(io.BytesIO):
             # Pillow ends its list of tags here. Those that it needs come first, as tags are sorted; the large ones
             # (layers, profiles) are at the end.
             raise OSError(TOO_LONG)
-        return super().read(size)
+        found = super().read(size)
+        if found.startswith(b"Exif\0\0"):
+            # Of a JPEG, which may have them in pieces: Pillow copies all it has at each further one.
+            self._exif_left -= len(found)
+            if self._exif_left < 0:
+                raise UnsupportedPicture(TOO_LONG)
+        return found
 
 
 def open_picture(data: bytes, passing: tuple[type[Exception], ...] = ()) -> Image.Image:

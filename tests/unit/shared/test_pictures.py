@@ -108,6 +108,7 @@ ENDLESS = {
     "a GIF of comments": lambda: bombs.endless(bombs.GIF, b"!\xfe\x01x\0"),
     "a JPEG of segments": lambda: bombs.endless(b"\xff\xd8", b"\xff\xe5\0\x02"),
     "a JPEG of filling": lambda: bombs.endless(b"\xff\xd8", b"\xff"),
+    "a JPEG of EXIF data": bombs.jpeg_with_long_exif,
     "a TIFF of a million tags": lambda: bombs.big_tiff_of_tags(900_000),
 }
 
@@ -119,10 +120,9 @@ def test_a_header_without_an_end_is_given_up(make: Callable[[], bytes]) -> None:
         inspect_picture(make())
 
 
-@pytest.mark.parametrize("make", [bombs.jpeg_with_long_exif, bombs.avif_with_long_exif], ids=["JPEG", "AVIF"])
-def test_exif_data_without_an_end_are_not_looked_at(make: Callable[[], bytes]) -> None:
-    # Given a picture with two million fractions where its resolution or its orientation should be
-    data = make()
+def test_exif_data_without_an_end_are_not_looked_at() -> None:
+    # Given a picture with two million fractions where its orientation should be
+    data = bombs.avif_with_long_exif()
     # When its header is read, and its orientation, as a worker does
     began = time.process_time()
     assert inspect_picture(data).width == 32
