@@ -34,7 +34,7 @@ _NOT_DAMAGE = (MemoryError, SoftTimeLimitExceeded)
 
 
 # Part of what a cached result is kept under: to be raised with every change here that may change an answer.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
