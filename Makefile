@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults failed key bench compose-test audit lock clean
+.PHONY: help run model test check lint types imports contract faults hostile fuzz failed key bench compose-test audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -20,7 +20,8 @@ model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
 test: $(VENV)/.dev ## set everything up and run the tests
-	$(BIN)/python -m pytest tests/unit tests/contract tests/e2e --cov=api --cov=shared --cov=worker
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/unit tests/contract tests/e2e tests/hostile \
+	  --cov=api --cov=shared --cov=worker
 
 check: lint types imports test ## everything that must hold before a change is handed in
 
@@ -39,6 +40,14 @@ contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of
 
 faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
+
+hostile: $(VENV)/.dev ## send thousands of hostile files through the service and print what came of them (about 5 minutes)
+	$(BIN)/python -m pytest -s tests/hostile
+
+fuzz: $(VENV)-fuzz/.done ## have atheris look for a header that breaks the check of headers (FUZZ_SECONDS=300)
+	mkdir -p artifacts/fuzz
+	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 \
+	  -artifact_prefix=artifacts/ artifacts/fuzz
 
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
 	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
@@ -59,10 +68,11 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
 	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
 clean: ## remove what was made here (.venv, models, data)
-	rm -rf $(VENV) models var artifacts .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c '$(FITS)' || \
@@ -72,6 +82,12 @@ $(BIN)/python:
 $(VENV)/.run: requirements/run.txt | $(BIN)/python
 	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)-fuzz/.done: requirements/fuzz.txt
+	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "topthree needs Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)-fuzz
+	$(VENV)-fuzz/bin/pip install --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(BIN)/python

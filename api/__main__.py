@@ -8,6 +8,7 @@ from api.app import create_app
 from api.cors import Cors
 from api.doorkeeper import Doorkeeper
 from api.gate import Gate
+from api.heap import return_large_blocks
 from api.keys import Keys
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
@@ -33,6 +34,7 @@ def main() -> int:
         print(f"api: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
+    return_large_blocks()
     threads = settings.max_waiters + SPARE_THREADS
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)

@@ -42,7 +42,7 @@ def main() -> int:
     settings = Settings.from_environ(os.environ)
     configure_logging(settings.log_level)
     seconds = float(os.environ.get(SLEEP, "0"))
-    worker = create_worker(settings, StandInModel(), lambda: StandIn(seconds))
+    worker = create_worker(settings, StandInModel(), lambda _decoding: StandIn(seconds))
     worker.start()
     return int(worker.exitcode or 0)
 

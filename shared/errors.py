@@ -21,6 +21,10 @@ class UndecodablePicture(TopThreeError):
     """The header was fine but the pixels cannot be decoded."""
 
 
+class PictureTooExpensive(TopThreeError):
+    """Decoding the picture takes longer than allowed."""
+
+
 class BadRequest(TopThreeError):
     """The request is malformed; the sentence says where."""
 

@@ -10,6 +10,7 @@ from shared.settings import Settings, SettingsError
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
+from worker.decoding import Decoding
 from worker.engines import load_engine, verify_model
 from worker.model_folder import ModelFolder, ModelFolderError
 
@@ -33,7 +34,11 @@ def main() -> int:
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
     if settings.engine == "tensorflow":
         return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
-    worker = create_worker(settings, folder, lambda: Classifier(load_engine(settings.engine, folder), folder))
+
+    def load_classifier(decoding: Decoding) -> Classifier:
+        return Classifier(load_engine(settings.engine, folder), folder, decoding)
+
+    worker = create_worker(settings, folder, load_classifier)
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -21,6 +21,7 @@ from shared.workers import WorkerRecord, Workers
 from worker.celery_app import create_celery
 from worker.child import Child
 from worker.decode import PREPROCESSING_VERSION
+from worker.decoding import Decoding
 from worker.job_runner import JobRunner, PictureClassifier
 from worker.memory_limit import limit_memory
 from worker.parent import Parent, attach_parent
@@ -47,25 +48,28 @@ class Model(Protocol):
         """The digest of its files."""
 
 
-def create_worker(settings: Settings, model: Model, load_classifier: Callable[[], PictureClassifier]) -> Any:
+def create_worker(settings: Settings, model: Model, load_classifier: Callable[[Decoding], PictureClassifier]) -> Any:
     """Return the Celery worker that answers with `model`; its `start()` blocks until it is told to stop.
 
-    `load_classifier` is called in each child, after the fork; what it returns has been run once.
+    `load_classifier` is called in each child, after the fork, with what is to be told of its decoding; what it returns
+    has been run once.
     """
     warmed = multiprocessing.get_context("fork").Event()
     record = record_of(settings, model)
-    child = Child(lambda: _make_shift(settings, load_classifier, record), warmed)
+    decoding = Decoding(settings.workers)
+    child = Child(lambda: _make_shift(settings, lambda: load_classifier(decoding), record), decoding, warmed)
     child.attach()
-    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run), warmed)
+    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, decoding), warmed)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Which of Celery's pools runs the jobs, how many at once, and what it runs for each delivery."""
+    """Which of Celery's pools runs the jobs, how many at once, what it runs for each delivery, and who is decoding."""
 
     kind: Literal["prefork", "threads"]
     size: int
     run_job: Callable[[str], None]
+    decoding: Decoding | None = None
 
 
 def record_of(settings: Settings, model: Model) -> WorkerRecord:
@@ -86,7 +90,7 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     # With threads, several may hand back jobs while the event loop beats.
     client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
     watchdog = Watchdog(client, warmed, limit_seconds, stop_this_process)
-    parent = Parent(record, warmed, Workers(client), _make_repair(settings, client), limit_seconds)
+    parent = Parent(record, warmed, Workers(client), _make_repair(settings, client), limit_seconds, pool.decoding)
     attach_parent(app, parent, watchdog)
     return app.Worker(
         hostname=f"worker@{record.name}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import signals
 
+from worker.decoding import Decoding
 from worker.shift import Shift
 
 log = logging.getLogger(__name__)
@@ -17,8 +18,9 @@ log = logging.getLogger(__name__)
 class Child:
     """Holds the model that exists in the child only; the parent never loads a model."""
 
-    def __init__(self, make_shift: Callable[[], Shift], warmed: Event) -> None:
-        """`make_shift` loads and warms the model; `warmed` tells the parent that it is done."""
+    def __init__(self, make_shift: Callable[[], Shift], decoding: Decoding, warmed: Event) -> None:
+        """`make_shift` loads and warms the model; `decoding` and `warmed` tell the parent that it is at it, or done."""
+        self._decoding = decoding
         self._make_shift = make_shift
         self._warmed = warmed
         self._shift: Shift | None = None
@@ -40,4 +42,5 @@ class Child:
     def run(self, job_id: str) -> None:
         """Run the job that was delivered, and what its shift brings; Celery calls it after `start`."""
         assert self._shift is not None
+        self._decoding.deliver(job_id)
         self._shift.run(job_id)

@@ -1,12 +1,15 @@
 """Bytes of a picture to the array a network takes: the only place where pixels are decoded."""
 
+import time
+
 import numpy as np
 from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from shared.errors import UndecodablePicture
+from shared.errors import PictureTooExpensive, UndecodablePicture
 from shared.pictures import open_picture
+from worker.cpu_time import OWN_SECONDS
 
 # Two shortcuts for large pictures; how far they move the answers is in docs/decisions/0003-decode.md.
 # A JPEG is decoded at the smallest of its cheap scales (1/2, 1/4, 1/8) that has this many times the wanted side.
@@ -26,9 +29,12 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
+# What ends decoding without telling that the picture is damaged.
+_NOT_DAMAGE = (MemoryError, SoftTimeLimitExceeded)
+
 
 # Part of what a cached result is kept under: to be raised with every change here that may change an answer.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
@@ -50,14 +56,25 @@ def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
     Raises:
         UnsupportedPicture: the bytes are not a picture of an accepted format.
         UndecodablePicture: the pixels are damaged or cut off.
+        PictureTooExpensive: the time limit came after a second of CPU time and more; before, it passes through.
     """
-    with open_picture(data) as image:
+    began = time.thread_time()
+    try:
+        return _decode(data, height, width)
+    except SoftTimeLimitExceeded:
+        if time.thread_time() - began > OWN_SECONDS:
+            raise PictureTooExpensive("Decoding takes longer than allowed.") from None
+        raise
+
+
+def _decode(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    with open_picture(data, passing=_NOT_DAMAGE) as image:
         try:
             side = DRAFT_MARGIN * max(height, width)
             image.draft(None, (side, side))
             image.load()
             small = _squeeze(image, height, width)
-        except (MemoryError, SoftTimeLimitExceeded):
+        except _NOT_DAMAGE:
             raise
         except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
@@ -78,7 +95,7 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 is upright, and so is a picture whose EXIF data are damaged."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
-    except (MemoryError, SoftTimeLimitExceeded):
+    except _NOT_DAMAGE:
         raise
     except Exception:  # Pillow reads EXIF late, and broken data raise what its parsers happen to raise
         return 1

@@ -16,7 +16,8 @@ import numpy as np
 from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from worker.cpu_time import OWN_SECONDS, cpu_seconds
 from worker.link import Kind, Link
 from worker.lost import DecoderLost
 
@@ -63,7 +64,8 @@ class Decoder:
 
         Raises:
             UndecodablePicture, UnsupportedPicture, MemoryError: as `worker.decode.decode_pixels`.
-            SoftTimeLimitExceeded: it took too long; the process was killed and replaced.
+            PictureTooExpensive, SoftTimeLimitExceeded: it took too long, by its own fault or not; the process was
+                killed and replaced.
             DecoderLost: the process died; it was replaced.
         """
         if self._process.poll() is not None:
@@ -71,11 +73,15 @@ class Decoder:
             self._replace()
         self.wait_ready()
         deadline = time.monotonic() + self._limits.seconds
+        began = cpu_seconds(self._process.pid)
         try:
             self._link.send(Kind.PICTURE, data, deadline)
             kind, answer = self._link.receive(deadline)
         except TimeoutError:
+            spent = cpu_seconds(self._process.pid) - began
             self._replace()
+            if spent > OWN_SECONDS:
+                raise PictureTooExpensive("Decoding takes longer than allowed.") from None
             raise SoftTimeLimitExceeded(self._limits.seconds) from None
         except OSError as error:
             self._replace()

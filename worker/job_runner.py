@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from shared.errors import ImageMissing, UndecodablePicture, UnsupportedPicture
+from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.image_store import ImageStore
 from shared.job import Begun, Outcome
 from shared.result_cache import KnownResult, ResultCache
@@ -16,6 +16,12 @@ from worker.lost import DecoderLost
 
 # As many labels as a request may ask for are kept, whatever this one asked for.
 MOST_TOP = 10
+# The picture's fault, not the service's: another attempt would end the same way.
+TOO_SLOW_PROBLEM = {
+    "status": 422,
+    "title": "Picture too expensive",
+    "detail": "Decoding the picture takes longer than allowed.",
+}
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +85,8 @@ def problem_of(error: BaseException) -> dict[str, Any]:
     """Return what a client is told about a job that `error` ended: status, title, detail."""
     if isinstance(error, UndecodablePicture | UnsupportedPicture):
         return {"status": 422, "title": "Picture cannot be decoded", "detail": str(error)}
+    if isinstance(error, PictureTooExpensive):
+        return TOO_SLOW_PROBLEM
     if isinstance(error, MemoryError):
         return {"status": 422, "title": "Picture too expensive", "detail": "Decoding needs more memory than allowed."}
     if isinstance(error, SoftTimeLimitExceeded):

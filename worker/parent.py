@@ -9,6 +9,9 @@ from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
+from worker.cpu_time import OWN_SECONDS
+from worker.decoding import Decoding
+from worker.job_runner import TOO_SLOW_PROBLEM
 from worker.repair import REPAIR_SECONDS, Repair
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
@@ -23,9 +26,16 @@ class Parent:
     """The duties of one worker's parent process."""
 
     def __init__(
-        self, record: WorkerRecord, warmed: Flag, workers: Workers, repair: Repair, time_limit_seconds: float
+        self,
+        record: WorkerRecord,
+        warmed: Flag,
+        workers: Workers,
+        repair: Repair,
+        time_limit_seconds: float,
+        decoding: Decoding | None = None,
     ) -> None:
-        """`warmed` is set by the first child that has run its model once."""
+        """`warmed` is set by the first child that has run its model once; `decoding` is what children decode."""
+        self._decoding = decoding
         self._record = record
         self._warmed = warmed
         self._workers = workers
@@ -60,15 +70,21 @@ class Parent:
 
         `delivered_id` is the job with which the child's shift began; it may be at another one by now.
 
-        A time limit counts against the picture only if Redis answered all the while: else the child may have been
-        waiting for it, or this loop may not have heard of the end.
+        A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
+        limit counts against the job only if Redis answered all the while: else the child may have been waiting for it,
+        or this loop may not have heard of the end.
         """
         own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
-        if own_fault:
+        if isinstance(error, TimeLimitExceeded) and self._decoded_for_long(delivered_id):
+            self._guard(self._repair.give_up, self._record.name, delivered_id, TOO_SLOW_PROBLEM)
+        elif own_fault:
             self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
         else:
             reason = f"its worker process was lost ({type(error).__name__})"
             self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)
+
+    def _decoded_for_long(self, delivered_id: str) -> bool:
+        return self._decoding is not None and self._decoding.seconds(delivered_id) > OWN_SECONDS
 
     def _steady_seconds(self) -> float:
         return 0 if self._is_late() else time.monotonic() - self._steady_since

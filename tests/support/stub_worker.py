@@ -127,7 +127,7 @@ def main() -> int:
     settings = Settings.from_environ(os.environ)
     configure_logging(settings.log_level)
     executions = Path(os.environ[EXECUTIONS])
-    worker = create_worker(settings, StubModel(), lambda: StubClassifier(executions))
+    worker = create_worker(settings, StubModel(), lambda _decoding: StubClassifier(executions))
     if VISIBILITY_TIMEOUT in os.environ:
         redelivering = {
             "ack_emulation": True,

@@ -3,15 +3,18 @@
 import hashlib
 import io
 import struct
+import time
 import warnings
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from shared.errors import UnsupportedPicture
-from shared.pictures import inspect_picture, open_picture, set_up_pillow
+from shared.errors import PictureTooLarge, UnsupportedPicture
+from shared.pictures import MAX_FRAMES, MAX_SIDE, inspect_picture, open_picture, set_up_pillow
+from tests.hostile import bombs
 from tests.support.pictures import KINDS, TRAFFIC_LIGHT_HEIC, encode, encode_animation, png_chunk
 
 PICTURE = Image.linear_gradient("L").resize((60, 40)).convert("RGB")
@@ -98,6 +101,70 @@ NO_PICTURES = {
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(UnsupportedPicture, match=r"Send a JPEG, PNG, .* or HEIC file\.$"):
         inspect_picture(data)
+
+
+ENDLESS = {
+    "a PNG of chunks": lambda: bombs.png_of_chunks(before=True),
+    "a GIF of comments": lambda: bombs.endless(bombs.GIF, b"!\xfe\x01x\0"),
+    "a JPEG of segments": lambda: bombs.endless(b"\xff\xd8", b"\xff\xe5\0\x02"),
+    "a JPEG of filling": lambda: bombs.endless(b"\xff\xd8", b"\xff"),
+    "a JPEG of EXIF data": bombs.jpeg_with_long_exif,
+    "a TIFF of a million tags": lambda: bombs.big_tiff_of_tags(900_000),
+}
+
+
+@pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS.keys())
+def test_a_header_without_an_end_is_given_up(make: Callable[[], bytes]) -> None:
+    # All of it is Python, and would hold up every other request for seconds.
+    with pytest.raises(UnsupportedPicture, match="too long to be read"):
+        inspect_picture(make())
+
+
+def test_exif_data_without_an_end_are_not_looked_at() -> None:
+    # Given a picture with two million fractions where its orientation should be
+    data = bombs.avif_with_long_exif()
+    # When its header is read, and its orientation, as a worker does
+    began = time.process_time()
+    assert inspect_picture(data).width == 32
+    with open_picture(data) as image:
+        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    # Then that took no seconds (it took five)
+    assert time.process_time() - began < 1
+
+
+def test_the_strips_of_a_tiff_may_not_be_millions() -> None:
+    # Given a TIFF with five million strips, each of which would become an object
+    data = bombs.tiff_of_tags(bombs.picture_tags(strips=(4, bombs.FULL // 4)))
+    with pytest.raises(UnsupportedPicture):
+        inspect_picture(data)
+
+
+def test_a_tiff_may_have_a_strip_for_each_row_and_large_tags_behind_what_counts() -> None:
+    # Given a TIFF with a strip a row, and two megabytes of layers
+    picture = Image.new("L", (2, MAX_SIDE))
+    data = encode(picture, "TIFF", tiffinfo={278: 1, 37724: bytes(2**21)})
+    # Then its size is told
+    assert inspect_picture(data).height == MAX_SIDE
+
+
+@pytest.mark.parametrize(("side", "fits"), [(MAX_SIDE, True), (MAX_SIDE + 1, False)])
+def test_no_side_may_be_longer_than_the_limit(side: int, fits: bool) -> None:
+    data = bombs.flat_png(side, 1)
+    if fits:
+        assert inspect_picture(data).width == side
+    else:
+        with pytest.raises(PictureTooLarge, match="no side may have more than 65535"):
+            inspect_picture(data)
+
+
+@pytest.mark.parametrize(("frames", "fits"), [(MAX_FRAMES, True), (MAX_FRAMES + 1, False)])
+def test_no_animation_may_have_more_frames_than_the_limit(frames: int, fits: bool) -> None:
+    data = bombs.animated_webp(32, 32, frames)
+    if fits:
+        assert inspect_picture(data).width == 32
+    else:
+        with pytest.raises(PictureTooLarge, match="at most 5000"):
+            inspect_picture(data)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.pictures import set_up_pillow
 from tests.support.pictures import (
     KINDS,
@@ -259,14 +259,35 @@ class Interrupted(Image.Image):
 
 @pytest.mark.parametrize("error", [SoftTimeLimitExceeded(), MemoryError()], ids=["time limit", "memory"])
 def test_what_is_not_the_pictures_fault_passes_through(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.decode.open_picture", lambda _data: Interrupted(error))
+    monkeypatch.setattr("worker.decode.open_picture", lambda *_, **__: Interrupted(error))
     with pytest.raises(type(error)):
+        decode(b"", 8, 8)
+
+
+@pytest.mark.parametrize("error", [SoftTimeLimitExceeded(), MemoryError()], ids=["time limit", "memory"])
+def test_what_comes_while_the_header_is_read_passes_through_too(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Image.Image:
+        raise error
+
+    monkeypatch.setattr("PIL.Image.open", fail)
+    with pytest.raises(type(error)):
+        decode(b"", 8, 8)
+
+
+def test_a_time_limit_after_much_decoding_is_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a time limit that comes when decoding has had more CPU time than is needed to tell
+    monkeypatch.setattr("worker.decode.OWN_SECONDS", 0)
+    monkeypatch.setattr("worker.decode.open_picture", lambda *_, **__: Interrupted(SoftTimeLimitExceeded()))
+    # Then the picture is called expensive
+    with pytest.raises(PictureTooExpensive):
         decode(b"", 8, 8)
 
 
 @pytest.mark.parametrize("error", [KeyError("0x1"), IndexError("list index out of range"), OSError()])
 def test_an_error_inside_a_reader_is_told_in_other_words(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.decode.open_picture", lambda _data: Interrupted(error))
+    monkeypatch.setattr("worker.decode.open_picture", lambda *_, **__: Interrupted(error))
     with pytest.raises(UndecodablePicture, match=r"^The picture cannot be decoded: its data are damaged\.$"):
         decode(b"", 8, 8)
 

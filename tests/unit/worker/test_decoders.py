@@ -12,7 +12,8 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from PIL import Image
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from tests.hostile.bombs import jpeg_of_scans
 from tests.support.pictures import TRAFFIC_LIGHT, encode, encode_turned, photograph
 from tests.support.wait import eventually
 from worker.decode import as_input, decode
@@ -118,6 +119,17 @@ def test_a_decoder_that_takes_too_long_is_replaced(make_decoders: Callable[..., 
         future.result(10)
     # And another process has the next one
     assert pids(decoders) != before
+
+
+def test_a_picture_that_decodes_for_too_long_is_to_blame(
+    make_decoders: Callable[..., Decoders], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a decoder whose pictures may take a fifth of a second, of which the half is enough to tell
+    monkeypatch.setattr("worker.decoders.OWN_SECONDS", 0.05)
+    decoders = make_decoders(limits=replace(LIMITS, seconds=0.2))
+    # When a large one comes, Then that is too expensive
+    with pytest.raises(PictureTooExpensive):
+        decoded(decoders, jpeg_of_scans(2000, side=2000))
 
 
 def test_one_that_died_idle_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:

@@ -32,12 +32,24 @@ class StubRepair:
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []
+        self.problem: Any = None
 
     def give_up(self, worker: str, delivered_id: str, problem: Any) -> None:
         self.done.append(("given up", delivered_id))
+        self.problem = problem
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
         self.done.append(("handed back", delivered_id))
+
+
+class StubDecoding:
+    """Says for how long the shift that began with "j" has been decoding."""
+
+    def __init__(self) -> None:
+        self.decoded_seconds = 0.0
+
+    def seconds(self, delivered_id: str) -> float:
+        return self.decoded_seconds if delivered_id == "j" else 0
 
 
 class Clock:
@@ -57,7 +69,9 @@ class Bench:
         self.clock = clock
         self.warmed = threading.Event()
         self.workers, self.repair = StubWorkers(), StubRepair()
-        self.parent = Parent(RECORD, self.warmed, self.workers, self.repair, time_limit_seconds=10)  # type: ignore[arg-type]
+        self.decoding = StubDecoding()
+        parts: tuple[Any, ...] = (self.warmed, self.workers, self.repair)
+        self.parent = Parent(RECORD, *parts, time_limit_seconds=10, decoding=self.decoding)  # type: ignore[arg-type]
 
     def turn(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -115,6 +129,20 @@ def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> No
 def test_the_job_of_a_lost_child_is_handed_back(bench: Bench) -> None:
     bench.parent.on_failure("j", WorkerLostError("signal 9"))
     assert bench.repair.done == [("handed back", "j")]
+
+
+@pytest.mark.parametrize(("delivered_id", "seconds", "status"), [("j", 8, 422), ("j", 0.5, 500), ("k", 8, 500)])
+def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
+    bench: Bench, delivered_id: str, seconds: float, status: int
+) -> None:
+    # Given a shift that has decoded a picture for so long
+    bench.warmed.set()
+    bench.turn(12)
+    bench.decoding.decoded_seconds = seconds
+    # When one is stopped at the time limit, Then its job has failed by the fault of whoever took the time
+    bench.parent.on_failure(delivered_id, TimeLimitExceeded(10))
+    assert bench.repair.done == [("given up", delivered_id)]
+    assert bench.repair.problem["status"] == status
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

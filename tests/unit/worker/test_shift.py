@@ -10,7 +10,7 @@ import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.admission import Order
-from shared.errors import ImageMissing, UndecodablePicture
+from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.image_store import ImageStore, RecordImageStore, open_image_store
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
@@ -134,6 +134,7 @@ def test_a_canceled_job_is_not_computed(shift: Shift, jobs: Jobs, classifier: St
     [
         (UndecodablePicture("cut off"), 422, "Picture cannot be decoded"),
         (MemoryError(), 422, "Picture too expensive"),
+        (PictureTooExpensive("too slow"), 422, "Picture too expensive"),
         (SoftTimeLimitExceeded(), 500, "Time limit"),
         (RuntimeError("secret detail"), 500, "Model failed"),
     ],
