@@ -46,7 +46,7 @@ class Contract:
     def check(self, method: str, path: str, answer: Any) -> None:
         """Raise AssertionError unless the contract has this answer (of requests or Flask's test client) for the route.
 
-        A path or method that is not in the contract must be answered by a problem: 404, 405, or 401 where keys are wanted.
+        A path or method that is not in the contract is answered by a problem: 404, 405, or 401 where keys are wanted.
         """
         if method == "OPTIONS":
             return
