@@ -109,7 +109,7 @@ class Stack:
 
     def _ready(self, workers: int) -> set[str]:
         try:
-            names = {worker["name"] for worker in self.get("/health/ready").json()["workers"]}
+            names = {worker["name"] for worker in self.get("/health/ready").json().get("workers", [])}
         except requests.ConnectionError:
             return set()
         return names if len(names) == workers else set()

@@ -147,7 +147,7 @@ class Service:
         return eventually(lambda: self._ready(workers), seconds, f"{workers} ready workers")
 
     def _ready(self, workers: int) -> list[dict[str, Any]]:
-        found = requests.get(f"{self.url}/health/ready", timeout=5).json()["workers"]
+        found = requests.get(f"{self.url}/health/ready", timeout=5).json().get("workers", [])
         return list(found) if len(found) == workers else []
 
     def _live(self) -> bool:

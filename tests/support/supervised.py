@@ -100,7 +100,7 @@ class SupervisedService(Service):
         return requests.delete(f"{self.url}/result/{job_id}", timeout=10).status_code
 
     def ready_workers(self) -> int:
-        return len(requests.get(f"{self.url}/health/ready", timeout=5).json()["workers"])
+        return len(requests.get(f"{self.url}/health/ready", timeout=5).json().get("workers", []))
 
     def is_live(self) -> bool:
         return requests.get(f"{self.url}/health/live", timeout=5).ok
