@@ -38,5 +38,5 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     register_problem_handlers(app)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
-    app.register_blueprint(health_blueprint(workers))
+    app.register_blueprint(health_blueprint(workers, jobs))
     return app
