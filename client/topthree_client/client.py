@@ -6,11 +6,11 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -30,6 +30,7 @@ SUBMISSIONS = 10
 TRY_AGAIN = (429, 502, 503, 504)
 GONE = (404, 410)
 
+T = TypeVar("T")
 Picture = str | os.PathLike[str] | bytes
 
 
@@ -91,14 +92,15 @@ class Client:
             OSError: the file cannot be read.
         """
         key = _key(picture, top, salt or secrets.token_hex(16))
-        for submission in range(1, SUBMISSIONS + 1):
+        submission = 0
+        while True:
+            submission += 1
             try:
                 # A key leads to its first job for as long as the service remembers it: another job needs another key.
                 return self.wait(self.submit(picture, top, key=f"{key}-{submission}"))
             except JobGone:
                 if submission == SUBMISSIONS:
                     raise
-        raise AssertionError("the last submission returns or raises")
 
     def submit(self, picture: Picture, top: int = 3, *, key: str | None = None) -> str:
         """Send a picture, as in `classify`, and return the id of its job; what has the same `key` has the same job.
@@ -117,7 +119,7 @@ class Client:
             raise JobGone(_detail(answer))
         if answer.status_code != 202:
             raise PictureFailed(answer.status_code, _detail(answer))
-        return str(self._json(answer)["id"])
+        return self._read(answer, lambda record: str(record["id"]))
 
     def wait(self, job_id: str, seconds: float | None = None) -> Result:
         """Return the labels of a job when it has ended.
@@ -134,7 +136,7 @@ class Client:
             if answer.status_code in GONE:
                 raise JobGone(_detail(answer))
             if answer.status_code == 200:
-                return self._ended(answer)
+                return self._read(answer, _result)
             if answer.status_code != 202:
                 raise self._unexpected(answer)
             left_seconds = until - time.monotonic()
@@ -154,10 +156,7 @@ class Client:
         answer = self._ask("GET", "/health/ready", patience_seconds=0)
         if answer.status_code != 200:
             raise self._unexpected(answer)
-        try:
-            return Status.from_answer(self._json(answer))
-        except (KeyError, TypeError):
-            raise self._unexpected(answer) from None
+        return self._read(answer, Status.from_answer)
 
     def _ask(
         self,
@@ -187,23 +186,22 @@ class Client:
                 raise self._unexpected(answer)
             return answer
 
-    def _ended(self, answer: httpx.Response) -> Result:
-        record = self._json(answer)
-        if "problem" in record:
-            raise PictureFailed(record["problem"]["status"], record["problem"]["detail"])
+    def _read(self, answer: httpx.Response, read: Callable[[dict[str, Any]], T]) -> T:
+        """Return what `read` finds in the JSON of an answer."""
         try:
-            return Result.from_record(record)
-        except KeyError:
-            raise self._unexpected(answer) from None
-
-    def _json(self, answer: httpx.Response) -> dict[str, Any]:
-        try:
-            return dict(answer.json())
-        except ValueError:
+            return read(answer.json())
+        except (KeyError, TypeError, ValueError):
             raise self._unexpected(answer) from None
 
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
         return ServiceUnavailable(f"{self.url} answers {answer.status_code}: {_detail(answer)}")
+
+
+def _result(record: dict[str, Any]) -> Result:
+    """Return the labels of a job that has ended; PictureFailed when there are none."""
+    if "problem" in record:
+        raise PictureFailed(record["problem"]["status"], record["problem"]["detail"])
+    return Result.from_record(record)
 
 
 def _opened(picture: Picture) -> io.BytesIO | io.BufferedReader:

@@ -60,11 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ServiceUnavailable as error:
         _say(str(error))
         return UNAVAILABLE
-    except BrokenPipeError:
-        # Whoever read has read enough; Python would complain of what is left when it flushes in the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SOME_FAILED
     except OSError as error:
+        # Python flushes in the end what could not be written, and would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            # Whoever read has read enough.
+            return SOME_FAILED
         _say(f"cannot write: {error.strerror}")
         return USAGE
     except KeyboardInterrupt:

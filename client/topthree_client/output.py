@@ -118,6 +118,9 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
     Raises:
         BadOutput, OSError: the file at `path` cannot be continued.
     """
+    # Reading a device may never end.
+    if path and path.exists() and not path.is_file():
+        raise BadOutput("it is no file")
     if form == "table":
         return TableOutput(top)
     if form == "json":
