@@ -289,7 +289,8 @@ class Jobs:
     def counts(self) -> JobCounts:
         """Return how many jobs are open, run and failed; nothing that tells whose they are."""
         seconds, _ = self._redis.time()
-        with self._redis.pipeline(transaction=False) as pipe:
+        # In one step: else more could run than are open.
+        with self._redis.pipeline() as pipe:
             pipe.zcard(OPEN_KEY)
             pipe.zcard(LEASES_KEY)
             pipe.zcount(FAILED_KEY, (seconds - self._limits.result_ttl_seconds) * 1000, "+inf")

@@ -163,8 +163,10 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
         salt = resume.salt() if resume else secrets.token_hex(16)
     except (BadOutput, OSError) as error:
         raise _UsageError(f"{options.out} cannot be continued: {error}. Nothing was sent.") from None
+    # A bar for those who watch, unless lines come to the same window.
+    bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
     try:
-        failed, unanswered = _send(client, files, output, options.top, salt)
+        failed, unanswered = _send(client, files, output, options.top, salt, bar)
     finally:
         output.close()
     if resume and not unanswered:
@@ -174,7 +176,7 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
     return SOME_FAILED if failed + unanswered else DONE
 
 
-def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: str) -> tuple[int, int]:
+def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: str, bar: bool) -> tuple[int, int]:
     """Classify what has no answer yet; return how many have a problem for an answer, and how many have none."""
     before = {os.path.abspath(answer.file): answer for answer in output.answered}  # noqa: PTH100 - as `find_pictures`
     known = [before.get(os.path.abspath(file)) for file in files]  # noqa: PTH100
@@ -183,7 +185,7 @@ def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: 
     unanswered = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, redirect_stdout=False, disable=not bar) as progress:
         task = progress.add_task("classifying", total=len(files), completed=len(files) - len(open_files))
         for answer in classify_all(client, open_files, top, salt):
             if answer.final:

@@ -13,7 +13,8 @@ def print_status(url: str, status: Status) -> None:
     """Print the workers and the counts of jobs."""
     jobs = status.jobs
     lines = [
-        f"{url}: {len(status.workers)} workers ready" + ("" if status.workers else ", so that pictures wait"),
+        url,
+        f"workers: {len(status.workers)} ready" + ("" if status.workers else ", so that pictures wait"),
         f"jobs: {jobs.open - jobs.running} queued, {jobs.running} running, {jobs.failed} failed of late",
     ]
     console = Console(highlight=False, soft_wrap=True)

@@ -4,14 +4,17 @@ import csv
 import io
 import json
 import os
+import pty
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from deploy.local.embedded_redis import free_port
-from tests.support.command_line import read_lines, start_topthree, topthree
+from tests.support.command_line import COMMAND, ENVIRON, read_lines, start_topthree, topthree
 from tests.support.processes import RedisServer
 from tests.support.stub_worker import digest_of, make_picture, read_executions
 from tests.support.supervised import StubService, children
@@ -188,7 +191,7 @@ def test_status_tells_of_workers_model_queue_and_failures(stub: StubService, tmp
     stub.start_api()
     # When its status is asked for, Then the exit code says that pictures wait
     done = topthree("status", "--url", stub.url)
-    assert done.returncode == 1 and b"0 workers" in done.stdout
+    assert done.returncode == 1 and b"workers: 0 ready" in done.stdout
     # Given a worker, and a job that has failed
     stub.start_worker()
     stub.wait_ready()
@@ -198,7 +201,7 @@ def test_status_tells_of_workers_model_queue_and_failures(stub: StubService, tmp
     done = topthree("status", TOPTHREE_URL=stub.url)
     text = done.stdout.decode()
     assert done.returncode == 0, done.stderr
-    assert "1 workers" in text and "stub" in text and "litert" in text
+    assert "workers: 1 ready" in text and "stub" in text and "litert" in text
     assert "0 queued, 0 running, 1 failed" in text and "make failed" in text
 
 
@@ -211,3 +214,30 @@ def test_a_service_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
         assert url.encode() in done.stderr and b"Traceback" not in done.stderr
     # And nothing was begun
     assert not list(tmp_path.glob("out*"))
+
+
+def read_window(controller: int) -> str:
+    """Return all that is shown until the last program has left the window."""
+    shown = b""
+    # Linux says so with an error.
+    with os.fdopen(controller, "rb", buffering=0) as window, suppress(OSError):
+        while chunk := window.read(10_000):
+            shown += chunk
+    return shown.decode()
+
+
+@pytest.mark.parametrize(("form", "bar"), [("table", True), ("csv", False)])
+def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_path: Path, form: str, bar: bool) -> None:
+    # Given pictures and a window
+    stub.start()
+    draw(tmp_path / "pictures", 3)
+    controller, window = pty.openpty()
+    # When they are classified in it
+    command = [*COMMAND, "classify", str(tmp_path / "pictures"), "--format", form, "--url", stub.url]
+    environ = {**os.environ, **ENVIRON, "TERM": "xterm"}
+    running = subprocess.Popen(command, env=environ, stdout=window, stderr=window)
+    os.close(window)
+    shown = read_window(controller)
+    # Then answers are there, and a bar that was full in the end, or none
+    assert running.wait(30) == 0 and "0002.png" in shown
+    assert ("3/3" in shown) == bar and ("classifying" in shown) == bar
