@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topthree_client import Label, Result
@@ -26,6 +26,7 @@ answers = st.one_of(
 forms = st.sampled_from([CsvLines(TOP), JsonLines()])
 
 
+@settings(deadline=None)
 @given(forms, st.lists(answers, max_size=4), st.data())
 def test_wherever_a_file_is_cut_the_whole_lines_are_read_and_nothing_else(
     form: LineFormat, written: list[Answer], data: st.DataObject
