@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODEL ?= mobilenet_v2
 export MODEL
+# With what the lock file has installed and nothing else.
+INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable client
 
 .DEFAULT_GOAL := help
 .PHONY: help run model test check lint types imports contract faults hostile fuzz failed key bench compose-test audit lock clean
@@ -20,8 +22,8 @@ model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
 test: $(VENV)/.dev ## set everything up and run the tests
-	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/unit tests/contract tests/e2e tests/hostile \
-	  --cov=api --cov=shared --cov=worker
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/unit tests/client tests/contract tests/e2e tests/hostile \
+	  --cov=api --cov=shared --cov=worker --cov=topthree_client
 
 check: lint types imports test ## everything that must hold before a change is handed in
 
@@ -33,7 +35,7 @@ types: $(VENV)/.dev ## static types
 	$(BIN)/mypy
 
 imports: $(VENV)/.dev ## who may import whom
-	$(BIN)/lint-imports
+	PYTHONPATH=client $(BIN)/lint-imports
 
 contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of the contract
 	$(BIN)/python -m api.contract > docs/openapi.json
@@ -79,9 +81,10 @@ $(BIN)/python:
 	  { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements/run.txt | $(BIN)/python
+$(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	$(INSTALL_CLIENT)
 	@touch $@
 
 $(VENV)-fuzz/.done: requirements/fuzz.txt
@@ -90,7 +93,8 @@ $(VENV)-fuzz/.done: requirements/fuzz.txt
 	$(VENV)-fuzz/bin/pip install --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt | $(BIN)/python
+$(VENV)/.dev: requirements/dev.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service and its tests need (TensorFlow is large; this happens once)."
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	$(INSTALL_CLIENT)
 	@touch $@ $(VENV)/.run

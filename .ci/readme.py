@@ -1,4 +1,4 @@
-"""Runs the README's first command and its curl lines as a newcomer would, with nothing but the standard library."""
+"""Runs the README's commands (make run, curl, topthree) as a newcomer would, with the standard library only."""
 
 import json
 import os
@@ -31,11 +31,14 @@ def main() -> None:
                 answer = run(block.replace(shown_id, real_id))
                 found = re.search(r"^location: /result/(\w+)", answer, re.MULTILINE | re.IGNORECASE)
                 real_id = found[1] if found else real_id
+            elif block.startswith(".venv/bin/topthree"):
+                run(block)
         check_result(run(f"curl -s -H 'Prefer: wait=20' http://127.0.0.1:5000/result/{real_id}"))
     finally:
         if service.poll() is None:
             os.killpg(service.pid, signal.SIGINT)
         service.wait(STOP_SECONDS)
+        (ROOT / "labels.csv").unlink(missing_ok=True)
     print("the README's commands work")
 
 
@@ -59,7 +62,7 @@ def run(command: str) -> str:
     """Run a command of the README in its folder; an HTTP error is an error."""
     print(f"$ {command.strip()}", flush=True)
     fail = command.replace("curl ", "curl --fail-with-body --silent --show-error --max-time 60 ", 1)
-    done = subprocess.run(["bash", "-c", fail], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["bash", "-e", "-c", fail], cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr, flush=True)
     assert done.returncode == 0, f"exit code {done.returncode}"
     return done.stdout

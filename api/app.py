@@ -46,7 +46,7 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
-    app.register_blueprint(health_blueprint(workers))
+    app.register_blueprint(health_blueprint(workers, jobs))
     register_quotas(app, client, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
     return app

@@ -14,7 +14,7 @@ from redis.commands.core import Script
 from shared.admission import Admission, Backlog, IdempotencyKey, Order
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.image_store import IMAGE_TTL_SECONDS
-from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, CacheEntry, Claim, Job, JobState, Outcome, Release
+from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, CacheEntry, Claim, Job, JobCounts, JobState, Outcome, Release
 from shared.job_limits import JobLimits
 from shared.queue import MESSAGE, QUEUE_NAME
 from shared.result_cache import KnownResult
@@ -306,6 +306,16 @@ class Jobs:
         ids = cast(list[str], self._redis.zrange(FAILED_KEY, 0, most - 1, desc=True))
         records = [(job_id, cast(dict[str, str], self._redis.hgetall(JOB_PREFIX + job_id))) for job_id in ids]
         return [Job.from_hash(job_id, record) for job_id, record in records if record]
+
+    def counts(self) -> JobCounts:
+        """Return how many jobs are open, run and failed; nothing that tells whose they are."""
+        seconds, _ = self._redis.time()
+        # In one step: else more could run than are open.
+        with self._redis.pipeline() as pipe:
+            pipe.zcard(OPEN_KEY)
+            pipe.zcard(LEASES_KEY)
+            pipe.zcount(FAILED_KEY, (seconds - self._limits.result_ttl_seconds) * 1000, "+inf")
+            return JobCounts(*pipe.execute())
 
     def overtaken(self) -> list[str]:
         """Publish queued jobs again whose message was lost; return their ids."""

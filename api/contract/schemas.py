@@ -109,11 +109,20 @@ class ReadyWorker(TypedDict):
     children: Annotated[int, Field(ge=0, description="Pictures it works on at a time.")]
 
 
+class JobCounts(TypedDict):
+    """How many jobs there are."""
+
+    open: Annotated[int, Field(ge=0, description="Accepted and not ended, those that run included.")]
+    running: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0, description="Failed not long ago.")]
+
+
 class Ready(TypedDict):
     """Pictures can be accepted; without workers they wait."""
 
     status: Annotated[str, Field(pattern="^ready$")]
     workers: list[ReadyWorker]
+    jobs: JobCounts
 
 
 BODIES = (Labels, OpenJob, JobRecord, Problem, Live, Ready)

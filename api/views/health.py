@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from api.contract.operation import Answer, operation
 from api.contract.schemas import Live, Ready
+from shared.jobs import Jobs
 from shared.workers import Workers
 
 READY_EXAMPLE = {
@@ -20,10 +21,11 @@ READY_EXAMPLE = {
             "children": 2,
         }
     ],
+    "jobs": {"open": 12, "running": 2, "failed": 0},
 }
 
 
-def health_blueprint(workers: Workers) -> Blueprint:
+def health_blueprint(workers: Workers, jobs: Jobs) -> Blueprint:
     """Return the health routes."""
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -40,6 +42,8 @@ def health_blueprint(workers: Workers) -> Blueprint:
 
         The ready workers stand in the body, not in the status: without any, pictures are accepted and wait.
         """
-        return jsonify(status="ready", workers=[asdict(record) for record in workers.ready()])
+        found, counts = workers.ready(), jobs.counts()
+        # Counts only: which jobs failed, and why, is for who runs the service (`make failed`).
+        return jsonify(status="ready", workers=[asdict(record) for record in found], jobs=asdict(counts))
 
     return blueprint

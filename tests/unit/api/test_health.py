@@ -2,6 +2,7 @@
 
 import fakeredis
 
+from shared.job import Claim
 from shared.workers import WorkerRecord, Workers
 from tests.unit.api.conftest import Bench
 
@@ -13,7 +14,31 @@ def test_live_answers_whatever_redis_does(bench: Bench) -> None:
 
 def test_ready_without_workers_can_still_accept(bench: Bench) -> None:
     answer = bench.http.get("/health/ready")
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "workers": []})
+    nothing = {"open": 0, "running": 0, "failed": 0}
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "workers": [], "jobs": nothing})
+
+
+def test_ready_counts_jobs_and_tells_nothing_else_of_them(bench: Bench, png: bytes) -> None:
+    # Given three jobs: one that has failed, one that runs, one that waits
+    ids = []
+    for _ in range(2):
+        ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
+    bench.jobs.begin(ids[0], Claim("e", "w1", 10))
+    bench.jobs.fail(ids[0], {"status": 500, "title": "A secret", "detail": "A secret"})
+    ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
+    bench.jobs.begin(ids[1], Claim("e", "w1", 10))
+    # When health is asked for, Then they are counted
+    answer = bench.http.get("/health/ready")
+    assert answer.json["jobs"] == {"open": 2, "running": 1, "failed": 1}
+    # And neither ids nor reasons are told
+    assert "secret" not in answer.text and not any(job_id in answer.text for job_id in ids)
+
+
+def test_a_failed_job_that_can_no_longer_be_read_is_no_longer_counted(bench: Bench) -> None:
+    # Given a job that failed longer ago than results are kept
+    bench.redis.zadd("jobs:failed", {"old": 1})
+    # When health is asked for, Then it does not count
+    assert bench.http.get("/health/ready").json["jobs"]["failed"] == 0
 
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:

@@ -1,0 +1,18 @@
+"""The Python client of topthree; the command line `topthree` stands on it."""
+
+from topthree_client.answers import JobCounts, Label, Result, Status, Worker
+from topthree_client.client import Client
+from topthree_client.errors import JobGone, PictureFailed, ServiceUnavailable, TopThreeError
+
+__all__ = [
+    "Client",
+    "JobCounts",
+    "JobGone",
+    "Label",
+    "PictureFailed",
+    "Result",
+    "ServiceUnavailable",
+    "Status",
+    "TopThreeError",
+    "Worker",
+]

@@ -1,0 +1,209 @@
+"""The command `topthree`: classifies files and folders, and shows how the service is."""
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from topthree_client.batch import classify_all
+from topthree_client.client import DEFAULT_URL, Client
+from topthree_client.errors import ServiceUnavailable
+from topthree_client.formats import BadOutput, printable
+from topthree_client.output import Output, ResumeFile, open_output
+from topthree_client.picture_files import find_pictures
+from topthree_client.status_report import print_status
+
+DONE, SOME_FAILED, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
+FORMATS = ("table", "json", "jsonl", "csv")
+MOST_LABELS = 10
+
+EPILOG = """\
+environment:
+  TOPTHREE_URL       the service, if there is no --url
+  TOPTHREE_API_KEY   the API key, if there is no --api-key-file
+"""
+EXAMPLES = """\
+examples:
+  topthree classify cat.jpg
+  topthree classify --top 1 holiday/ cat.jpg
+  topthree classify holiday/ --out labels.csv      (again: sends what is not in labels.csv yet)
+  topthree classify --format jsonl -- -odd-name.png
+  topthree status --url http://192.0.2.7:5000
+"""
+EXIT_CODES = """\
+exit codes of classify:
+  0    every picture has its labels
+  1    some pictures have none: refused, failed, or not to be read
+  2    the command cannot be carried out as it was given
+  3    the service cannot be used (any longer); --out can be continued
+  130  Ctrl-C; --out can be continued
+"""
+
+
+class _UsageError(Exception):
+    """The command cannot be carried out as it was given; the sentence says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except _UsageError as error:
+        _say(str(error))
+        return USAGE
+    except ServiceUnavailable as error:
+        _say(str(error))
+        return UNAVAILABLE
+    except OSError as error:
+        # Python flushes in the end what could not be written, and would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            # Whoever read has read enough.
+            return SOME_FAILED
+        _say(f"cannot write: {error.strerror}")
+        return USAGE
+    except KeyboardInterrupt:
+        _say("stopped; the same command with the same --out goes on")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="topthree",
+        description="Classifies pictures with a topthree service.",
+        epilog=f"{EXAMPLES}\n{EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    classify = _command(commands, "classify", "send pictures and show or keep their labels", _classify)
+    classify.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER", help="pictures, and folders of pictures")
+    classify.add_argument(
+        "--top",
+        type=int,
+        default=3,
+        choices=range(1, MOST_LABELS + 1),
+        metavar="N",
+        help="how many labels a picture gets, 1 to 10 (default: 3)",
+    )
+    classify.add_argument(
+        "--format", choices=FORMATS, help="how answers are written (default: as --out is called, else table)"
+    )
+    classify.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write json, jsonl or csv; what is answered there is not sent again",
+    )
+    _command(commands, "status", "show workers, model, queue and failed jobs", _status)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    what: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    epilog = f"{EXAMPLES}\n{EXIT_CODES}\n{EPILOG}" if name == "classify" else EPILOG
+    formatter = argparse.RawDescriptionHelpFormatter
+    command = commands.add_parser(name, help=what, description=what, epilog=epilog, formatter_class=formatter)
+    command.add_argument("--url", help=f"the service (default: $TOPTHREE_URL or {DEFAULT_URL})")
+    command.add_argument("--api-key-file", type=Path, metavar="FILE", help="a file that holds the API key")
+    command.set_defaults(run=run)
+    return command
+
+
+def _client(options: argparse.Namespace) -> Client:
+    key = os.environ.get("TOPTHREE_API_KEY")
+    try:
+        if options.api_key_file:
+            key = options.api_key_file.read_text("utf-8").strip()
+        return Client(options.url or os.environ.get("TOPTHREE_URL") or DEFAULT_URL, api_key=key)
+    except OSError as error:
+        raise _UsageError(f"{options.api_key_file}: {error.strerror}") from None
+    except ValueError as error:
+        raise _UsageError(str(error)) from None
+
+
+def _status(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        status = client.status()
+    print_status(client.url, status)
+    return DONE if status.workers else SOME_FAILED
+
+
+def _classify(options: argparse.Namespace) -> int:
+    form = options.format or _format_of(options.out)
+    if form == "table" and options.out:
+        raise _UsageError("--out wants --format json, jsonl or csv, or a name that ends so.")
+    if missing := [path for path in options.paths if not os.path.exists(path)]:  # noqa: PTH110 - "" is no file
+        raise _UsageError(f"{missing[0]}: there is no such file or folder. Nothing was sent.")
+    unreadable: list[OSError] = []
+    files = find_pictures(options.paths, unreadable.append)
+    for error in unreadable:
+        _say(f"{error.filename}: {error.strerror}")
+    if not files:
+        raise _UsageError("There are no pictures in these folders.")
+    with _client(options) as client:
+        # Whether there is a service at all is known before anything is written.
+        client.status()
+        return _classify_into(client, files, form, options) or (SOME_FAILED if unreadable else DONE)
+
+
+def _classify_into(client: Client, files: Sequence[str], form: str, options: argparse.Namespace) -> int:
+    try:
+        output = open_output(form, options.out, options.top)
+        resume = ResumeFile(options.out) if options.out else None
+        salt = resume.salt() if resume else secrets.token_hex(16)
+    except (BadOutput, OSError) as error:
+        raise _UsageError(f"{options.out} cannot be continued: {error}. Nothing was sent.") from None
+    # A bar for those who watch, unless lines come to the same window.
+    bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
+    try:
+        failed, unanswered = _send(client, files, output, options.top, salt, bar)
+    finally:
+        output.close()
+    if resume and not unanswered:
+        resume.remove()
+    if failed + unanswered:
+        _say(f"{failed + unanswered} of {len(files)} pictures have no labels")
+    return SOME_FAILED if failed + unanswered else DONE
+
+
+def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: str, bar: bool) -> tuple[int, int]:
+    """Classify what has no answer yet; return how many have a problem for an answer, and how many have none."""
+    before = {os.path.abspath(answer.file): answer for answer in output.answered}  # noqa: PTH100 - as `find_pictures`
+    known = [before.get(os.path.abspath(file)) for file in files]  # noqa: PTH100
+    open_files = [file for file, answer in zip(files, known, strict=True) if answer is None]
+    failed = sum(answer is not None and answer.result is None for answer in known)
+    unanswered = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, redirect_stdout=False, disable=not bar) as progress:
+        task = progress.add_task("classifying", total=len(files), completed=len(files) - len(open_files))
+        for answer in classify_all(client, open_files, top, salt):
+            if answer.final:
+                output.add(answer)
+            if answer.result is None:
+                _say(f"{answer.file}: {answer.problem}", progress.console)
+                failed += answer.final
+                unanswered += not answer.final
+            progress.advance(task)
+    return failed, unanswered
+
+
+def _format_of(out: Path | None) -> str:
+    suffix = out.suffix[1:].lower() if out else ""
+    return suffix if suffix in FORMATS else "table"
+
+
+def _say(text: str, console: Console | None = None) -> None:
+    """Tell a person, beside the answers."""
+    console = console or Console(stderr=True)
+    console.print(f"topthree: {printable(text)}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,140 @@
+"""How answers are written: a line each as CSV or JSON, one JSON array, or a table for people."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from topthree_client.answers import Label, Result
+from topthree_client.batch import Answer
+
+
+class BadOutput(ValueError):
+    """A file that is to be continued was not written by this command in this way."""
+
+
+class LineFormat(Protocol):
+    """A format that grows line by line, so that a file of it can be continued whatever ended the program."""
+
+    header: str
+
+    def line(self, answer: Answer) -> str:
+        """Return the line of an answer."""
+
+    def read(self, data: bytes) -> tuple[list[Answer], int]:
+        """Return the answers in `data` and the bytes that they take: a last line that was cut off is left out.
+
+        Raises:
+            BadOutput: `data` was written by something else.
+        """
+
+
+class JsonLines:
+    """One JSON object a line. A name that is no UTF-8 keeps its bytes as Python's lone surrogates."""
+
+    header = ""
+    _beginning = b'{"file": "'
+
+    def line(self, answer: Answer) -> str:
+        return json.dumps(as_json(answer)) + "\n"
+
+    def read(self, data: bytes) -> tuple[list[Answer], int]:
+        end = data.rfind(b"\n") + 1
+        cut = data[end:]
+        if cut[: len(self._beginning)] != self._beginning[: len(cut)]:
+            raise BadOutput("its last line is not of this command")
+        try:
+            return [from_json(json.loads(line)) for line in data[:end].splitlines()], end
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise BadOutput("it has lines that are not of this command") from None
+
+
+class CsvLines:
+    """One record a line, with a column for each label and each confidence; names keep their bytes."""
+
+    def __init__(self, top: int) -> None:
+        places = [name for place in range(1, top + 1) for name in (f"label_{place}", f"confidence_{place}")]
+        self._top = top
+        self.header = _csv(["file", *places, "model", "digest", "error"])
+
+    def line(self, answer: Answer) -> str:
+        result = answer.result
+        labels = result.labels if result else ()
+        cells: list[str | float] = [cell for label in labels for cell in (label.name, label.confidence)]
+        cells += [""] * (2 * self._top - len(cells))
+        return _csv([answer.file, *cells, *((result.model, result.digest) if result else ("", "")), answer.problem])
+
+    def read(self, data: bytes) -> tuple[list[Answer], int]:
+        header = self.header.encode()
+        if data[: len(header)] != header[: len(data)]:
+            raise BadOutput("it does not begin as this command begins one with as many labels")
+        if len(data) < len(header):
+            return [], 0
+        end = _end_of_records(data)
+        rows = csv.reader(io.StringIO(data[len(header) : end].decode("utf-8", "surrogateescape"), newline=""))
+        try:
+            return [self._answer(row) for row in rows], end
+        except (ValueError, csv.Error):
+            raise BadOutput("it has lines that are not of this command") from None
+
+    def _answer(self, row: list[str]) -> Answer:
+        file, *cells, model, digest, problem = row
+        if problem:
+            return Answer(file, problem=problem)
+        pairs = zip(cells[::2], cells[1::2], strict=True)
+        return Answer(file, Result(tuple(Label(name, float(given)) for name, given in pairs if name), model, digest))
+
+
+def _csv(cells: list[str | float]) -> str:
+    text = io.StringIO()
+    # Text in quotes: Python 3.11 writes a lone carriage return without, and reads it as the end of a record.
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(cells)
+    return text.getvalue()
+
+
+def _end_of_records(data: bytes) -> int:
+    """Return where the last whole record ends: at a line break that is not within quotes."""
+    end, position, quotes = 0, 0, 0
+    for line in data.splitlines(keepends=True):
+        position += len(line)
+        quotes += line.count(b'"')
+        if quotes % 2 == 0 and line.endswith(b"\n"):
+            end = position
+    return end
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Return an answer as what JSON knows."""
+    if answer.result is None:
+        return {"file": answer.file, "error": answer.problem}
+    result = answer.result
+    labels = [{"label": label.name, "confidence": label.confidence} for label in result.labels]
+    return {"file": answer.file, "labels": labels, "model": {"name": result.model, "digest": result.digest}}
+
+
+def from_json(given: dict[str, Any]) -> Answer:
+    """Read what `as_json` returned; KeyError, TypeError or AttributeError for something else."""
+    if "error" in given:
+        return Answer(given["file"], problem=given["error"])
+    labels = tuple(Label(each["label"], each["confidence"]) for each in given["labels"])
+    return Answer(given["file"], Result(labels, given["model"]["name"], given["model"]["digest"]))
+
+
+def as_table(answers: Iterable[Answer], top: int) -> Table:
+    """Return a table for people."""
+    table = Table("file", *(str(place) for place in range(1, top + 1)), box=SIMPLE_HEAD)
+    for answer in answers:
+        labels = answer.result.labels if answer.result else ()
+        cells = [f"{label.name} {100 * label.confidence:.1f} %" for label in labels] or [answer.problem]
+        table.add_row(Text(printable(answer.file), overflow="fold"), *(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def printable(text: str) -> str:
+    """Return a text that does nothing to a terminal: what cannot be shown is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -1,0 +1,147 @@
+"""Where answers go, and what of them is there already."""
+
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from rich.console import Console
+
+from topthree_client.batch import Answer
+from topthree_client.formats import BadOutput, CsvLines, JsonLines, LineFormat, as_json, as_table, from_json
+
+# Wide enough for any table, where no window sets the width.
+NO_WINDOW_COLUMNS = 10_000
+
+
+class Output(Protocol):
+    """Takes answers."""
+
+    @property
+    def answered(self) -> Sequence[Answer]:
+        """What was there before."""
+
+    def add(self, answer: Answer) -> None:
+        """Take one more answer."""
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+class Lines:
+    """Writes each answer at once as a line of its own."""
+
+    def __init__(self, form: LineFormat, path: Path | None) -> None:
+        """Continue the file at `path`, if it is there, after its last whole line; without a path, standard output.
+
+        Raises:
+            BadOutput, OSError: it cannot be continued.
+        """
+        self._form = form
+        self.answered, self._file = self._continued(path) if path else ([], sys.stdout.buffer)
+        if not path or self._file.tell() == 0:
+            self._write(form.header)
+
+    def _continued(self, path: Path) -> tuple[list[Answer], BinaryIO]:
+        answered, end = self._form.read(path.read_bytes()) if path.exists() else ([], 0)
+        file = path.open("ab")
+        file.truncate(end)
+        file.seek(end)
+        return answered, file
+
+    def add(self, answer: Answer) -> None:
+        self._write(self._form.line(answer))
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode("utf-8", "surrogateescape"))
+        self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not sys.stdout.buffer:
+            self._file.close()
+
+
+class Array:
+    """Writes one JSON array in the end."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Continue the array in the file at `path`; raises as `Lines`."""
+        self._path = path
+        self.answered: list[Answer] = []
+        if path and path.exists():
+            try:
+                self.answered = [from_json(each) for each in json.loads(path.read_bytes())]
+            except (AttributeError, KeyError, TypeError, ValueError):
+                raise BadOutput("it is no array of this command") from None
+        self._answers = list(self.answered)
+
+    def add(self, answer: Answer) -> None:
+        self._answers.append(answer)
+
+    def close(self) -> None:
+        text = json.dumps([as_json(answer) for answer in _by_name(self._answers)], indent=1) + "\n"
+        if self._path is None:
+            sys.stdout.write(text)
+            return
+        # The old file or the new one is there, never half of one.
+        new = self._path.with_name(self._path.name + ".new")
+        new.write_text(text, "ascii")
+        new.replace(self._path)
+
+
+class TableOutput:
+    """Prints a table in the end."""
+
+    answered: Sequence[Answer] = ()
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._answers: list[Answer] = []
+
+    def add(self, answer: Answer) -> None:
+        self._answers.append(answer)
+
+    def close(self) -> None:
+        width = None if sys.stdout.isatty() else NO_WINDOW_COLUMNS
+        Console(width=width).print(as_table(_by_name(self._answers), self._top))
+
+
+def _by_name(answers: Sequence[Answer]) -> list[Answer]:
+    return sorted(answers, key=lambda answer: answer.file)
+
+
+def open_output(form: str, path: Path | None, top: int) -> Output:
+    """Return the output of a format: table, json, jsonl or csv; a table goes to standard output.
+
+    Raises:
+        BadOutput, OSError: the file at `path` cannot be continued.
+    """
+    # Reading a device may never end.
+    if path and path.exists() and not path.is_file():
+        raise BadOutput("it is no file")
+    if form == "table":
+        return TableOutput(top)
+    if form == "json":
+        return Array(path)
+    return Lines(CsvLines(top) if form == "csv" else JsonLines(), path)
+
+
+class ResumeFile:
+    """Lies beside an output until that is complete; what it holds has a later run join the jobs of this one."""
+
+    def __init__(self, out: Path) -> None:
+        self._path = out.with_name(out.name + ".resume")
+
+    def salt(self) -> str:
+        """Return the salt of the unfinished run, or that of a new one; OSError when it cannot be kept."""
+        salt = self._path.read_text("utf-8").strip() if self._path.exists() else ""
+        if not salt:
+            salt = secrets.token_hex(16)
+            self._path.write_text(salt + "\n", "utf-8")
+        return salt
+
+    def remove(self) -> None:
+        """End the run: every file has its answer."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""A client over a transport that answers as a test says: no service, and no time that passes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from topthree_client import Client, client, patience
+
+RECORD = {
+    "id": "a" * 32,
+    "status": "succeeded",
+    "result": {
+        "prediction_1": {"confidence_level": 0.7, "predicted_label": "cat"},
+        "prediction_2": {"confidence_level": 0.2, "predicted_label": "dog"},
+    },
+    "model": {"name": "m", "digest": "d" * 64},
+}
+
+
+def problem(status: int, detail: str = "A sentence.", **headers: str) -> httpx.Response:
+    given = {"Content-Type": "application/problem+json", **headers}
+    return httpx.Response(status, headers=given, json={"status": status, "detail": detail})
+
+
+def accepted(job_id: str = "a" * 32) -> httpx.Response:
+    return httpx.Response(202, json={"id": job_id, "status": "queued", "position": 1})
+
+
+def labels() -> httpx.Response:
+    return httpx.Response(200, json=RECORD)
+
+
+class Script:
+    """Gives its answers one after the other, the last one for ever, and keeps what it was asked."""
+
+    def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
+        self._answers = list(answers)
+        self.asked: list[httpx.Request] = []
+        self.bodies: list[bytes] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        self.bodies.append(request.read())
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if callable(answer):
+            return answer()
+        # A response can be given once.
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    @property
+    def keys(self) -> list[str]:
+        """The idempotency keys of the uploads."""
+        return [request.headers["Idempotency-Key"] for request in self.asked if request.method == "POST"]
+
+    def client(self, **options: Any) -> Client:
+        return Client("http://service", transport=httpx.MockTransport(self), **options)
+
+
+class Clock:
+    """A clock that stands still but for those who sleep."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(client, "time", clock)
+    yield clock

@@ -1,0 +1,234 @@
+"""The command line without a service: what it refuses, what it says, which exit code it has."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.client.conftest import accepted, labels, problem
+from tests.support.command_line import ENVIRON, read_lines, topthree
+from topthree_client import Client, command_line
+
+Run = Callable[..., int]
+
+
+class Service:
+    """Answers like the service, until it has accepted `most` pictures and goes away."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self._left = most
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if request.url.path == "/health/ready":
+            return httpx.Response(200, json={"workers": [], "jobs": {"open": 1, "running": 0, "failed": 0}})
+        if request.method == "GET":
+            return labels()
+        if b"bad" in request.read():
+            return problem(415, "This is not a picture.")
+        self._left -= 1
+        if self._left < 0:
+            raise httpx.ConnectError("refused")
+        return accepted()
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, service: Service, tmp_path: Path) -> Run:
+    """The command in this process, in a folder of two pictures, one good and one bad."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TOPTHREE_URL", "TOPTHREE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    Path("good.png").write_bytes(b"good")
+    Path("bad.png").write_bytes(b"bad")
+    use(monkeypatch, service)
+    return lambda *arguments: command_line.main([str(argument) for argument in arguments])
+
+
+def use(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
+    made = partial(Client, transport=httpx.MockTransport(service), patience_seconds=0.05)
+    monkeypatch.setattr(command_line, "Client", made)
+
+
+def test_help_has_examples_and_exit_codes() -> None:
+    general, classify, status = (topthree(*words, "--help") for words in ([], ["classify"], ["status"]))
+    assert {general.returncode, classify.returncode, status.returncode} == {0}
+    assert b"topthree classify cat.jpg" in general.stdout
+    for words in (b"examples:", b"exit codes", b"130", b"TOPTHREE_URL", b"--format", b"--top", b"--out"):
+        assert words in classify.stdout
+    assert b"--url" in status.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["classify"],
+        ["classify", "good.png", "--top", "11"],
+        ["classify", "good.png", "--format", "xml"],
+        ["shout"],
+        [],
+    ],
+)
+def test_bad_usage_is_2(run: Run, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["good.png", "--out", "out.txt"], "--format"),
+        (["good.png", "--out", "out.csv", "--format", "table"], "--format"),
+        (["good.png", "nosuch.png"], "nosuch.png"),
+        ([""], "no such file"),
+        (["good.png", "--out", "nosuch/out.csv"], "nosuch"),
+        (["good.png", "--out", ".", "--format", "csv"], "no file"),
+        (["good.png", "--out", "/dev/full", "--format", "csv"], "no file"),
+        (["good.png", "--out", "good.png", "--format", "jsonl"], "not of this command"),
+        (["empty"], "no pictures"),
+        (["good.png", "--url", "nowhere"], "no URL"),
+        (["good.png", "--api-key-file", "nosuch"], "nosuch"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_told_and_nothing_is_sent(
+    run: Run, service: Service, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    Path("empty").mkdir()
+    assert run("classify", *arguments) == 2
+    assert words in capsys.readouterr().err
+    assert not [request for request in service.asked if request.method == "POST"]
+    assert Path("good.png").read_bytes() == b"good"
+
+
+def test_each_format_on_standard_output(run: Run, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    # Given a good picture, When it is classified in each format, Then its labels are on standard output
+    def output(form: str) -> str:
+        assert run("classify", "good.png", "--top", "2", "--format", form) == 0
+        return capsysbinary.readouterr().out.decode()
+
+    expected = {
+        "file": "good.png",
+        "labels": [{"label": "cat", "confidence": 0.7}, {"label": "dog", "confidence": 0.2}],
+        "model": {"name": "m", "digest": "d" * 64},
+    }
+    assert json.loads(output("jsonl")) == expected
+    assert json.loads(output("json")) == [expected]
+    assert output("csv").splitlines() == [
+        '"file","label_1","confidence_1","label_2","confidence_2","model","digest","error"',
+        f'"good.png","cat",0.7,"dog",0.2,"m","{"d" * 64}",""',
+    ]
+    assert "good.png" in (table := output("table")) and "cat 70.0 %" in table and "dog 20.0 %" in table
+
+
+def test_a_picture_that_is_refused_makes_the_exit_code_1(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("classify", ".", "--out", "out.jsonl") == 1
+    assert read_lines(Path("out.jsonl"))[0] != read_lines(Path("out.jsonl"))[1]
+    told = capsys.readouterr().err
+    assert "bad.png: This is not a picture." in told and "1 of 2" in told
+
+
+def test_a_picture_that_cannot_be_read_is_tried_by_the_next_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a picture that goes away after it was found
+    find = command_line.find_pictures
+    monkeypatch.setattr(command_line, "find_pictures", lambda *given: [*find(*given), "gone.png"])
+    # When it is classified with another one
+    assert run("classify", "good.png", "--out", "out.jsonl") == 1
+    # Then it has no line, and the run counts as unfinished
+    assert [line["file"] for line in read_lines(Path("out.jsonl"))] == ["good.png"]
+    assert "gone.png" in capsys.readouterr().err and Path("out.jsonl.resume").exists()
+    # And when it is there again, so is its line
+    Path("gone.png").write_bytes(b"here")
+    assert run("classify", "good.png", "--out", "out.jsonl") == 0
+    assert [line["file"] for line in read_lines(Path("out.jsonl"))] == ["good.png", "gone.png"]
+    assert not Path("out.jsonl.resume").exists()
+
+
+def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given 40 pictures and a service that goes away after 20
+    Path("many").mkdir()
+    for number in range(40):
+        Path(f"many/{number}.png").write_bytes(str(number).encode())
+    use(monkeypatch, Service(most=20))
+    # When they are classified, Then the run ends, with its exit code and what was answered
+    assert run("classify", "many", "--out", "out.jsonl") == 3
+    first = read_lines(Path("out.jsonl"))
+    assert 0 < len(first) <= 20 and "refused" in capsys.readouterr().err
+    # And when the service is back, the rest follows
+    service = Service()
+    use(monkeypatch, service)
+    assert run("classify", "many", "--out", "out.jsonl") == 0
+    assert len({line["file"] for line in read_lines(Path("out.jsonl"))}) == 40
+    assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
+
+
+def test_the_same_pictures_in_another_output_are_other_requests(run: Run, service: Service) -> None:
+    for out in ("one.csv", "two.csv"):
+        run("classify", "good.png", "--out", out)
+    keys = [request.headers["Idempotency-Key"] for request in service.asked if request.method == "POST"]
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize("way", ["variable", "file"])
+def test_an_api_key_comes_from_the_environment_or_a_file(
+    run: Run, service: Service, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("TOPTHREE_API_KEY", "secret" if way == "variable" else "another")
+    Path("key").write_text("secret\n")
+    run("classify", "good.png", *(["--api-key-file", "key"] if way == "file" else []))
+    assert {request.headers["Authorization"] for request in service.asked} == {"Bearer secret"}
+
+
+def test_a_url_comes_from_the_option_then_the_environment_then_is_local(
+    run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("status")
+    monkeypatch.setenv("TOPTHREE_URL", "http://environment:1/base")
+    run("status")
+    run("status", "--url", "http://option:2")
+    assert [str(request.url) for request in service.asked] == [
+        "http://127.0.0.1:5000/health/ready",
+        "http://environment:1/base/health/ready",
+        "http://option:2/health/ready",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "told"),
+    [("closed pipe", 1, b""), ("/dev/full", 2, b"topthree: cannot write: No space left on device\n")],
+)
+def test_what_cannot_be_printed_is_told_in_a_sentence_unless_nobody_reads(stdout: str, code: int, told: bytes) -> None:
+    # Given a standard output that takes nothing
+    reading, writing = os.pipe()
+    os.close(reading)
+    if stdout == "/dev/full":
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    # When the command prints into it
+    program = (
+        "import sys; from topthree_client import command_line\n"
+        "command_line._status = lambda _: print('labels', flush=True)\n"
+        "sys.exit(command_line.main(['status']))"
+    )
+    environ = {**os.environ, **ENVIRON}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    # Then there is no more than one sentence
+    assert (done.returncode, done.stderr) == (code, told)
