@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults failed bench compose-test lock clean
+.PHONY: help run model test browser check lint types imports contract faults failed bench compose-test lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -19,8 +19,11 @@ run: $(VENV)/.run ## set everything up and serve on http://127.0.0.1:5000 (PORT=
 model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
-test: $(VENV)/.dev ## set everything up and run the tests
-	$(BIN)/python -m pytest tests/unit tests/contract tests/e2e --cov=api --cov=shared --cov=worker
+test: $(VENV)/.dev browser ## set everything up and run the tests
+	$(BIN)/python -m pytest tests/unit tests/contract tests/e2e tests/browser --cov=api --cov=shared --cov=worker
+
+browser: $(VENV)/.dev ## find or install the Chromium that the tests of the web page need
+	@$(BIN)/python -m tests.support.browser
 
 check: lint types imports test ## everything that must hold before a change is handed in
 

@@ -10,6 +10,7 @@ from api.lookup import Lookup
 from api.problems import register_problem_handlers
 from api.uploads import UploadLimits
 from api.views.health import health_blueprint
+from api.views.page import page_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
@@ -39,4 +40,5 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers))
+    app.register_blueprint(page_blueprint(limits.max_image_bytes))
     return app
