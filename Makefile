@@ -10,7 +10,8 @@ export MODEL
 INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable client
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test check lint types imports contract faults hostile fuzz failed key bench compose-test audit lock clean
+.PHONY: help run model test browser check lint types imports contract faults hostile fuzz failed key bench
+.PHONY: compose-test audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -21,9 +22,13 @@ run: $(VENV)/.run ## set everything up and serve on http://127.0.0.1:5000 (PORT=
 model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
-test: $(VENV)/.dev ## set everything up and run the tests
-	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/unit tests/client tests/contract tests/e2e tests/hostile \
+test: $(VENV)/.dev browser ## set everything up and run the tests
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest \
+	  tests/unit tests/client tests/contract tests/e2e tests/browser tests/hostile \
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
+
+browser: $(VENV)/.dev ## find or install the Chromium that the tests of the web page need
+	@$(BIN)/python -m tests.support.browser
 
 check: lint types imports test ## everything that must hold before a change is handed in
 

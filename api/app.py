@@ -14,6 +14,7 @@ from api.request_id import register_request_id
 from api.uploads import UploadLimits
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
+from api.views.page import page_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
@@ -49,4 +50,5 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     app.register_blueprint(health_blueprint(workers, jobs))
     register_quotas(app, client, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
+    app.register_blueprint(page_blueprint(limits.max_image_bytes))
     return app

@@ -13,7 +13,7 @@ from shared.jobs import Jobs
 # What tells nothing about anybody's pictures: the page and what it is made of, the contract, and the health, which
 # load balancers ask for. Everything else wants a key, so that a route that is added later does too.
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
-OPEN_FOLDERS = ("/docs/", "/static/")
+OPEN_FOLDERS = ("/docs/", "/page/")
 CHALLENGE = 'Bearer realm="topthree"'
 NO_KEY = "This service wants an API key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
 WRONG_KEY = "This API key is not known here."

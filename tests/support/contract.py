@@ -48,7 +48,9 @@ class Contract:
 
         A path or method that is not in the contract is answered by a problem: 404, 405, or 401 where keys are wanted.
         """
-        if method == "OPTIONS":
+        # The web page is for browsers alone.
+        is_page = path == "/" or path.startswith("/page/")
+        if method == "OPTIONS" or (is_page and answer.status_code < 400):
             return
         # HEAD is answered as GET is, without the body.
         known = "GET" if method == "HEAD" else method

@@ -13,7 +13,8 @@ from tests.support.contract import STORED, stored_document
 from tests.unit.api.conftest import Bench, contract
 
 # Routes for people or machines that are no part of the contract, each by its own choice.
-NO_CONTRACT: set[str] = set()
+# What is for browsers alone.
+NO_CONTRACT = {"/", "/page/{name}"}
 
 
 def test_the_stored_document_is_the_one_that_the_code_makes(bench: Bench) -> None:

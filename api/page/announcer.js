@@ -1,0 +1,26 @@
+// Tells those who do not see the page which pictures have ended; many at once in one sentence.
+
+import { percent, predictions, stateText } from "./card.js";
+
+const GATHER_MS = 700;
+const MOST_TOLD = 3;
+let ended = [];
+
+export function announce(picture) {
+  if (ended.length === 0) setTimeout(tell, GATHER_MS);
+  ended.push(picture);
+}
+
+function tell() {
+  const count = (state) => ended.filter((picture) => picture.state === state).length;
+  document.getElementById("announcer").textContent = ended.length > MOST_TOLD
+    ? `${ended.length} pictures ended: ${count("succeeded")} done, ${count("failed")} failed.`
+    : ended.map(told).join(" ");
+  ended = [];
+}
+
+function told(picture) {
+  if (picture.state !== "succeeded") return `${picture.name}: ${stateText(picture)}`;
+  const [{ label, level }] = predictions(picture.record);
+  return `${picture.name}: ${label}, ${percent(level)}.`;
+}

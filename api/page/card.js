@@ -1,0 +1,128 @@
+// A picture on the page. Whatever comes from a file or the service is set as text.
+
+import * as apiKey from "./api_key.js";
+import { resultAddress } from "./service.js";
+
+// With these the same bytes would fail the same way.
+const FINAL = [400, 413, 415, 422];
+
+export function percent(level) {
+  return level < 0.001 ? "<\u00a00.1\u00a0%" : `${(level * 100).toFixed(1)}\u00a0%`;
+}
+
+export function predictions(record) {
+  return Object.values(record.result).map((each) => ({ label: each.predicted_label, level: each.confidence_level }));
+}
+
+export function stateText(picture) {
+  switch (picture.state) {
+    case "restored": return picture.note || "Asking for its result";
+    case "waiting": return picture.note || "Waiting to be uploaded";
+    case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)} %` : "Uploaded";
+    case "queued": return `${picture.position ? `Queued, number ${picture.position}` : "Queued"}. ${picture.note}`;
+    case "running": return `Running. ${picture.note}`;
+    case "failed": return picture.problem;
+    case "canceled": return `Canceled. ${picture.note}`;
+    default: return "";
+  }
+}
+
+export class Card {
+  #drawn = {};
+
+  constructor(picture, { end, again }) {
+    this.picture = picture;
+    this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
+    this.#part("name").textContent = picture.name;
+    this.#part("end").addEventListener("click", () => end(picture));
+    this.#part("again").addEventListener("click", () => {
+      again(picture);
+      this.#part("end").focus();
+    });
+    this.render();
+  }
+
+  render() {
+    const { picture } = this;
+    const text = stateText(picture).trim();
+    this.element.dataset.state = picture.state;
+    this.#part("state").textContent = text;
+    this.#part("state").hidden = !text;
+    this.#changed("thumbnail", picture.thumbnail, () => this.#showPreview());
+    this.#changed("record", picture.record, () => this.#showRecord());
+    this.#showProgress();
+    this.#showButtons();
+  }
+
+  #part(name) {
+    return this.element.querySelector(`.${name}`);
+  }
+
+  #changed(name, value, draw) {
+    if (value === null || this.#drawn[name] === value) return;
+    this.#drawn[name] = value;
+    draw();
+  }
+
+  #showPreview() {
+    const { thumbnail, name } = this.picture;
+    const preview = this.#part("preview");
+    if (thumbnail) {
+      const image = new Image();
+      image.src = thumbnail;
+      image.alt = "";
+      preview.replaceChildren(image);
+    } else {
+      const ending = /\.(\w{1,5})$/.exec(name)?.[1].toUpperCase() ?? "";
+      preview.textContent = `${ending} no preview in this browser`.trim();
+    }
+  }
+
+  #showProgress() {
+    const { state, fraction, name } = this.picture;
+    const progress = this.#part("progress");
+    progress.hidden = !["uploading", "queued", "running"].includes(state);
+    progress.setAttribute("aria-label", `Progress of ${name}`);
+    if (state === "uploading" && fraction < 1) progress.value = fraction;
+    else progress.removeAttribute("value");
+  }
+
+  #showRecord() {
+    const { record, id } = this.picture;
+    const rows = predictions(record).map(({ label, level }) => {
+      const row = document.getElementById("label").content.firstElementChild.cloneNode(true);
+      row.querySelector(".label").textContent = label;
+      row.querySelector(".level").textContent = percent(level);
+      row.querySelector(".fill").style.width = `${level * 100}%`;
+      return row;
+    });
+    this.#part("labels").replaceChildren(...rows);
+    this.#part("labels").hidden = false;
+    this.#part("times").textContent = this.#times();
+    // A link sends no key: then the answer is shown as it came.
+    const copy = () => URL.createObjectURL(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }));
+    this.#part("json").href = apiKey.current() ? copy() : resultAddress(id);
+    this.#part("json").setAttribute("aria-label", `JSON of ${this.picture.name}`);
+    this.#part("about").hidden = false;
+  }
+
+  #times() {
+    const { record, seconds } = this.picture;
+    const { accepted, begun, finished } = record.times;
+    const ms = (from, to) => `${Math.max(Date.parse(to) - Date.parse(from), 0)}\u00a0ms`;
+    const parts = [begun ? `Queued ${ms(accepted, begun)}, ran ${ms(begun, finished)}` : "Known from an earlier upload"];
+    if (seconds) parts.push(`${seconds.toFixed(1)}\u00a0s in all`);
+    if (record.model) parts.push(record.model.name);
+    return `${parts.join(" · ")} ·`;
+  }
+
+  #showButtons() {
+    const { picture } = this;
+    const again = this.#part("again");
+    const word = picture.ended ? "Remove" : "Cancel";
+    this.#part("end").textContent = word;
+    this.#part("end").setAttribute("aria-label", `${word} ${picture.name}`);
+    again.hidden = !(picture.file && picture.ended && picture.state !== "succeeded" && !FINAL.includes(picture.status));
+    again.setAttribute("aria-label", `Try again with ${picture.name}`);
+  }
+}

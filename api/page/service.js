@@ -1,0 +1,103 @@
+// The requests to the service; each answers { status, body, retryAfter, waited }, with status 0 when nothing came back.
+
+import * as apiKey from "./api_key.js";
+
+const ANSWER_MS = 15000;
+
+// Sends the file; `progress` is called with the fraction that is sent. Once all of it is, it is too late to stop: the
+// answer is awaited, as only it tells the id of the job that is to be canceled.
+export function upload(picture, progress) {
+  const form = new FormData();
+  form.append("image", picture.file);
+  return withKey((key) => new Promise((resolve) => {
+    if (picture.signal.aborted) {
+      resolve(nothing());
+      return;
+    }
+    const request = new XMLHttpRequest();
+    let sent = false;
+    request.open("POST", "upload");
+    request.setRequestHeader("Prefer", "respond-async");
+    request.setRequestHeader("Idempotency-Key", picture.key);
+    for (const name in key) request.setRequestHeader(name, key[name]);
+    request.upload.onprogress = (event) => progress(event.loaded / event.total);
+    request.upload.onload = () => { sent = true; };
+    request.onload = () => resolve(
+      answer(request.status, request.responseText, (name) => request.getResponseHeader(name))
+    );
+    request.onerror = request.onabort = () => resolve(nothing());
+    picture.signal.addEventListener("abort", () => { if (!sent) request.abort(); });
+    request.send(form);
+  }));
+}
+
+// Asks how the job stands, and waits up to `seconds` for its end.
+export function look(picture, seconds) {
+  const headers = seconds ? { Prefer: `wait=${seconds}` } : {};
+  return ask("GET", picture.id, headers, seconds, picture.signal);
+}
+
+// Cancels a job, or deletes its result.
+export function forget(id) {
+  return ask("DELETE", id, {}, 0);
+}
+
+// Seconds until a request that failed in passing is worth repeating; 0 if the answer is to be taken as it is.
+export function pauseAfter({ status, retryAfter }, failures) {
+  if (![0, 429, 502, 503, 504].includes(status)) return 0;
+  return retryAfter || Math.min(2 ** failures, 15);
+}
+
+export function sentence({ status, body }) {
+  return body.error || body.detail || (status ? `The service answered ${status}.` : "The service cannot be reached.");
+}
+
+export function resultAddress(id) {
+  return `result/${encodeURIComponent(id)}`;
+}
+
+export function pause(seconds, signal) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, signal.aborted ? 0 : seconds * 1000);
+    signal.addEventListener("abort", resolve);
+  });
+}
+
+function ask(method, id, headers, seconds, signal) {
+  return withKey(async (key) => {
+    // A connection that died without a word must not be waited for.
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), seconds * 1000 + ANSWER_MS);
+    signal?.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
+    try {
+      const response = await fetch(resultAddress(id), { method, headers: { ...headers, ...key }, signal: stop.signal });
+      return answer(response.status, await response.text(), (name) => response.headers.get(name));
+    } catch {
+      return nothing();
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+}
+
+async function withKey(send) {
+  for (;;) {
+    const used = apiKey.current();
+    const given = await send(used ? { "X-API-Key": used } : {});
+    if (given.status !== 401) return given;
+    await apiKey.ask(used);
+  }
+}
+
+function answer(status, text, header) {
+  let body = {};
+  try {
+    body = JSON.parse(text) ?? {};
+  } catch { /* a proxy's page: its status says enough */ }
+  const retryAfter = Math.min(Number.parseInt(header("Retry-After"), 10) || 0, 60);
+  return { status, body, retryAfter, waited: /\bwait=/.test(header("Preference-Applied") ?? "") };
+}
+
+function nothing() {
+  return { status: 0, body: {}, retryAfter: 0, waited: false };
+}

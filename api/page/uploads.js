@@ -1,0 +1,76 @@
+// The line of pictures that are to be uploaded: a few at once, again when the service is busy or away.
+
+import * as service from "./service.js";
+
+// A browser opens six connections to one server: two are for waiting, one is for cancelling.
+const AT_ONCE = 3;
+const MOST_TRIES = 20;
+
+export class Uploads {
+  #line = [];
+  #free = AT_ONCE;
+  #accepted;
+
+  constructor(accepted) {
+    this.#accepted = accepted;
+  }
+
+  add(picture) {
+    this.#line.push(picture);
+    this.#next();
+  }
+
+  #next() {
+    while (this.#free && this.#line.length) {
+      const picture = this.#line.shift();
+      if (picture.ended) continue;
+      this.#free -= 1;
+      this.#send(picture).finally(() => {
+        this.#free += 1;
+        this.#next();
+      });
+    }
+  }
+
+  // A picture keeps its place while it pauses: what keeps it from being accepted keeps the others too.
+  async #send(picture) {
+    const { signal } = picture;
+    if (!(await readable(picture.file))) {
+      picture.fail(400, "This file cannot be read. Is it a folder, or was it moved?");
+      return;
+    }
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      picture.become("uploading", { fraction: 0 });
+      const answer = await service.upload(picture, (fraction) => picture.become("uploading", { fraction }));
+      const seconds = service.pauseAfter(answer, tries);
+      if (answer.status === 202) {
+        await this.#accept(picture, answer.body, signal);
+        return;
+      }
+      if (!seconds || tries === MOST_TRIES) {
+        picture.fail(answer.status, service.sentence(answer));
+        return;
+      }
+      picture.become("waiting", { note: `${service.sentence(answer)} Trying again in ${seconds} s.` });
+      await service.pause(seconds, signal);
+    }
+  }
+
+  async #accept(picture, { id, status, position }, signal) {
+    if (signal.aborted) {
+      await service.forget(id);
+      return;
+    }
+    picture.become(status === "succeeded" ? "queued" : status, { id, position: position ?? 0 });
+    this.#accepted(picture);
+  }
+}
+
+async function readable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,42 @@
+"""`/`: the web page, a fixed list of small files."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+FOLDER = Path(__file__).parents[1] / "page"
+INDEX = "index.html"
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def page_blueprint(max_image_bytes: int) -> Blueprint:
+    """Return the page's routes; it refuses larger pictures before they are sent."""
+    contents = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in CONTENT_TYPES}
+    contents[INDEX] = contents[INDEX].replace(b"{{max_image_bytes}}", str(max_image_bytes).encode())
+    blueprint = Blueprint("page", __name__)
+
+    @blueprint.get("/")
+    def index() -> Response:
+        return _answer(INDEX)
+
+    @blueprint.get("/page/<name>")
+    def file(name: str) -> Response:
+        if name not in contents or name == INDEX:
+            raise NotFound()
+        return _answer(name)
+
+    def _answer(name: str) -> Response:
+        response = Response(contents[name], content_type=CONTENT_TYPES[Path(name).suffix])
+        # Asked for each time, sent only when it has changed: no browser mixes the files of two versions for long.
+        response.headers["Cache-Control"] = "no-cache"
+        response.add_etag()
+        response.make_conditional(request)
+        return response
+
+    return blueprint

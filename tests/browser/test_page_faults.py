@@ -1,0 +1,273 @@
+"""The web page when things take long or break: queues, limits, lost connections, a service that goes away."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.browser.conftest import Desk, stub_service
+from tests.support.processes import Service
+from tests.support.stub_worker import digest_of, make_picture, read_executions
+from tests.support.tcp_proxy import HEALTHY, Fault, TcpProxy
+from tests.support.wait import eventually
+
+OpenDesk = Callable[..., Desk]
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes a picture that does what it is told, and returns the file."""
+
+    def save_(name: str, behaviour: str = "", side: int = 8) -> Path:
+        file = tmp_path / name
+        file.write_bytes(make_picture(behaviour, side=side))
+        return file
+
+    return save_
+
+
+def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url)
+    # Given a slow line
+    line = desk.page.context.new_cdp_session(desk.page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    line.send("Network.enable")
+    line.send("Network.emulateNetworkConditions", slow)
+    # When a large picture is sent, Then its percentage is shown
+    desk.choose(save("large.png", "sleep=6", side=500))
+    expect(desk.card("large.png")).to_contain_text(re.compile(r"Uploading, [1-9]\d? %"))
+    desk.screenshot("uploading")
+    # and that it is being worked on
+    expect(desk.cards("running")).to_have_count(1)
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    # When others come meanwhile, Then they show their places in the queue
+    desk.choose(save("first.png"))
+    expect(desk.card("first.png")).to_contain_text("Queued, number 1")
+    desk.choose(save("second.png"))
+    expect(desk.card("second.png")).to_contain_text("Queued, number 2")
+    desk.screenshot("queued")
+    expect(desk.cards("succeeded")).to_have_count(3)
+
+
+def test_a_queued_and_a_running_picture_can_be_canceled(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+) -> None:
+    # Given a running picture and a queued one
+    desk = open_desk(stubbed.url)
+    running, queued = save("running.png", "sleep=6"), save("queued.png")
+    desk.choose(running, queued)
+    expect(desk.cards("running")).to_have_count(1)
+    expect(desk.cards("queued")).to_have_count(1)
+    ids = [entry["id"] for entry in desk.remembered()]
+    # When both are canceled
+    for file in (queued, running):
+        desk.button("Cancel", file.name).click()
+        expect(desk.card(file.name)).to_contain_text("Canceled.")
+    # Then the service knows it, and the queued one is never begun
+    eventually(lambda: {stubbed.result(each).json()["status"] for each in ids} == {"canceled"}, what="canceled jobs")
+    after = make_picture()
+    stubbed.finished(stubbed.accept(after))
+    assert set(read_executions(tmp_path / "executions")) == {digest_of(running.read_bytes()), digest_of(after)}
+    # and a picture that is still there can be tried again
+    desk.button("Try again with", "queued.png").click()
+    expect(desk.cards("succeeded")).to_have_count(1)
+
+
+def test_an_upload_can_be_canceled(open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path) -> None:
+    desk = open_desk(stubbed.url)
+    line = desk.page.context.new_cdp_session(desk.page)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 50_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    desk.choose(save("large.png", side=500))
+    expect(desk.card("large.png")).to_contain_text(re.compile(r"Uploading, \d+ %"))
+    desk.button("Cancel", "large.png").click()
+    expect(desk.card("large.png")).to_contain_text("Canceled.")
+    line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    desk.choose(save("small.png"))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
+def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
+    # Given a service with room for one picture
+    with stub_service(tmp_path, MAX_OPEN_JOBS="1") as service:
+        desk = open_desk(service.url)
+        # When four come
+        desk.choose(*(save(f"{number}.png", "sleep=0.5") for number in range(4)))
+        # Then those that are refused say why and when they come back, and all are classified
+        expect(desk.page.locator(".state", has_text=re.compile(r"Trying again in \d+ s")).first).to_be_visible()
+        expect(desk.cards("succeeded")).to_have_count(4)
+        desk.check()
+
+
+def test_more_pictures_than_may_wait_are_all_answered(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
+    # Given a service in which nobody but one may wait
+    with stub_service(tmp_path, MAX_WAITERS="1") as service:
+        desk = open_desk(service.url)
+        polls: list[str] = []
+        desk.page.on("request", lambda request: polls.append(request.url) if "/result/" in request.url else None)
+        # When pictures come whose turn takes a while
+        desk.choose(*(save(f"{number}.png", "sleep=0.5") for number in range(8)))
+        expect(desk.cards("succeeded")).to_have_count(8)
+        # Then all are answered without a storm of questions
+        assert len(polls) < 80
+        desk.check()
+
+
+def test_a_quota_is_honoured(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url)
+    keys: list[str | None] = []
+
+    def refuse_once(route: Route) -> None:
+        keys.append(route.request.header_value("idempotency-key"))
+        if len(keys) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=429, headers={"Retry-After": "2"}, json={"error": "The quota is used up."})
+
+    desk.page.route("**/upload", refuse_once)
+    desk.choose(save("one.png"))
+    expect(desk.card("one.png")).to_contain_text("The quota is used up. Trying again in 2 s.")
+    expect(desk.cards("succeeded")).to_have_count(1)
+    assert len(keys) == 2
+
+
+def test_a_retry_after_a_lost_answer_joins_the_job(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+) -> None:
+    # Given a line that breaks when the answer comes
+    with TcpProxy(stubbed.port) as line:
+        desk = open_desk(f"http://127.0.0.1:{line.port}")
+        line.fault = Fault(cut_answers=1)
+        # When a picture is sent, again and again, until the line is mended
+        desk.choose(save("one.png"))
+        expect(desk.card("one.png")).to_contain_text("Trying again in")
+        eventually(lambda: read_executions(tmp_path / "executions"), what="a job that the page does not know of")
+        line.fault = HEALTHY
+        # Then it has its labels, and was classified once
+        expect(desk.cards("succeeded")).to_have_count(1)
+        assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
+def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given accepted pictures, and a service that stops
+    desk = open_desk(stubbed.url)
+    desk.choose(save("accepted.png", "sleep=6"))
+    expect(desk.cards("running")).to_have_count(1)
+    assert stubbed.api is not None
+    stubbed.api.stop()
+    # When another picture comes
+    late = save("late.png")
+    desk.choose(late)
+    # Then both say what they wait for
+    expect(desk.card("late.png")).to_contain_text(re.compile(r"cannot be reached\. Trying again in \d+ s"))
+    expect(desk.card("accepted.png")).to_contain_text(re.compile(r"cannot be reached\. Asking again in \d+ s"))
+    desk.screenshot("service away")
+    # and both get their labels when it is back
+    stubbed.start_api()
+    expect(desk.cards("succeeded")).to_have_count(2)
+    expect(desk.card("late.png").locator(".label").first).to_have_text(digest_of(late.read_bytes()))
+
+
+def test_a_reload_goes_on_with_open_jobs(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url)
+    desk.choose(save("slow.png", "sleep=2"), save("next.png"))
+    expect(desk.page.locator(".card[data-state=queued], .card[data-state=running]")).to_have_count(2)
+    desk.open()
+    expect(desk.cards("succeeded")).to_have_count(2)
+
+
+def test_jobs_that_the_service_has_lost_say_so(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a result that the service knows nothing of any more
+    desk = open_desk(stubbed.url)
+    desk.choose(save("one.png"))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    desk.page.evaluate(
+        """() => {
+            const [[name, value]] = Object.entries(localStorage);
+            localStorage.setItem(name, JSON.stringify({...JSON.parse(value), id: "0".repeat(32)}));
+        }"""
+    )
+    desk.open()
+    # Then the page does not pretend
+    expect(desk.cards("failed").locator(".state")).to_contain_text(re.compile("no job|never|unknown", re.IGNORECASE))
+
+
+def test_an_upload_that_a_reload_cut_off_is_told(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given an upload that is not finished
+    desk = open_desk(stubbed.url)
+    desk.page.route("**/upload", lambda route: route.fulfill(status=503, headers={"Retry-After": "60"}, json={}))
+    desk.choose(save("unsent.png"))
+    expect(desk.card("unsent.png")).to_contain_text("Trying again in 60 s")
+    # When the page is left all the same
+    warnings: list[str] = []
+
+    def leave(dialog: object) -> None:
+        warnings.append(dialog.type)
+        dialog.accept()
+
+    desk.page.on("dialog", leave)
+    desk.page.reload()
+    # Then the browser has warned, and the picture says that it is to be chosen again
+    expect(desk.card("unsent.png")).to_contain_text("Choose it again.")
+    assert warnings == ["beforeunload"]
+
+
+def test_too_large_a_file_is_not_sent(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
+    with stub_service(tmp_path, MAX_IMAGE_BYTES="1000000") as service:
+        desk = open_desk(service.url)
+        sent: list[str] = []
+        desk.page.on("request", lambda request: sent.append(request.method))
+        desk.choose(save("large.png", side=800))
+        expect(desk.card("large.png")).to_contain_text(re.compile(r"1\.\d MB; at most 1 MB are accepted\."))
+        assert "POST" not in sent
+        desk.check()
+
+
+def test_names_and_labels_are_text(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url)
+    name = "<img src=x onerror=alert(1)>.png"
+    desk.choose(save(name))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    expect(desk.card(name)).to_have_count(1)
+
+
+def test_a_folder_is_refused_in_words(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:
+    desk = open_desk(stubbed.url)
+    (tmp_path / "holiday").mkdir()
+    desk.drop(tmp_path / "holiday")
+    expect(desk.card("holiday")).to_contain_text("This file cannot be read. Is it a folder")
+
+
+def test_a_key_is_asked_for_once(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a service that wants a key
+    desk = open_desk(stubbed.url)
+
+    def guard(route: Route) -> None:
+        if route.request.header_value("x-api-key") == "right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": "A key is needed."})
+
+    desk.page.route(re.compile("/upload$|/result/"), guard)
+    # When pictures come
+    desk.choose(save("one.png"), save("two.png"))
+    # Then it is asked for, again if it is wrong,
+    field = desk.page.get_by_label("This service asks for an API key.")
+    for key in ("wrong", "right"):
+        expect(field).to_be_focused()
+        field.fill(key)
+        field.press("Enter")
+    # and all goes on, also after a reload
+    expect(desk.cards("succeeded")).to_have_count(2)
+    expect(field).to_be_hidden()
+    desk.open()
+    expect(desk.cards("succeeded")).to_have_count(2)
+    # The JSON is there all the same, though a link cannot send a key
+    with desk.page.context.expect_page() as opened:
+        desk.page.get_by_role("link", name="JSON of one.png").click()
+    expect(opened.value.locator("body")).to_contain_text('"status": "succeeded"')
