@@ -32,7 +32,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     threads = settings.max_waiters + SPARE_THREADS
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)

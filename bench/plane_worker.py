@@ -40,7 +40,7 @@ class StandIn:
 def main() -> int:
     """Run a worker until it is told to stop; return its exit code."""
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     seconds = float(os.environ.get(SLEEP, "0"))
     worker = create_worker(settings, StandInModel(), lambda: StandIn(seconds))
     worker.start()

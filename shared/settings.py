@@ -10,6 +10,7 @@ from redis.connection import parse_url
 from shared.api_keys import ApiKey, parse_api_keys
 
 MEBIBYTE = 1024 * 1024
+LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 # As browsers write it: no path, no wildcard.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
@@ -89,6 +90,7 @@ class Settings(BaseModel):
         description="Origins whose pages may use the API, with commas between them; none by default.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: LogFormat = Field("auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON.")
 
     @property
     def allowed_origins(self) -> list[str]:

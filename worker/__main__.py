@@ -23,7 +23,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     try:
         folder = ModelFolder.open(Path(settings.model_dir))
         verify_model(settings.engine, folder)

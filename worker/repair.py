@@ -9,7 +9,7 @@ import redis
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
-from shared.log import about_request
+from shared.log import about_job
 from worker.shift import is_of_shift
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ class Repair:
 
     def _log(self, job_ids: list[str], what: str) -> None:
         for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
-            with about_request(name):
-                log.warning("job %s: %s", job_id, what)
+            with about_job(job_id, name):
+                log.warning("A job was %s.", what)
 
     def _jobs_of_shift(self, worker: str, delivered_id: str) -> list[str]:
         running = self._jobs.running(worker)

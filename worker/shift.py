@@ -7,7 +7,7 @@ import uuid
 from shared.image_store import ImageStore
 from shared.job import Begun, Claim, Outcome
 from shared.jobs import Jobs
-from shared.log import about_request, request_id
+from shared.log import about_job, job_id, request_id
 from shared.workers import WorkerRecord
 from worker.job_runner import JobRunner
 
@@ -51,29 +51,30 @@ class Shift:
     def _claim(self, delivered_id: str) -> Claim:
         return Claim(execution_of(delivered_id), self._record.name, self._lease_seconds)
 
-    def _begin(self, job_id: str) -> Begun | None:
-        begun = _noted(self._jobs.begin(job_id, self._claim(job_id)))
+    def _begin(self, delivered_id: str) -> Begun | None:
+        begun = _noted(self._jobs.begin(delivered_id, self._claim(delivered_id)))
         if begun is None:
-            with about_request(self._jobs.request_ids([job_id])[0]):
-                log.info("job %s: delivery dropped, it may not begin", job_id)
+            with about_job(delivered_id, self._jobs.request_ids([delivered_id])[0]):
+                log.info("A delivery was dropped: the job may not begin.")
         return begun
 
     def _end(self, begun: Begun, outcome: Outcome, claim: Claim | None) -> Begun | None:
         """End the job and, with a claim, begin the next one that waits."""
-        job_id, following = begun.job.id, None
+        ended_id, following = begun.job.id, None
         if claim:
-            following = self._jobs.end_and_begin_next(job_id, outcome, claim)
+            following = self._jobs.end_and_begin_next(ended_id, outcome, claim)
         else:
-            self._jobs.end(job_id, outcome)
-        self._images.delete(job_id)
+            self._jobs.end(ended_id, outcome)
+        self._images.delete(ended_id)
         return _noted(following)
 
 
 def _noted(begun: Begun | None) -> Begun | None:
-    """Have what is logged from now on bear the id of the request that brought the job.
+    """Have what is logged from now on bear the ids of the job and of the request that brought it.
 
     Until the next one begins: Celery logs what passes through here.
     """
+    job_id.set(begun.job.id if begun else "")
     request_id.set(begun.job.request_id if begun else "")
     return begun
 

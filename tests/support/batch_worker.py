@@ -59,7 +59,7 @@ class StubEngine:
 
 def main() -> int:
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     folder = ModelFolder.open(Path(settings.model_dir))
     return serve_in_batches(settings, folder, lambda: StubEngine(folder.manifest.class_count))
 

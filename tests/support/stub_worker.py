@@ -125,7 +125,7 @@ BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
 
 def main() -> int:
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     executions = Path(os.environ[EXECUTIONS])
     worker = create_worker(settings, StubModel(), lambda: StubClassifier(executions))
     if VISIBILITY_TIMEOUT in os.environ:
