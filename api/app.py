@@ -8,11 +8,13 @@ from api.gate import Gate
 from api.intake import Intake
 from api.keys import Keys, register_keys
 from api.lookup import Lookup
+from api.metrics import ApiMetrics, QueueCollector, register_metrics
 from api.problems import register_problem_handlers
 from api.quotas import register_quotas
 from api.request_id import register_request_id
 from api.uploads import UploadLimits
 from api.views.health import health_blueprint
+from api.views.metrics import metrics_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
@@ -25,24 +27,29 @@ from shared.settings import Settings
 from shared.workers import Workers
 
 
-def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters) -> Flask:
+def create_app(
+    settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters, metrics: ApiMetrics
+) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
-    jobs = Jobs(client, limits_of(settings))
+    jobs = Jobs(client, limits_of(settings), metrics.ended)
     workers = Workers(client)
+    metrics.registry.register(QueueCollector(jobs, workers))
     lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
-    intake = Intake(jobs, images, lookup)
+    intake = Intake(jobs, images, lookup, metrics.accepted)
     answers = Answers(jobs)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 
     app = Flask("topthree", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    register_metrics(app, metrics)
     register_request_id(app)
     register_problem_handlers(app)
     register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers))
+    app.register_blueprint(metrics_blueprint(metrics.registry))
     register_quotas(app, client, settings.rate_limit)
     return app

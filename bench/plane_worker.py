@@ -8,6 +8,7 @@ from shared.log import configure_logging
 from shared.settings import Settings
 from worker.app import create_worker
 from worker.labels import Prediction
+from worker.metrics import open_metrics
 
 # The variable that says how long a picture takes, in seconds.
 SLEEP = "PLANE_SLEEP_SECONDS"
@@ -42,9 +43,10 @@ def main() -> int:
     settings = Settings.from_environ(os.environ)
     configure_logging(settings.log_level, settings.log_format)
     seconds = float(os.environ.get(SLEEP, "0"))
-    worker = create_worker(settings, StandInModel(), lambda: StandIn(seconds))
-    worker.start()
-    return int(worker.exitcode or 0)
+    with open_metrics(settings) as metrics:
+        worker = create_worker(settings, StandInModel(), lambda: StandIn(seconds), metrics)
+        worker.start()
+        return int(worker.exitcode or 0)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address the API listens on.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Address the API listens on, and a worker with its metrics."
+    )
     port: int = Field(5000, ge=1, le=65535, description="Port the API listens on.")
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -88,6 +90,9 @@ class Settings(BaseModel):
         "",
         pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$",
         description="Origins whose pages may use the API, with commas between them; none by default.",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port on which a worker serves `/metrics`; none by default."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: LogFormat = Field("auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON.")

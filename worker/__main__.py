@@ -11,6 +11,7 @@ from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
 from worker.engines import load_engine, verify_model
+from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
 from worker.model_folder import ModelFolder, ModelFolderError
 
 log = logging.getLogger("worker")
@@ -31,9 +32,22 @@ def main() -> int:
         log.critical("%s", error)
         return 3
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
+    try:
+        with open_metrics(settings) as metrics:
+            return _serve(settings, folder, metrics)
+    except MetricsPortTaken as error:
+        log.critical("%s", error)
+        return 1
+
+
+def _serve(settings: Settings, folder: ModelFolder, metrics: WorkerMetrics) -> int:
     if settings.engine == "tensorflow":
-        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
-    worker = create_worker(settings, folder, lambda: Classifier(load_engine(settings.engine, folder), folder))
+        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder), metrics)
+
+    def load_classifier() -> Classifier:
+        return Classifier(load_engine(settings.engine, folder), folder, metrics)
+
+    worker = create_worker(settings, folder, load_classifier, metrics)
     worker.start()
     return int(worker.exitcode or 0)
 

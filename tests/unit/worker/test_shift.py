@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
+from prometheus_client import CollectorRegistry
 
 from shared.admission import Order
 from shared.errors import ImageMissing, UndecodablePicture
@@ -22,6 +23,7 @@ from tests.support.messages import take_all
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
 from worker.lost import DecoderLost
+from worker.metrics import WorkerMetrics
 from worker.shift import Shift, is_of_shift
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
@@ -76,7 +78,7 @@ def classifier() -> StubClassifier:
 def make_shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
     record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
     runner = JobRunner(images, ResultCache(jobs._redis, 100), classifier, record)
-    return Shift(jobs, images, runner, record, lease_seconds=60)
+    return Shift(jobs, images, runner, record, 60, WorkerMetrics(CollectorRegistry()))
 
 
 @pytest.fixture
