@@ -38,6 +38,9 @@ class ApiMetrics:
         self._refused = Counter(
             "topthree_requests_refused", "Requests refused on their headers.", ["status"], registry=self.registry
         )
+        # From the start, so that the first of its kind is seen as an increase.
+        for status in (401, 503):
+            self._refused.labels(status)
         self._accepted = Counter("topthree_jobs_accepted", "Jobs that were accepted.", registry=self.registry)
         self._hits = Counter(
             "topthree_cache_hits", "Jobs whose result was known when they were accepted.", registry=self.registry
