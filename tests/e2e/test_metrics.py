@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.embedded_redis import free_port
-from tests.support.monitoring import ALERTS, dashboard_queries, metric_names, rule_queries
+from tests.support.monitoring import ALERTS, dashboard_queries, documented, metric_names, rule_queries
 from tests.support.processes import ROOT, Process, RedisServer, Service
 from tests.support.stub_worker import EXECUTIONS, make_picture
 from tests.support.wait import eventually
@@ -96,6 +96,11 @@ def test_every_job_is_counted_once_over_all_processes(traffic: Observed) -> None
     # Then each job is there, under what became of it
     assert ended == {"succeeded": 22, "failed": 1, "canceled": 1, "expired": 1}
     assert (value(api, "jobs_accepted_total"), value(api, "cache_hits_total")) == (25, 1)
+
+
+def test_what_the_processes_tell_is_what_the_reference_has(traffic: Observed) -> None:
+    names = {name for name, _ in (*traffic.of_api, *traffic.of_worker) if not name.endswith("_created")}
+    assert {found for name in names for found in metric_names(name)} == documented()
 
 
 def test_a_worker_tells_its_stages(traffic: Observed) -> None:

@@ -12,6 +12,12 @@ ALERTS = MONITORING / "alerts.yml"
 DASHBOARD = MONITORING / "grafana" / "dashboards" / "topthree.json"
 
 
+def documented() -> set[str]:
+    """Return the metrics that have a line in the reference."""
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    return set(re.findall(r"^\| `(topthree_\w+)`", text, re.MULTILINE))
+
+
 def dashboard_queries() -> list[str]:
     """Return the queries of the dashboard, with a range in place of Grafana's variable."""
     panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from api.metrics import ApiMetrics
-from tests.support.monitoring import ALERTS, MONITORING, dashboard_queries, metric_names, rule_queries
+from tests.support.monitoring import ALERTS, MONITORING, dashboard_queries, documented, metric_names, rule_queries
 from tests.support.processes import ROOT
 
-REFERENCE = ROOT / "docs" / "metrics.md"
 GUIDE = ROOT / "docs" / "operations.md"
 # In a process of its own, as figures of several processes would be kept otherwise.
 WORKER_NAMES = """
@@ -26,11 +25,6 @@ registry = CollectorRegistry()
 WorkerMetrics(registry)
 print(json.dumps([metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()]))
 """
-
-
-def documented() -> set[str]:
-    """Return the metrics that have a line in the reference."""
-    return set(re.findall(r"^\| `(topthree_\w+)`", REFERENCE.read_text("utf-8"), re.MULTILINE))
 
 
 def counted() -> Iterator[str]:
