@@ -10,6 +10,7 @@ from api.doorkeeper import Doorkeeper
 from api.gate import Gate
 from api.heap import return_large_blocks
 from api.keys import Keys
+from api.metrics import ApiMetrics
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
@@ -33,7 +34,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     return_large_blocks()
     threads = settings.max_waiters + SPARE_THREADS
     # One for each thread, and one for the subscription.
@@ -42,13 +43,14 @@ def main() -> int:
     jobs = Jobs(client, limits_of(settings))
     gate = Gate(jobs, limits_of(settings))
     waiters = Waiters(client, jobs, settings.max_waiters)
-    app = create_app(settings, client, images, gate, waiters)
+    metrics = ApiMetrics()
+    app = create_app(settings, client, images, gate, waiters, metrics)
     try:
         server = WebServer(
             app,
             settings.host,
             settings.port,
-            refuse=Doorkeeper(gate, Keys(settings.api_keys)).refusal,
+            refuse=Doorkeeper(gate, Keys(settings.api_keys), metrics.refused).refusal,
             trusted_proxies=settings.trusted_proxies,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,

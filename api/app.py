@@ -8,12 +8,14 @@ from api.gate import Gate
 from api.intake import Intake
 from api.keys import Keys, register_keys
 from api.lookup import Lookup
+from api.metrics import ApiMetrics, QueueCollector, register_metrics
 from api.problems import register_problem_handlers
 from api.quotas import register_quotas
 from api.request_id import register_request_id
 from api.uploads import UploadLimits
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
+from api.views.metrics import metrics_blueprint
 from api.views.page import page_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
@@ -27,13 +29,16 @@ from shared.settings import Settings
 from shared.workers import Workers
 
 
-def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters) -> Flask:
+def create_app(
+    settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters, metrics: ApiMetrics
+) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
-    jobs = Jobs(client, limits_of(settings))
+    jobs = Jobs(client, limits_of(settings), metrics.ended)
     workers = Workers(client)
+    metrics.registry.register(QueueCollector(jobs, workers))
     lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
-    intake = Intake(jobs, images, lookup)
+    intake = Intake(jobs, images, lookup, metrics.accepted)
     answers = Answers(jobs)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 
@@ -42,12 +47,14 @@ def create_app(settings: Settings, client: redis.Redis, images: ImageStore, gate
     # A doubled slash is a page that is not there, not a redirect in HTML.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    register_metrics(app, metrics)
     register_request_id(app)
     register_problem_handlers(app)
     register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers, jobs))
+    app.register_blueprint(metrics_blueprint(metrics.registry))
     register_quotas(app, client, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
     app.register_blueprint(page_blueprint(limits.max_image_bytes))

@@ -1,6 +1,6 @@
 """Turns uploads away on their headers, before their bodies are read: without a key, or while the queue is full."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from api.gate import Gate
 from api.keys import Keys, Unauthorized
@@ -13,12 +13,20 @@ WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Doorkeeper:
     """Looks at each request as soon as its headers are there; asks nobody, as it keeps all connections waiting."""
 
-    def __init__(self, gate: Gate, keys: Keys) -> None:
+    def __init__(self, gate: Gate, keys: Keys, on_refusal: Callable[[int], None]) -> None:
+        """`on_refusal` hears the status of each refusal, as the application does not see these requests."""
         self._gate = gate
         self._keys = keys
+        self._on_refusal = on_refusal
 
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
         """Return what to answer at once; `headers` are named as in CGI (`X_API_KEY`)."""
+        refusal = self._look(method, path, headers)
+        if refusal:
+            self._on_refusal(refusal.code)
+        return refusal
+
+    def _look(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
         if method in WITHOUT_BODY:
             return None
         if self._keys.needed(method, path):

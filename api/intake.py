@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
 from api.lookup import Lookup
 from api.uploads import Upload
@@ -14,10 +15,14 @@ from shared.jobs import Jobs
 class Intake:
     """Turns uploads into jobs, and takes jobs back at their client's wish."""
 
-    def __init__(self, jobs: Jobs, images: ImageStore, lookup: Lookup) -> None:
+    def __init__(
+        self, jobs: Jobs, images: ImageStore, lookup: Lookup, on_accepted: Callable[[Admission], None]
+    ) -> None:
+        """`on_accepted` hears of every admission."""
         self._jobs = jobs
         self._images = images
         self._lookup = lookup
+        self._on_accepted = on_accepted
 
     def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
         """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
@@ -39,6 +44,7 @@ class Intake:
             raise
         if admission.joined:
             self._images.delete(job_id)
+        self._on_accepted(admission)
         return admission
 
     def cancel(self, job_id: str) -> None:

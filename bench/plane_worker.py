@@ -8,6 +8,7 @@ from shared.log import configure_logging
 from shared.settings import Settings
 from worker.app import create_worker
 from worker.labels import Prediction
+from worker.metrics import open_metrics
 
 # The variable that says how long a picture takes, in seconds.
 SLEEP = "PLANE_SLEEP_SECONDS"
@@ -40,11 +41,12 @@ class StandIn:
 def main() -> int:
     """Run a worker until it is told to stop; return its exit code."""
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     seconds = float(os.environ.get(SLEEP, "0"))
-    worker = create_worker(settings, StandInModel(), lambda _decoding: StandIn(seconds))
-    worker.start()
-    return int(worker.exitcode or 0)
+    with open_metrics(settings) as metrics:
+        worker = create_worker(settings, StandInModel(), lambda _decoding: StandIn(seconds), metrics)
+        worker.start()
+        return int(worker.exitcode or 0)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,16 @@ class Admission:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """Jobs that wait and that run, the age of the oldest of them in seconds, and the bytes of their pictures."""
+
+    waiting: int
+    running: int
+    oldest_seconds: float
+    stored_bytes: int
+
+
+@dataclass(frozen=True)
 class Backlog:
     """Open jobs, the bytes of their pictures, and the milliseconds between two ends."""
 

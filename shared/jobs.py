@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any, cast
@@ -11,7 +11,7 @@ import redis
 from redis.client import NEVER_DECODE
 from redis.commands.core import Script
 
-from shared.admission import Admission, Backlog, IdempotencyKey, Order
+from shared.admission import Admission, Backlog, IdempotencyKey, Order, Queue
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.image_store import IMAGE_TTL_SECONDS
 from shared.job import FORMAT_VERSION, TRANSITIONS, Begun, CacheEntry, Claim, Job, JobCounts, JobState, Outcome, Release
@@ -45,9 +45,12 @@ REPAIR_MOST = 200
 class Jobs:
     """Reads job records and moves them from state to state; every change is one atomic script."""
 
-    def __init__(self, client: redis.Redis, limits: JobLimits) -> None:
-        """`client` decodes its answers to `str`."""
+    def __init__(
+        self, client: redis.Redis, limits: JobLimits, on_end: Callable[[JobState], None] = lambda _: None
+    ) -> None:
+        """`client` decodes its answers to `str`; `on_end` hears of every job that is ended here."""
         self._redis = client
+        self._on_end = on_end
         self._limits = limits
         self._admit = self._script("admit")
         self._begin = self._script("begin")
@@ -113,6 +116,19 @@ class Jobs:
             open_jobs, stored_bytes, interval_ms = pipe.execute()
         return Backlog(int(open_jobs), int(stored_bytes or 0), float(interval_ms or FIRST_INTERVAL_MS))
 
+    def queue(self) -> Queue:
+        """Return what is open now, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zcard(OPEN_KEY)
+            pipe.zcard(LEASES_KEY)
+            pipe.zrange(OPEN_KEY, 0, 0, withscores=True)
+            pipe.get(BYTES_KEY)
+            (seconds, microseconds), open_jobs, running, oldest, stored_bytes = pipe.execute()
+        now = seconds + microseconds / 1_000_000
+        oldest_seconds = max(0.0, now - oldest[0][1] / 1000) if oldest else 0.0
+        return Queue(max(0, open_jobs - running), running, oldest_seconds, int(stored_bytes or 0))
+
     def free_memory_share(self) -> float:
         """Return which share of Redis' `maxmemory` is free, 0 to 1; 1 when it has none."""
         memory = cast(dict[str, int], self._redis.info("memory"))
@@ -177,7 +193,7 @@ class Jobs:
 
     def end(self, job_id: str, outcome: Outcome) -> bool:
         """End the job and leave what it leaves to the cache; False when it has ended before."""
-        return bool(self._call(self._end_call(job_id, outcome)))
+        return self._ended(outcome, self._call(self._end_call(job_id, outcome)))
 
     def end_and_begin_next(self, job_id: str, outcome: Outcome, claim: Claim) -> Begun | None:
         """Do `end` and `begin_next` in one round trip."""
@@ -186,7 +202,14 @@ class Jobs:
             for call in calls:
                 call.ask(pipe)
             answers = pipe.execute(raise_on_error=False)
-        return self._begun([self._heard(call, answer) for call, answer in zip(calls, answers, strict=True)][1])
+        ended, begun = [self._heard(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        self._ended(outcome, ended)
+        return self._begun(begun)
+
+    def _ended(self, outcome: Outcome, moved: Any) -> bool:
+        if moved:
+            self._on_end(outcome.state)
+        return bool(moved)
 
     def _begin_call(self, job_id: str, claim: Claim) -> "_Call":
         lease_ms = int(claim.lease_seconds * 1000)

@@ -10,6 +10,7 @@ from redis.connection import parse_url
 from shared.api_keys import ApiKey, parse_api_keys
 
 MEBIBYTE = 1024 * 1024
+LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 # As browsers write it: no path, no wildcard.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
@@ -30,7 +31,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address the API listens on.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Address the API listens on, and a worker with its metrics."
+    )
     port: int = Field(5000, ge=1, le=65535, description="Port the API listens on.")
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -88,7 +91,11 @@ class Settings(BaseModel):
         pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$",
         description="Origins whose pages may use the API, with commas between them; none by default.",
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port on which a worker serves `/metrics`; none by default."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: LogFormat = Field("auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON.")
 
     @property
     def allowed_origins(self) -> list[str]:

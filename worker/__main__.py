@@ -12,6 +12,7 @@ from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
 from worker.decoding import Decoding
 from worker.engines import load_engine, verify_model
+from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
 from worker.model_folder import ModelFolder, ModelFolderError
 
 log = logging.getLogger("worker")
@@ -24,7 +25,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     try:
         folder = ModelFolder.open(Path(settings.model_dir))
         verify_model(settings.engine, folder)
@@ -32,13 +33,22 @@ def main() -> int:
         log.critical("%s", error)
         return 3
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
+    try:
+        with open_metrics(settings) as metrics:
+            return _serve(settings, folder, metrics)
+    except MetricsPortTaken as error:
+        log.critical("%s", error)
+        return 1
+
+
+def _serve(settings: Settings, folder: ModelFolder, metrics: WorkerMetrics) -> int:
     if settings.engine == "tensorflow":
-        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder))
+        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder), metrics)
 
     def load_classifier(decoding: Decoding) -> Classifier:
-        return Classifier(load_engine(settings.engine, folder), folder, decoding)
+        return Classifier(load_engine(settings.engine, folder), folder, decoding, metrics)
 
-    worker = create_worker(settings, folder, load_classifier)
+    worker = create_worker(settings, folder, load_classifier, metrics)
     worker.start()
     return int(worker.exitcode or 0)
 

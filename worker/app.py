@@ -24,6 +24,7 @@ from worker.decode import PREPROCESSING_VERSION
 from worker.decoding import Decoding
 from worker.job_runner import JobRunner, PictureClassifier
 from worker.memory_limit import limit_memory
+from worker.metrics import WorkerMetrics
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.shift import SHIFT_SECONDS, Shift
@@ -48,7 +49,9 @@ class Model(Protocol):
         """The digest of its files."""
 
 
-def create_worker(settings: Settings, model: Model, load_classifier: Callable[[Decoding], PictureClassifier]) -> Any:
+def create_worker(
+    settings: Settings, model: Model, load_classifier: Callable[[Decoding], PictureClassifier], metrics: WorkerMetrics
+) -> Any:
     """Return the Celery worker that answers with `model`; its `start()` blocks until it is told to stop.
 
     `load_classifier` is called in each child, after the fork, with what is to be told of its decoding; what it returns
@@ -57,9 +60,9 @@ def create_worker(settings: Settings, model: Model, load_classifier: Callable[[D
     warmed = multiprocessing.get_context("fork").Event()
     record = record_of(settings, model)
     decoding = Decoding(settings.workers)
-    child = Child(lambda: _make_shift(settings, lambda: load_classifier(decoding), record), decoding, warmed)
+    child = Child(lambda: _make_shift(settings, lambda: load_classifier(decoding), record, metrics), decoding, warmed)
     child.attach()
-    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, decoding), warmed)
+    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, decoding), warmed, metrics)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def record_of(settings: Settings, model: Model) -> WorkerRecord:
     return WorkerRecord(name, settings.engine, model.name, model.digest, answers, settings.workers)
 
 
-def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed: Flag) -> Any:
+def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed: Flag, metrics: WorkerMetrics) -> Any:
     """Return a Celery worker with heartbeat, repair and watchdog, ready once `warmed` is set."""
     app = create_celery(settings)
     app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
@@ -90,7 +93,8 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     # With threads, several may hand back jobs while the event loop beats.
     client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
     watchdog = Watchdog(client, warmed, limit_seconds, stop_this_process)
-    parent = Parent(record, warmed, Workers(client), _make_repair(settings, client), limit_seconds, pool.decoding)
+    repair = _make_repair(settings, client, metrics)
+    parent = Parent(record, warmed, Workers(client), repair, limit_seconds, pool.decoding)
     attach_parent(app, parent, watchdog)
     return app.Worker(
         hostname=f"worker@{record.name}",
@@ -103,30 +107,33 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     )
 
 
-def _make_repair(settings: Settings, client: redis.Redis) -> Repair:
-    return Repair(client, Jobs(client, limits_of(settings)), open_image_store(settings.image_store_url))
+def _make_repair(settings: Settings, client: redis.Redis, metrics: WorkerMetrics) -> Repair:
+    jobs = Jobs(client, limits_of(settings), metrics.ended)
+    return Repair(client, jobs, open_image_store(settings.image_store_url), metrics.redelivered)
 
 
-def _make_shift(settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord) -> Shift:
+def _make_shift(
+    settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord, metrics: WorkerMetrics
+) -> Shift:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier()
-    make_shift = connect_shifts(settings, record, max_connections=1)
+    make_shift = connect_shifts(settings, record, metrics, max_connections=1)
     limit_memory(settings.job_memory_bytes)
     return make_shift(classifier)
 
 
 def connect_shifts(
-    settings: Settings, record: WorkerRecord, max_connections: int
+    settings: Settings, record: WorkerRecord, metrics: WorkerMetrics, max_connections: int
 ) -> Callable[[PictureClassifier], Shift]:
     """Return what makes shifts; those it makes share the stores, over so many connections to Redis."""
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
-    jobs = Jobs(client, limits_of(settings))
+    jobs = Jobs(client, limits_of(settings), metrics.ended)
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
     images = open_image_store(settings.image_store_url)
     lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
 
     def make_shift(classifier: PictureClassifier) -> Shift:
-        return Shift(jobs, images, JobRunner(images, cache, classifier, record), record, lease_seconds)
+        return Shift(jobs, images, JobRunner(images, cache, classifier, record), record, lease_seconds, metrics)
 
     return make_shift

@@ -15,6 +15,7 @@ from worker.batch_runner import BatchRunner
 from worker.batcher import Batcher
 from worker.decoders import DecoderLimits, Decoders
 from worker.engines import Engine
+from worker.metrics import WorkerMetrics
 from worker.model_folder import Manifest, ModelFolder
 from worker.watchdog import kill_this_process
 
@@ -28,18 +29,20 @@ class ModelTooSlow(ValueError):
     """Whole batches take too long for the time that a job has; the sentence says what to change."""
 
 
-def serve_in_batches(settings: Settings, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:
+def serve_in_batches(
+    settings: Settings, folder: ModelFolder, load_engine: Callable[[], Engine], metrics: WorkerMetrics
+) -> int:
     """Run a worker with a model that is loaded by `load_engine`, until it is told to stop; return its exit code."""
     with ExitStack() as parts:
         try:
             decoders = Decoders(settings.workers, _decoder_limits(settings, folder.manifest))
             parts.callback(decoders.close)
-            batcher = _make_batcher(settings, folder.manifest, load_engine)
+            batcher = _make_batcher(settings, folder.manifest, load_engine, metrics)
             parts.callback(batcher.close)
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
             return 1
-        worker = _make_worker(settings, folder, decoders, batcher)
+        worker = _make_worker(settings, folder, decoders, batcher, metrics)
         worker.start()
         log.info("served %s", batcher.sizes)
         return int(worker.exitcode or 0)
@@ -55,10 +58,13 @@ def _decoder_limits(settings: Settings, manifest: Manifest) -> DecoderLimits:
     return DecoderLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
 
 
-def _make_batcher(settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine]) -> Batcher:
+def _make_batcher(
+    settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine], metrics: WorkerMetrics
+) -> Batcher:
     engine = load_engine()
     check_largest_batch(engine, manifest, settings)
-    return Batcher(engine.logits, settings.max_batch, settings.job_time_limit_seconds, kill_this_process)
+    run = metrics.timed(engine.logits)
+    return Batcher(run, settings.max_batch, settings.job_time_limit_seconds, kill_this_process)
 
 
 def check_largest_batch(engine: Engine, manifest: Manifest, settings: Settings) -> None:
@@ -81,12 +87,14 @@ def check_largest_batch(engine: Engine, manifest: Manifest, settings: Settings) 
         )
 
 
-def _make_worker(settings: Settings, folder: ModelFolder, decoders: Decoders, batcher: Batcher) -> Any:
+def _make_worker(
+    settings: Settings, folder: ModelFolder, decoders: Decoders, batcher: Batcher, metrics: WorkerMetrics
+) -> Any:
     threads = count_threads(settings.max_batch, settings.workers)
     record = record_of(settings, folder)
-    make_shift = connect_shifts(settings, record, max_connections=threads)
+    make_shift = connect_shifts(settings, record, metrics, max_connections=threads)
     model = {"name": folder.name, "digest": folder.digest}
-    runner = BatchRunner(decoders, batcher, model, folder.labels, make_shift)
+    runner = BatchRunner(decoders, batcher, model, folder.labels, make_shift, metrics)
     warmed = threading.Event()
     warmed.set()
-    return assemble_worker(settings, record, Pool("threads", threads, runner.run), warmed)
+    return assemble_worker(settings, record, Pool("threads", threads, runner.run), warmed, metrics)

@@ -8,6 +8,7 @@ from worker.decode import as_input
 from worker.decoders import Decoders, Turn
 from worker.job_runner import PictureClassifier
 from worker.labels import Prediction, top_predictions
+from worker.metrics import WorkerMetrics
 from worker.shift import Shift
 
 
@@ -19,10 +20,12 @@ class BatchClassifier:
     labels: Sequence[str]
     batcher: Batcher
     turn: Turn
+    metrics: WorkerMetrics
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         """Return the `top` most likely labels of the picture in `data`; raises as `Turn.decode`."""
-        pixels = self.turn.decode(data)
+        with self.metrics.decoding():
+            pixels = self.turn.decode(data)
         return top_predictions(self.batcher.logits(as_input(pixels)), self.labels, top)
 
 
@@ -36,6 +39,7 @@ class BatchRunner:
         model: Mapping[str, str],
         labels: Sequence[str],
         make_shift: Callable[[PictureClassifier], Shift],
+        metrics: WorkerMetrics,
     ) -> None:
         """`model` is its name and digest; `make_shift` returns a shift that shares its connections with others."""
         self._decoders = decoders
@@ -43,9 +47,11 @@ class BatchRunner:
         self._model = model
         self._labels = labels
         self._make_shift = make_shift
+        self._metrics = metrics
 
     def run(self, job_id: str) -> None:
         """Run one job as `Shift.run_one`; DecoderLost if its decoder died."""
         # A job begins when a decoder is free, so that its time is not spent in a line.
         with self._decoders.turn() as turn:
-            self._make_shift(BatchClassifier(self._model, self._labels, self._batcher, turn)).run_one(job_id)
+            classifier = BatchClassifier(self._model, self._labels, self._batcher, turn, self._metrics)
+            self._make_shift(classifier).run_one(job_id)

@@ -66,7 +66,7 @@ class JobRunner:
         except Exception as error:
             problem = problem_of(error)
             if problem["status"] == 500:
-                log.error("job %s failed", job.id, exc_info=error)
+                log.error("A job failed.", exc_info=error)
             return Outcome.failed(problem)
         known = KnownResult(as_result(predictions), self._classifier.model)
         entry = self._cache.entry(self._record.answers, job.picture.sha256, known)

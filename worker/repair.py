@@ -1,7 +1,7 @@
 """Finds jobs that were left behind and publishes them again; ends those past their deadline."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
@@ -9,7 +9,7 @@ import redis
 from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
-from shared.log import about_request
+from shared.log import about_job
 from worker.shift import is_of_shift
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,12 @@ SWEEP_LEASE_KEY = "repair:sweep"
 class Repair:
     """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
 
-    def __init__(self, client: redis.Redis, jobs: Jobs, images: ImageStore) -> None:
+    def __init__(
+        self, client: redis.Redis, jobs: Jobs, images: ImageStore, redelivered: Callable[[str, int], None]
+    ) -> None:
+        """`redelivered` hears why jobs were published again (`lost`, `overtaken`), and how many."""
         self._redis = client
+        self._redelivered = redelivered
         self._jobs = jobs
         self._images = images
 
@@ -38,7 +42,9 @@ class Repair:
                 self._images.delete(job_id)
         reason = "its worker stopped answering"
         published = [job_id for job_id in self._jobs.overdue() if self._released(job_id, reason, lease_ended=True)]
-        published += self._jobs.overtaken()
+        overtaken = self._jobs.overtaken()
+        self._redelivered("overtaken", len(overtaken))
+        published += overtaken
         self._log(published, "published again")
         if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
             self._images.sweep(IMAGE_TTL_SECONDS)
@@ -61,8 +67,8 @@ class Repair:
 
     def _log(self, job_ids: list[str], what: str) -> None:
         for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
-            with about_request(name):
-                log.warning("job %s: %s", job_id, what)
+            with about_job(job_id, name):
+                log.warning("A job was %s.", what)
 
     def _jobs_of_shift(self, worker: str, delivered_id: str) -> list[str]:
         running = self._jobs.running(worker)
@@ -72,4 +78,6 @@ class Repair:
         release = self._jobs.release(job_id, reason, lease_ended=lease_ended)
         if release is Release.EXHAUSTED:
             self._images.delete(job_id)
+        if release is Release.QUEUED:
+            self._redelivered("lost", 1)
         return release is Release.QUEUED

@@ -5,6 +5,7 @@ import sys
 from api.app import create_app
 from api.contract.document import contract_text
 from api.gate import Gate
+from api.metrics import ApiMetrics
 from api.waiters import Waiters
 from shared.image_store import open_image_store
 from shared.job_limits import limits_of
@@ -19,7 +20,7 @@ def main() -> None:
     client = connect(settings.redis_url, max_connections=1)
     jobs = Jobs(client, limits_of(settings))
     gate, waiters = Gate(jobs, limits_of(settings)), Waiters(client, jobs, settings.max_waiters)
-    app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters)
+    app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
 
 

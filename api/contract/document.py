@@ -29,6 +29,7 @@ INFO = {
 TAGS = [
     {"name": "pictures", "description": "Send pictures and get their labels."},
     {"name": "health", "description": "Whether the service is well."},
+    {"name": "operations", "description": "How the service does."},
     {"name": "contract", "description": "This document."},
 ]
 KEY_SCHEMES = {

@@ -64,6 +64,8 @@ def supervise(settings: Settings, model_dir: str) -> int:
         "PYTHON": sys.executable,
         "STATE_DIR": str(state_dir),
         "PYTHONUNBUFFERED": "1",
+        # What the processes log passes through pipes to this one's terminal.
+        "LOG_FORMAT": settings.log_format if settings.log_format != "auto" or not sys.stdout.isatty() else "text",
     }
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
     # In a session of its own, so that Ctrl-C reaches supervisor once and a closed terminal stops the service too.

@@ -18,6 +18,7 @@ from PIL import Image
 from shared.log import configure_logging
 from shared.settings import Settings
 from worker.batch_app import serve_in_batches
+from worker.metrics import open_metrics
 from worker.model_folder import ModelFolder
 
 # The variable that sets how many seconds one batch takes, whatever its size.
@@ -59,9 +60,10 @@ class StubEngine:
 
 def main() -> int:
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     folder = ModelFolder.open(Path(settings.model_dir))
-    return serve_in_batches(settings, folder, lambda: StubEngine(folder.manifest.class_count))
+    with open_metrics(settings) as metrics:
+        return serve_in_batches(settings, folder, lambda: StubEngine(folder.manifest.class_count), metrics)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from shared.log import configure_logging
 from shared.settings import Settings
 from worker.app import create_worker
 from worker.labels import Prediction
+from worker.metrics import WorkerMetrics, open_metrics
 
 # The variable that names the file to which every execution adds a line: the picture's digest and the child's id.
 EXECUTIONS = "STUB_EXECUTIONS"
@@ -125,9 +126,14 @@ BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
 
 def main() -> int:
     settings = Settings.from_environ(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     executions = Path(os.environ[EXECUTIONS])
-    worker = create_worker(settings, StubModel(), lambda _decoding: StubClassifier(executions))
+    with open_metrics(settings) as metrics:
+        return serve(settings, executions, metrics)
+
+
+def serve(settings: Settings, executions: Path, metrics: WorkerMetrics) -> int:
+    worker = create_worker(settings, StubModel(), lambda _decoding: StubClassifier(executions), metrics)
     if VISIBILITY_TIMEOUT in os.environ:
         redelivering = {
             "ack_emulation": True,

@@ -16,6 +16,7 @@ from PIL import Image
 from api import gate
 from api.app import create_app
 from api.gate import Gate
+from api.metrics import ApiMetrics
 from api.waiters import Waiters
 from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
@@ -93,7 +94,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     jobs = Jobs(client, limits_of(chosen))
     waiters = Waiters(client, jobs, chosen.max_waiters)
     images, own_gate = RecordImageStore(), Gate(jobs, limits_of(chosen))
-    app = create_app(chosen, client, images, own_gate, waiters)
+    app = create_app(chosen, client, images, own_gate, waiters, ApiMetrics())
     app.test_client_class = CheckedClient
     return Bench(app.test_client(), jobs, own_gate, waiters, client)
 

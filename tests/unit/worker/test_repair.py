@@ -36,7 +36,7 @@ def images(tmp_path: Path) -> FsspecImageStore:
 
 @pytest.fixture
 def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> Repair:
-    return Repair(client, jobs, images)
+    return Repair(client, jobs, images, lambda *_: None)
 
 
 def stored(images: FsspecImageStore) -> bool:
@@ -68,7 +68,7 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
 
 def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> None:
     # Given two workers and a job to repair
-    first, second = (Repair(client, jobs, images) for _ in range(2))
+    first, second = (Repair(client, jobs, images, lambda *_: None) for _ in range(2))
     first.run_once()
     jobs.admit("j", Order(PICTURE, 3))
     jobs.begin("j", Claim("x", "w", 0))

@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
+from prometheus_client import CollectorRegistry
 
 from shared.admission import Order
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
@@ -15,13 +16,14 @@ from shared.image_store import ImageStore, RecordImageStore, open_image_store
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
-from shared.log import request_id
+from shared.log import job_id, request_id
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
 from tests.support.messages import take_all
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
 from worker.lost import DecoderLost
+from worker.metrics import WorkerMetrics
 from worker.shift import Shift, is_of_shift
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
@@ -76,7 +78,7 @@ def classifier() -> StubClassifier:
 def make_shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
     record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
     runner = JobRunner(images, ResultCache(jobs._redis, 100), classifier, record)
-    return Shift(jobs, images, runner, record, lease_seconds=60)
+    return Shift(jobs, images, runner, record, 60, WorkerMetrics(CollectorRegistry()))
 
 
 @pytest.fixture
@@ -195,15 +197,15 @@ def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
 
 
 def admit_others(jobs: Jobs, images: ImageStore) -> None:
-    for job_id in ("k", "l"):
-        jobs.admit(job_id, Order(PICTURE, top=1), picture=images.put(job_id, job_id.encode()))
+    for waiting in ("k", "l"):
+        jobs.admit(waiting, Order(PICTURE, top=1), picture=images.put(waiting, waiting.encode()))
 
 
 def states(jobs: Jobs) -> list[JobState]:
     return [jobs.get(job_id).state for job_id in "jkl"]
 
 
-def test_what_is_logged_of_a_job_bears_the_id_of_its_request(
+def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
     jobs: Jobs, images: ImageStore, classifier: StubClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given two jobs of different requests, which the model fails, the first of which is delivered twice
@@ -212,15 +214,15 @@ def test_what_is_logged_of_a_job_bears_the_id_of_its_request(
     jobs.admit("b", Order(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
     classifier.error = RuntimeError("broken")
     seen = []
-    caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:6], request_id.get())) is None)
+    caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:5], job_id.get(), request_id.get())) is None)
     # When they are run
     with caplog.at_level(logging.INFO):
         shift = make_shift(jobs, images, classifier)
         shift.run("a")
         shift.run("a")
-    # Then each line has the id of its own job's request, and afterwards there is none
-    assert seen == [("job a ", "r-a"), ("job b ", "r-b"), ("job a:", "r-a")]
-    assert request_id.get() == ""
+    # Then each line has the ids of its own job and its request, and afterwards there is none
+    assert seen == [("A job", "a", "r-a"), ("A job", "b", "r-b"), ("A del", "a", "r-a")]
+    assert (job_id.get(), request_id.get()) == ("", "")
 
 
 def test_jobs_that_wait_are_run_in_the_same_shift(

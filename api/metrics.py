@@ -1,0 +1,124 @@
+"""What an API process counts, and what it tells of the queue when it is asked."""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+
+import redis
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shared.admission import Admission
+from shared.job import JobState
+from shared.jobs import Jobs
+from shared.metrics import finished_counter
+from shared.workers import Workers
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class ApiMetrics:
+    """The figures of one API process, each in memory; `registry` has them all."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        route = ["method", "route"]
+        self._requests = Counter(
+            "topthree_requests", "Requests that were answered.", [*route, "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "topthree_request_seconds",
+            "Time to answer a request, waiting for a result included.",
+            route,
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "topthree_requests_refused", "Requests refused on their headers.", ["status"], registry=self.registry
+        )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        # From the start, so that the first of its kind is seen as an increase.
+        for status in (401, 503):
+            self._refused.labels(status)
+        self._accepted = Counter("topthree_jobs_accepted", "Jobs that were accepted.", registry=self.registry)
+        self._hits = Counter(
+            "topthree_cache_hits", "Jobs whose result was known when they were accepted.", registry=self.registry
+        )
+        self._finished = finished_counter(self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is that of the application, as paths are without number."""
+        key = (method, route, status)
+        # To find the two by their labels each time would take half of what counting takes.
+        series = self._series.get(key)
+        if series is None:
+            series = self._requests.labels(*key), self._seconds.labels(method, route)
+            self._series[key] = series
+        series[0].inc()
+        series[1].observe(seconds)
+
+    def refused(self, status: int) -> None:
+        """Count a request that was refused before the application saw it."""
+        self._refused.labels(status).inc()
+
+    def accepted(self, admission: Admission) -> None:
+        """Count a job that was accepted; one that was joined is not new, one whose result was known has ended."""
+        if admission.joined:
+            return
+        self._accepted.inc()
+        if admission.known:
+            self._hits.inc()
+            self._finished.labels(JobState.SUCCEEDED).inc()
+
+    def ended(self, state: JobState) -> None:
+        """Count a job that this process has ended."""
+        self._finished.labels(state).inc()
+
+
+class QueueCollector(Collector):
+    """Reads the queue from the job records, whenever the figures are asked for."""
+
+    def __init__(self, jobs: Jobs, workers: Workers) -> None:
+        self._jobs = jobs
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of the queue; only that Redis is away, when it is."""
+        try:
+            queue, ready = self._jobs.queue(), self._workers.ready()
+        except redis.RedisError:
+            yield _gauge("topthree_redis_up", "Whether Redis answers.", 0)
+            return
+        yield _gauge("topthree_redis_up", "Whether Redis answers.", 1)
+        yield _gauge("topthree_jobs_queued", "Jobs that wait for a worker.", queue.waiting)
+        yield _gauge("topthree_jobs_in_flight", "Jobs that a worker is at.", queue.running)
+        yield _gauge("topthree_oldest_job_seconds", "Age of the oldest job that has not ended.", queue.oldest_seconds)
+        yield _gauge("topthree_stored_bytes", "Bytes of the pictures of jobs that have not ended.", queue.stored_bytes)
+        models = GaugeMetricFamily(
+            "topthree_workers_ready", "Workers that are ready, by what they answer with.", labels=["model", "answers"]
+        )
+        for names, count in Tally((record.model, record.answers) for record in ready).items():
+            models.add_metric(names, count)
+        yield models
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, meaning, value)
+
+
+def register_metrics(app: Flask, metrics: ApiMetrics) -> None:
+    """Count every request of `app`; to be registered first, so that the time of all that follows is in it."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        rule = request.url_rule
+        # Any client may ask with any method for any path: each that is unknown would be kept for ever.
+        method, route = (request.method, rule.rule) if rule else ("other", "other")
+        metrics.answered(method, route, response.status_code, time.perf_counter() - g.began)
+        return response

@@ -1,0 +1,28 @@
+"""`/metrics`: what Prometheus asks for."""
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from api.contract.operation import Answer, operation
+
+ANSWERS = {
+    200: Answer("The figures.", {"type": "string"}, media_types=("text/plain",), headers=("Cache-Control",)),
+}
+
+
+def metrics_blueprint(registry: CollectorRegistry) -> Blueprint:
+    """Return the route; while Redis is away it tells what the process itself knows."""
+    blueprint = Blueprint("metrics", __name__)
+
+    @blueprint.get("/metrics")
+    @operation("operations", ANSWERS, problems=(401,))
+    def metrics() -> Response:
+        """What Prometheus asks for.
+
+        While Redis is away it tells what the process itself knows.
+        """
+        return Response(
+            generate_latest(registry), headers={"Cache-Control": "no-store"}, content_type=CONTENT_TYPE_LATEST
+        )
+
+    return blueprint

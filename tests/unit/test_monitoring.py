@@ -1,0 +1,70 @@
+"""The rules, the dashboard and the reference speak of the same metrics as the code."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.metrics import ApiMetrics
+from tests.support.monitoring import ALERTS, MONITORING, dashboard_queries, documented, metric_names, rule_queries
+from tests.support.processes import ROOT
+
+GUIDE = ROOT / "docs" / "operations.md"
+# In a process of its own, as figures of several processes would be kept otherwise.
+WORKER_NAMES = """
+import json
+from prometheus_client import CollectorRegistry
+from worker.metrics import WorkerMetrics
+registry = CollectorRegistry()
+WorkerMetrics(registry)
+print(json.dumps([metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()]))
+"""
+
+
+def counted() -> Iterator[str]:
+    """Yield the names of all that API and worker count; the queue's are in the end-to-end test."""
+    for metric in ApiMetrics().registry.collect():
+        yield metric.name + "_total" * (metric.type == "counter")
+    yield from json.loads(subprocess.check_output([sys.executable, "-c", WORKER_NAMES], cwd=ROOT))
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    assert set(counted()) - documented() == set()
+
+
+@pytest.mark.parametrize("queries", [dashboard_queries, rule_queries])
+def test_every_query_is_about_metrics_of_the_reference(queries) -> None:  # type: ignore[no-untyped-def]
+    names = {name for query in queries() for name in metric_names(query)}
+    assert names and names <= documented()
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    assert documented() == {name for query in dashboard_queries() for name in metric_names(query)}
+
+
+def test_the_guide_says_what_to_do_about_every_alarm() -> None:
+    alarms = re.findall(r"- alert: (\w+)", ALERTS.read_text("utf-8"))
+    assert alarms and re.findall(r"^\| `(\w+)` \|", GUIDE.read_text("utf-8"), re.MULTILINE) == alarms
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts.test.yml")], ids=" ".join
+)
+def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
+    # Given Prometheus' own tool: `make` and CI install it where they can
+    promtool = shutil.which("promtool")
+    assert promtool, "These tests need promtool, from Debian's package prometheus: apt-get install prometheus"
+    # When it reads the rules, and plays what raises the alarms, Then nothing is wrong
+    done = subprocess.run([promtool, *arguments], cwd=MONITORING, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_mounts_what_is_there() -> None:
+    mounted = re.findall(r"- \./(deploy/monitoring/[^:]+):", (ROOT / "docker-compose.yml").read_text("utf-8"))
+    assert mounted and all(Path(ROOT, path).exists() and os.access(ROOT / path, os.R_OK) for path in mounted)

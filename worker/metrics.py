@@ -1,0 +1,137 @@
+"""What a worker counts: every child for itself, the parent tells the sum of all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.job import Job, JobState
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Floats = NDArray[np.float32]
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+JOB_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+BATCH_PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class MetricsPortTaken(Exception):
+    """The figures cannot be served; the sentence says where."""
+
+
+class WorkerMetrics:
+    """The figures of one worker; made before its children are forked, and counted in all of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # prometheus_client decides at its import where the figures are kept: `open_metrics` has said so by now.
+        from prometheus_client import Counter, Histogram
+
+        from shared.metrics import finished_counter
+
+        def histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, meaning, buckets=buckets, registry=registry)
+
+        self._attempts = Counter("topthree_job_attempts", "Jobs that were begun here.", registry=registry)
+        self._redelivered = Counter(
+            "topthree_job_redeliveries",
+            "Jobs that this worker published again: `lost` by whoever ran them, or their message `overtaken`.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("lost", "overtaken"):
+            self._redelivered.labels(reason)
+        self._finished = finished_counter(registry)
+        self._queue = histogram("topthree_queue_seconds", "From acceptance to the first begin of a job.", JOB_SECONDS)
+        self._decode = histogram("topthree_decode_seconds", "Decoding one picture.", STAGE_SECONDS)
+        self._inference = histogram("topthree_inference_seconds", "One run of the model.", STAGE_SECONDS)
+        self._batch = histogram("topthree_batch_pictures", "Pictures that the model got at once.", BATCH_PICTURES)
+        self._whole = histogram("topthree_job_seconds", "From acceptance to the end of a job run here.", JOB_SECONDS)
+
+    def begun(self, job: Job) -> None:
+        """Count an attempt, and how long its job has waited if it is the first."""
+        self._attempts.inc()
+        if job.attempts == 1:
+            self._queue.observe(max(0, job.begun_ms - job.accepted_ms) / 1000)
+
+    def done(self, job: Job, seconds: float) -> None:
+        """Note how long a job took that was run for `seconds`; all else is from Redis' clock, as hosts differ."""
+        self._whole.observe(max(0, job.begun_ms - job.accepted_ms) / 1000 + seconds)
+
+    def ended(self, state: JobState) -> None:
+        """Count a job that this process has ended."""
+        self._finished.labels(state).inc()
+
+    def redelivered(self, reason: str, count: int) -> None:
+        """Count jobs that were published again."""
+        self._redelivered.labels(reason).inc(count)
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Time the decoding of one picture, also of one that cannot be decoded."""
+        with self._decode.time():
+            yield
+
+    def timed(self, run: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+        """Return a model that maps pictures [n, …] to logits [n, …] as `run` does, and notes time and n."""
+
+        def timed_run(pictures: Floats) -> Floats:
+            began = time.perf_counter()
+            logits = run(pictures)
+            self._inference.observe(time.perf_counter() - began)
+            self._batch.observe(len(pictures))
+            return logits
+
+        return timed_run
+
+
+@contextmanager
+def open_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
+    """Yield the figures of this worker and, if there is a METRICS_PORT, serve their sum there.
+
+    Every process writes a file of its own (64 KiB, mostly holes) in a folder that goes when the worker ends. The file
+    of a child that has died stays, as its counts still belong to the sum. MetricsPortTaken if the port is.
+    """
+    if settings.metrics_port is None:
+        from prometheus_client import CollectorRegistry
+
+        yield WorkerMetrics(CollectorRegistry())
+        return
+    folder = tempfile.mkdtemp(prefix="topthree-metrics-")
+    os.environ[DIRECTORY_VARIABLE] = folder
+    try:
+        _serve(settings.host, settings.metrics_port, folder)
+        from prometheus_client import CollectorRegistry
+
+        yield WorkerMetrics(CollectorRegistry())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(host: str, port: int, folder: str) -> None:
+    """Serve the sum of the files in a thread that takes no lock which a child would miss after a fork.
+
+    It has a registry of its own, touches neither Redis nor the log, and only reads files.
+    """
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as error:
+        raise MetricsPortTaken(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
+    # A child that outlives its parent for a moment must not keep the port from the next worker.
+    os.register_at_fork(after_in_child=server.socket.close)
