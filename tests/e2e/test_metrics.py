@@ -158,6 +158,7 @@ def ask(url: str, query: str) -> list[Any]:
     return list(answer.json()["data"]["result"]) if answer.ok else []
 
 
+@pytest.mark.prometheus
 def test_prometheus_finds_what_the_dashboard_and_the_alarms_ask_for(traffic: Observed, prometheus: str) -> None:
     # When every query of the dashboard is asked, Then each finds something
     traffic.upload(make_picture())

@@ -53,11 +53,12 @@ def test_the_guide_says_what_to_do_about_every_alarm() -> None:
     assert alarms and re.findall(r"^\| `(\w+)` \|", GUIDE.read_text("utf-8"), re.MULTILINE) == alarms
 
 
+@pytest.mark.prometheus
 @pytest.mark.parametrize(
     "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts.test.yml")], ids=" ".join
 )
 def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
-    # Given Prometheus' own tool: `make` and CI install it where they can
+    # Given Prometheus' own tool
     promtool = shutil.which("promtool")
     assert promtool, "These tests need promtool, from Debian's package prometheus: apt-get install prometheus"
     # When it reads the rules, and plays what raises the alarms, Then nothing is wrong
