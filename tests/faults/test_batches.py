@@ -49,8 +49,9 @@ def test_decoders_and_workers_with_batches_are_killed(
     with case.traffic(scale.jobs, picture, per_second=40):
         for _ in range(scale.worker_kills):
             # When decoders are killed, and then a worker with jobs in hand
-            for worker in service.workers:
-                decoder = eventually(lambda worker=worker: random_child(worker), 30, "a decoder to kill")
+            for _ in service.workers:
+                # Any worker that there is now: one whose decoder was killed while it started has been replaced.
+                decoder = eventually(lambda: random_child(random.choice(service.workers)), 30, "a decoder to kill")
                 with suppress(ProcessLookupError):
                     os.kill(decoder, signal.SIGKILL)
             outlast(random.uniform(0, 0.5))
