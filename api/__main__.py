@@ -14,6 +14,7 @@ from api.metrics import ApiMetrics
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
+from shared.backlog import BacklogReader
 from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
@@ -40,9 +41,9 @@ def main() -> int:
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)
     images = open_image_store(settings.image_store_url)
-    jobs = Jobs(client, limits_of(settings))
-    gate = Gate(jobs, limits_of(settings))
-    waiters = Waiters(client, jobs, settings.max_waiters)
+    limits = limits_of(settings)
+    gate = Gate(BacklogReader(client, limits), limits)
+    waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)
     metrics = ApiMetrics()
     app = create_app(settings, client, images, gate, waiters, metrics)
     try:

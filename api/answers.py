@@ -10,8 +10,8 @@ from api.contract.schemas import OpenJob
 from api.preferences import Preferences
 from api.problems import problem
 from shared.admission import Admission
+from shared.backlog import BacklogReader
 from shared.job import Job, JobState
-from shared.jobs import Jobs
 
 MAX_POLL_SECONDS = 10
 
@@ -19,8 +19,8 @@ MAX_POLL_SECONDS = 10
 class Answers:
     """Builds the answers about jobs."""
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self, reader: BacklogReader) -> None:
+        self._reader = reader
 
     def accepted(self, admission: Admission, preferences: Preferences) -> Response:
         """202 for a job that was just accepted; one whose result was known has ended already."""
@@ -30,7 +30,7 @@ class Answers:
 
     def open_job(self, job: Job, preferences: Preferences) -> Response:
         """202 for a client that does not wait (any longer)."""
-        position = self._jobs.position(job.id) if job.state is JobState.QUEUED else None
+        position = self._reader.position(job.id) if job.state is JobState.QUEUED else None
         return self._open(job.id, job.state, position, preferences)
 
     def _open(self, job_id: str, state: JobState, position: int | None, preferences: Preferences) -> Response:
@@ -39,7 +39,7 @@ class Answers:
         retry_after = 1
         if position is not None:
             body["position"] = position
-            retry_after = min(MAX_POLL_SECONDS, self._jobs.backlog().seconds_for(position))
+            retry_after = min(MAX_POLL_SECONDS, self._reader.read().seconds_for(position))
         response = jsonify(body)
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = str(retry_after)

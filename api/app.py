@@ -20,6 +20,7 @@ from api.views.page import page_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
+from shared.backlog import BacklogReader
 from shared.image_store import ImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
@@ -35,11 +36,12 @@ def create_app(
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
     jobs = Jobs(client, limits_of(settings), metrics.ended)
+    backlog = BacklogReader(client, limits_of(settings))
     workers = Workers(client)
-    metrics.registry.register(QueueCollector(jobs, workers))
+    metrics.registry.register(QueueCollector(backlog, workers))
     lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
     intake = Intake(jobs, images, lookup, metrics.accepted)
-    answers = Answers(jobs)
+    answers = Answers(backlog)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 
     app = Flask("topthree", static_folder=None)
@@ -53,7 +55,7 @@ def create_app(
     register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
-    app.register_blueprint(health_blueprint(workers, jobs))
+    app.register_blueprint(health_blueprint(workers, backlog))
     app.register_blueprint(metrics_blueprint(metrics.registry))
     register_quotas(app, client, settings.rate_limit)
     app.register_blueprint(docs_blueprint())

@@ -2,10 +2,9 @@
 
 import time
 
-from shared.admission import Backlog
+from shared.backlog import Backlog, BacklogReader
 from shared.errors import QueueFull
 from shared.job_limits import JobLimits
-from shared.jobs import Jobs
 
 # So long a full queue is taken to stay full without asking Redis again.
 CLOSED_SECONDS = 0.25
@@ -19,8 +18,8 @@ MEMORY_SECONDS = 0.5
 class Gate:
     """Closes when the queue is found full; a cheap guard before the atomic check that comes with the record."""
 
-    def __init__(self, jobs: Jobs, limits: JobLimits) -> None:
-        self._jobs = jobs
+    def __init__(self, reader: BacklogReader, limits: JobLimits) -> None:
+        self._reader = reader
         self._limits = limits
         self._closed_until = 0.0
         self._refusal: QueueFull | None = None
@@ -36,13 +35,13 @@ class Gate:
     def _recent_backlog(self) -> Backlog:
         now = time.monotonic()
         if self._backlog is None or now > self._backlog_read_at + BACKLOG_SECONDS:
-            self._backlog, self._backlog_read_at = self._jobs.backlog(), now
+            self._backlog, self._backlog_read_at = self._reader.read(), now
         return self._backlog
 
     def _is_full(self, backlog: Backlog) -> bool:
         now = time.monotonic()
         if now > self._memory_read_at + MEMORY_SECONDS:
-            self._memory_is_short = self._jobs.free_memory_share() < FREE_MEMORY_SHARE
+            self._memory_is_short = self._reader.free_memory_share() < FREE_MEMORY_SHARE
             self._memory_read_at = now
         return (
             backlog.open_jobs >= self._limits.max_open_jobs
@@ -58,7 +57,7 @@ class Gate:
         """
         backlog = self._recent_backlog()
         if self._is_full(backlog):
-            self._refusal = self._jobs.queue_full(backlog.open_jobs)
+            self._refusal = backlog.full()
             self._closed_until = time.monotonic() + CLOSED_SECONDS
             raise self._refusal
         needed_seconds = backlog.seconds_for(backlog.open_jobs)

@@ -11,8 +11,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from shared.admission import Admission
+from shared.backlog import BacklogReader
 from shared.job import JobState
-from shared.jobs import Jobs
 from shared.metrics import finished_counter
 from shared.workers import Workers
 
@@ -80,22 +80,22 @@ class ApiMetrics:
 class QueueCollector(Collector):
     """Reads the queue from the job records, whenever the figures are asked for."""
 
-    def __init__(self, jobs: Jobs, workers: Workers) -> None:
-        self._jobs = jobs
+    def __init__(self, reader: BacklogReader, workers: Workers) -> None:
+        self._reader = reader
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures of the queue; only that Redis is away, when it is."""
         try:
-            queue, ready = self._jobs.queue(), self._workers.ready()
+            backlog, ready = self._reader.read(), self._workers.ready()
         except redis.RedisError:
             yield _gauge("topthree_redis_up", "Whether Redis answers.", 0)
             return
         yield _gauge("topthree_redis_up", "Whether Redis answers.", 1)
-        yield _gauge("topthree_jobs_queued", "Jobs that wait for a worker.", queue.waiting)
-        yield _gauge("topthree_jobs_in_flight", "Jobs that a worker is at.", queue.running)
-        yield _gauge("topthree_oldest_job_seconds", "Age of the oldest job that has not ended.", queue.oldest_seconds)
-        yield _gauge("topthree_stored_bytes", "Bytes of the pictures of jobs that have not ended.", queue.stored_bytes)
+        yield _gauge("topthree_jobs_queued", "Jobs that wait for a worker.", backlog.open_jobs - backlog.running)
+        yield _gauge("topthree_jobs_in_flight", "Jobs that a worker is at.", backlog.running)
+        yield _gauge("topthree_oldest_job_seconds", "Age of the oldest open job.", backlog.oldest_seconds)
+        yield _gauge("topthree_stored_bytes", "Bytes of the pictures of open jobs.", backlog.stored_bytes)
         models = GaugeMetricFamily(
             "topthree_workers_ready", "Workers that are ready, by what they answer with.", labels=["model", "answers"]
         )

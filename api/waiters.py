@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import redis
 
 from shared.job import EndNotice, Job
-from shared.jobs import ENDED_CHANNEL, Jobs
+from shared.job_keys import ENDED_CHANNEL
+from shared.jobs import Jobs
 
 log = logging.getLogger(__name__)
 

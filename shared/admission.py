@@ -45,26 +45,3 @@ class Admission:
     position: int
     joined: bool
     known: bool
-
-
-@dataclass(frozen=True)
-class Queue:
-    """Jobs that wait and that run, the age of the oldest of them in seconds, and the bytes of their pictures."""
-
-    waiting: int
-    running: int
-    oldest_seconds: float
-    stored_bytes: int
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """Open jobs, the bytes of their pictures, and the milliseconds between two ends."""
-
-    open_jobs: int
-    stored_bytes: int
-    interval_ms: float
-
-    def seconds_for(self, jobs: int) -> int:
-        """Estimate when `jobs` more have ended, in whole seconds of at least 1, at most an hour."""
-        return min(3600, max(1, round(jobs * self.interval_ms / 1000)))

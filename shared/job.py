@@ -112,15 +112,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class JobCounts:
-    """How many jobs have not ended, how many of these run, and how many failed ones can still be read."""
-
-    open: int
-    running: int
-    failed: int
-
-
-@dataclass(frozen=True)
 class Claim:
     """Who takes a job: an execution on a worker, under a lease of so many seconds."""
 

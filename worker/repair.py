@@ -10,6 +10,7 @@ from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Release
 from shared.jobs import Jobs
 from shared.log import about_job
+from worker.left_behind import LeftBehind
 from worker.shift import is_of_shift
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Repair:
         self._redis = client
         self._redelivered = redelivered
         self._jobs = jobs
+        self._left_behind = LeftBehind(client)
         self._images = images
 
     def run_once(self) -> list[str]:
@@ -37,12 +39,14 @@ class Repair:
         # A little shorter than the period, so that the next round of whoever comes first is not refused.
         if not self._redis.set(REPAIR_LEASE_KEY, 1, nx=True, px=int(REPAIR_SECONDS * 900)):
             return []
-        for job_id in self._jobs.past_deadline():
+        for job_id in self._left_behind.past_deadline():
             if self._jobs.expire(job_id):
                 self._images.delete(job_id)
         reason = "its worker stopped answering"
-        published = [job_id for job_id in self._jobs.overdue() if self._released(job_id, reason, lease_ended=True)]
-        overtaken = self._jobs.overtaken()
+        published = [
+            job_id for job_id in self._left_behind.overdue() if self._released(job_id, reason, lease_ended=True)
+        ]
+        overtaken = self._left_behind.publish_overtaken()
         self._redelivered("overtaken", len(overtaken))
         published += overtaken
         self._log(published, "published again")
@@ -71,7 +75,7 @@ class Repair:
                 log.warning("A job was %s.", what)
 
     def _jobs_of_shift(self, worker: str, delivered_id: str) -> list[str]:
-        running = self._jobs.running(worker)
+        running = self._left_behind.running(worker)
         return [job_id for job_id, execution in running.items() if is_of_shift(execution, delivered_id)]
 
     def _released(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:

@@ -7,6 +7,7 @@ from api.contract.document import contract_text
 from api.gate import Gate
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
+from shared.backlog import BacklogReader
 from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
@@ -18,8 +19,9 @@ def main() -> None:
     """Wire an application that nobody asks anything, and print what it says of itself."""
     settings = Settings.from_environ({})
     client = connect(settings.redis_url, max_connections=1)
-    jobs = Jobs(client, limits_of(settings))
-    gate, waiters = Gate(jobs, limits_of(settings)), Waiters(client, jobs, settings.max_waiters)
+    limits = limits_of(settings)
+    gate = Gate(BacklogReader(client, limits), limits)
+    waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)
     app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
 

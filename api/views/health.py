@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from api.contract.operation import Answer, operation
 from api.contract.schemas import Live, Ready
-from shared.jobs import Jobs
+from shared.backlog import BacklogReader
 from shared.workers import Workers
 
 READY_EXAMPLE = {
@@ -25,7 +25,7 @@ READY_EXAMPLE = {
 }
 
 
-def health_blueprint(workers: Workers, jobs: Jobs) -> Blueprint:
+def health_blueprint(workers: Workers, reader: BacklogReader) -> Blueprint:
     """Return the health routes."""
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -42,8 +42,9 @@ def health_blueprint(workers: Workers, jobs: Jobs) -> Blueprint:
 
         The ready workers stand in the body, not in the status: without any, pictures are accepted and wait.
         """
-        found, counts = workers.ready(), jobs.counts()
+        found, backlog = workers.ready(), reader.read()
         # Counts only: which jobs failed, and why, is for who runs the service (`make failed`).
-        return jsonify(status="ready", workers=[asdict(record) for record in found], jobs=asdict(counts))
+        counts = {"open": backlog.open_jobs, "running": backlog.running, "failed": backlog.failed}
+        return jsonify(status="ready", workers=[asdict(record) for record in found], jobs=counts)
 
     return blueprint

@@ -10,9 +10,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from shared.admission import Order
 from shared.errors import QueueFull
 from shared.job import TRANSITIONS, Claim, JobState, Picture, Release
+from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.job_limits import JobLimits
-from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
+from shared.jobs import Jobs
 from tests.support.processes import RedisServer
+from worker.left_behind import LeftBehind
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=7)
 LIMITS = JobLimits(
@@ -32,6 +34,7 @@ class LifeCycle(RuleBasedStateMachine):
     def empty(self) -> None:
         self.client.flushall()
         self.jobs = Jobs(self.client, LIMITS)
+        self.left_behind = LeftBehind(self.client)
         self.seen: dict[str, JobState] = {}
         self.results: dict[str, Any] = {}
         self.begun: dict[str, int] = {}
@@ -102,13 +105,13 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule()
     def repair(self) -> None:
-        for job_id in self.jobs.past_deadline():
+        for job_id in self.left_behind.past_deadline():
             if self.jobs.expire(job_id):
                 assert self.seen[job_id] is JobState.QUEUED
-        for job_id in self.jobs.overdue():
+        for job_id in self.left_behind.overdue():
             assert self.seen[job_id] is JobState.RUNNING
             self.jobs.release(job_id, "lost", lease_ended=True)
-        for job_id in self.jobs.overtaken():
+        for job_id in self.left_behind.publish_overtaken():
             assert self.seen[job_id] is JobState.QUEUED
         for job_id in self.seen:
             self.observe(job_id)

@@ -7,15 +7,18 @@ import fakeredis
 import pytest
 
 from shared.admission import IdempotencyKey, Order
+from shared.backlog import BacklogReader
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.job import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Release
+from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.job_limits import JobLimits
-from shared.jobs import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY, Jobs
+from shared.jobs import Jobs
 from shared.queue import QUEUE_NAME
 from shared.result_cache import KnownResult
 from tests.support.messages import take_all
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually
+from worker.left_behind import LeftBehind
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
 LIMITS = JobLimits(
@@ -39,6 +42,16 @@ def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterato
 @pytest.fixture
 def jobs(client: Any) -> Jobs:
     return Jobs(client, LIMITS)
+
+
+@pytest.fixture
+def reader(client: Any) -> BacklogReader:
+    return BacklogReader(client, LIMITS)
+
+
+@pytest.fixture
+def left_behind(client: Any) -> LeftBehind:
+    return LeftBehind(client)
 
 
 def admit(jobs: Jobs, *job_ids: str) -> None:
@@ -126,11 +139,11 @@ def test_a_released_job_is_published_again(jobs: Jobs, client: Any) -> None:
     assert take_all(client) == ["j"]
 
 
-def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs) -> None:
+def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, left_behind: LeftBehind) -> None:
     admit(jobs, *"abc")
     jobs.begin("a", Claim("x1", "w1", LONG))
     jobs.begin("b", Claim("x2", "w2", LONG))
-    assert jobs.running("w1") == {"a": "x1"}
+    assert left_behind.running("w1") == {"a": "x1"}
 
 
 def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
@@ -151,14 +164,14 @@ def test_admission_stops_at_the_limit_and_leaves_nothing(jobs: Jobs, client: Any
     jobs.admit("f", ORDER)
 
 
-def test_positions_follow_the_order_of_acceptance(jobs: Jobs) -> None:
+def test_positions_follow_the_order_of_acceptance(jobs: Jobs, reader: BacklogReader) -> None:
     # Given three jobs of which the first runs
     for job_id in "abc":
         admit(jobs, job_id)
-        eventually(lambda job_id=job_id: jobs.position(job_id))
+        eventually(lambda job_id=job_id: reader.position(job_id))
     jobs.begin("a", Claim("x", "w", LONG))
     # Then the others are first and second
-    assert sorted([jobs.position("b"), jobs.position("c")]) == [1, 2]
+    assert sorted([reader.position("b"), reader.position("c")]) == [1, 2]
 
 
 def test_begin_counts_the_attempt_and_takes_a_lease(jobs: Jobs, client: Any) -> None:
@@ -286,13 +299,13 @@ def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
     assert jobs.begin("j", Claim("x2", "w", LONG)) is None
 
 
-def test_only_leases_that_ended_are_overdue(jobs: Jobs) -> None:
+def test_only_leases_that_ended_are_overdue(jobs: Jobs, left_behind: LeftBehind) -> None:
     # Given one job under a live lease and one whose lease has ended
     admit(jobs, "live", "dead")
     jobs.begin("live", Claim("x", "w", LONG))
     jobs.begin("dead", Claim("x", "w", ENDED))
     # Then the second is overdue, and only it is released as such
-    assert jobs.overdue() == ["dead"]
+    assert left_behind.overdue() == ["dead"]
     assert jobs.release("dead", "lost", lease_ended=True) is Release.QUEUED
     assert jobs.release("live", "lost", lease_ended=True) is Release.NONE
     assert jobs.get("live").state is JobState.RUNNING
@@ -304,15 +317,15 @@ def age(client: Any, *job_ids: str) -> None:
         client.hset(f"job:{job_id}", "published_ms", 1)
 
 
-def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any) -> None:
+def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
     # Given jobs that have waited for long, with their messages in the queue
     admit(jobs, *"abc")
     age(client, *"abc")
     # Then none of them is published again
-    assert jobs.overtaken() == []
+    assert left_behind.publish_overtaken() == []
 
 
-def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any) -> None:
+def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
     # Given two queued jobs, the second accepted later
     admit(jobs, "early")
     eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
@@ -320,8 +333,8 @@ def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client
     # When the later one begins
     jobs.begin("late", Claim("x", "w", LONG))
     # Then the earlier one is published again, once
-    assert jobs.overtaken() == ["early"]
-    assert jobs.overtaken() == []
+    assert left_behind.publish_overtaken() == ["early"]
+    assert left_behind.publish_overtaken() == []
     assert take_all(client)[-1] == "early"
 
 
@@ -333,17 +346,17 @@ def _apart(client: Any) -> bool:
     return bool(apart)
 
 
-def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any) -> None:
+def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
     # Given a job whose message was lost, some time ago
     admit(jobs, "j")
     take_all(client)
-    assert jobs.overtaken() == [], "it was published just now"
+    assert left_behind.publish_overtaken() == [], "it was published just now"
     age(client, "j")
     # Then it is published again
-    assert jobs.overtaken() == take_all(client) == ["j"]
+    assert left_behind.publish_overtaken() == take_all(client) == ["j"]
 
 
-def test_admission_stops_at_the_stored_bytes(client: Any) -> None:
+def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader) -> None:
     # Given room for three pictures
     jobs = Jobs(client, JobLimits(100, 3_500, 3, 100, 200))
     admit(jobs, *"abc")
@@ -353,7 +366,7 @@ def test_admission_stops_at_the_stored_bytes(client: Any) -> None:
     # And when one has ended, its bytes are free again
     jobs.cancel("a")
     jobs.admit("d", ORDER)
-    assert jobs.backlog().stored_bytes == int(client.get(BYTES_KEY)) == 3_000
+    assert reader.read().stored_bytes == int(client.get(BYTES_KEY)) == 3_000
 
 
 def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(jobs: Jobs, client: Any) -> None:
@@ -361,11 +374,11 @@ def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(j
     assert (client.zcard(OPEN_KEY), client.get(BYTES_KEY)) == (1, "1000")
 
 
-def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any) -> None:
+def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
     # Given a job with a deadline that passes while it is queued, and one with time left
     jobs.admit("late", Order(PICTURE, 3, deadline_seconds=0.001))
     jobs.admit("early", Order(PICTURE, 3, deadline_seconds=100))
-    eventually(lambda: jobs.past_deadline() == ["late"])
+    eventually(lambda: left_behind.past_deadline() == ["late"])
     # When both are delivered
     assert jobs.begin("late", Claim("x", "w", LONG)) is None
     assert jobs.begin("early", Claim("y", "w", LONG)) is not None
@@ -456,14 +469,16 @@ def test_failed_jobs_are_listed(jobs: Jobs) -> None:
     assert len(jobs.failed(1)) == 1
 
 
-def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(jobs: Jobs, client: Any) -> None:
+def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(
+    jobs: Jobs, client: Any, reader: BacklogReader
+) -> None:
     # Given jobs of which the first two take long
     admit(jobs, *"abcd")
-    assert jobs.backlog().seconds_for(10) == 1, "a guess, before anything has ended"
+    assert reader.read().seconds_for(10) == 1, "a guess, before anything has ended"
     for job_id in "ab":
         jobs.begin(job_id, Claim(job_id, "w", LONG))
         client.hset(f"job:{job_id}", "begun_ms", int(client.hget(f"job:{job_id}", "begun_ms")) - 4000)
         client.delete("jobs:drain")
         jobs.succeed(job_id, {}, MODEL)
     # Then the next ones are expected to take as long
-    assert 7 <= jobs.backlog().seconds_for(2) <= 9
+    assert 7 <= reader.read().seconds_for(2) <= 9

@@ -8,7 +8,6 @@ import io
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 
 from shared.log import configure_logging
 from shared.settings import Settings
+from tests.support.wait import take_time
 from worker.batch_app import serve_in_batches
 from worker.metrics import open_metrics
 from worker.model_folder import ModelFolder
@@ -46,7 +46,7 @@ class StubEngine:
         self._hang = Path(os.environ.get(HANG, "/nonexistent"))
 
     def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        time.sleep(self._seconds)
+        take_time(self._seconds)
         colours = np.rint(255 * pictures.mean(axis=(1, 2))).astype(int).tolist()
         if list(RED) in colours:
             raise ValueError("red is not taken")

@@ -10,7 +10,6 @@ import io
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from shared.log import configure_logging
 from shared.settings import Settings
+from tests.support.wait import take_time
 from worker.app import create_worker
 from worker.labels import Prediction
 from worker.metrics import WorkerMetrics, open_metrics
@@ -95,7 +95,7 @@ class StubClassifier:
 def _loop(_: str) -> None:
     while True:
         try:
-            time.sleep(0.01)
+            take_time(60)
         except SoftTimeLimitExceeded:
             # As code in C would, which Python's signal handlers cannot interrupt.
             continue
@@ -115,7 +115,7 @@ def _raise(_: str) -> None:
 
 BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
     "": lambda _: None,
-    "sleep": lambda seconds: time.sleep(float(seconds)),
+    "sleep": lambda seconds: take_time(float(seconds)),
     "sigkill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "segv": lambda _: print(ctypes.string_at(0)),
     "loop": _loop,

@@ -20,3 +20,8 @@ def eventually(condition: Callable[[], T], seconds: float = 15, what: str = "the
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {seconds} s; last value: {value!r}")
         pause.wait(POLL_SECONDS)
+
+
+def take_time(seconds: float) -> None:
+    """Be busy as a model is that takes so long: the work of a stand-in, not a wait for anything."""
+    threading.Event().wait(seconds)

@@ -18,6 +18,7 @@ from api.app import create_app
 from api.gate import Gate
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
+from shared.backlog import BacklogReader
 from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
@@ -93,7 +94,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     jobs = Jobs(client, limits_of(chosen))
     waiters = Waiters(client, jobs, chosen.max_waiters)
-    images, own_gate = RecordImageStore(), Gate(jobs, limits_of(chosen))
+    images, own_gate = RecordImageStore(), Gate(BacklogReader(client, limits_of(chosen)), limits_of(chosen))
     app = create_app(chosen, client, images, own_gate, waiters, ApiMetrics())
     app.test_client_class = CheckedClient
     return Bench(app.test_client(), jobs, own_gate, waiters, client)

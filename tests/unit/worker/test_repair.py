@@ -13,6 +13,7 @@ from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from tests.support.messages import take_all
 from tests.support.wait import eventually
+from worker.left_behind import LeftBehind
 from worker.repair import REPAIR_LEASE_KEY, Repair
 from worker.shift import execution_of
 
@@ -82,7 +83,7 @@ def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
     # Given a job whose deadline passes while no worker comes to it
     jobs.admit("j", Order(PICTURE, 3, deadline_seconds=0.001))
     images.put("j", b"data")
-    eventually(jobs.past_deadline)
+    eventually(LeftBehind(client).past_deadline)
     # When a round is done
     repair.run_once()
     # Then it has expired

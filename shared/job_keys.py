@@ -1,0 +1,13 @@
+"""Where the records of jobs, and what is kept about all of them, stand in Redis (docs/architecture.md)."""
+
+JOB_PREFIX = "job:"
+PICTURE_PREFIX = "image:"
+GONE_PREFIX = "gone:"
+OPEN_KEY = "jobs:open"
+LEASES_KEY = "jobs:leases"
+BEGUN_KEY = "jobs:begun"
+DRAIN_KEY = "jobs:drain"
+BYTES_KEY = "jobs:bytes"
+DEADLINES_KEY = "jobs:deadlines"
+FAILED_KEY = "jobs:failed"
+ENDED_CHANNEL = "jobs:ended"
