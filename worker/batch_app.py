@@ -44,7 +44,6 @@ def serve_in_batches(
             return 1
         worker = _make_worker(settings, folder, decoders, batcher, metrics)
         worker.start()
-        log.info("served %s", batcher.sizes)
         return int(worker.exitcode or 0)
 
 

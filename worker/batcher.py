@@ -9,8 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.batch_sizes import BatchSizes
-
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
@@ -39,7 +37,6 @@ class Batcher:
         `give_up` is called with a reason when the model is of no more use: one batch takes longer than
         `limit_seconds`, or a picture known to be good fails.
         """
-        self.sizes = BatchSizes()
         self._run = run
         self._most = most
         self._limit_seconds = limit_seconds
@@ -128,5 +125,4 @@ class Batcher:
         rows = self._run(np.stack(pictures))
         if len(rows) != len(pictures):
             raise ValueError(f"The model gave {len(rows)} answers to {len(pictures)} pictures.")
-        self.sizes.add(len(pictures))
         return rows

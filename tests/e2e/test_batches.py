@@ -1,7 +1,6 @@
 """The worker that forms batches: real processes, on the CPU; with real weights, and with a model that misbehaves."""
 
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,9 @@ import pytest
 
 from tests.conftest import MODELS
 from tests.support.batch_worker import BATCH_SECONDS, BLUE, HANG, RED, make_picture
+from tests.support.figures import Observed, value
 from tests.support.pictures import PHOTOGRAPHS, encode, photograph
-from tests.support.processes import Process, RedisServer, Service
+from tests.support.processes import Process, RedisServer
 from tests.support.supervised import alive, children
 from tests.support.wait import eventually
 from worker.classifier import Classifier
@@ -25,12 +25,12 @@ STUB = "tests.support.batch_worker"
 
 
 @pytest.fixture
-def make_service(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Callable[..., Service]]:
+def make_service(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterator[Callable[..., Observed]]:
     """What starts an API of its own; its workers form batches."""
-    made: list[Service] = []
+    made: list[Observed] = []
 
-    def make(model: Path = model_dir, **settings: str) -> Service:
-        made.append(Service(server.url, tmp_path / "service", model, ENGINE="tensorflow", **settings))
+    def make(model: Path = model_dir, **settings: str) -> Observed:
+        made.append(Observed(server.url, tmp_path / "service", model, ENGINE="tensorflow", **settings))
         made[-1].start_api()
         return made[-1]
 
@@ -40,7 +40,7 @@ def make_service(server: RedisServer, tmp_path: Path, model_dir: Path) -> Iterat
 
 
 @pytest.fixture
-def service(make_service: Callable[..., Service]) -> Service:
+def service(make_service: Callable[..., Observed]) -> Observed:
     """A service whose batches take 50 ms, so that some form."""
     return make_service(**{BATCH_SECONDS: "0.05"})
 
@@ -50,11 +50,9 @@ def labels(model_dir: Path) -> tuple[str, ...]:
     return ModelFolder.open(model_dir).labels
 
 
-def batches_of(worker: Process) -> dict[int, int]:
-    """Return how many batches of which size a worker says it has served, after stopping it."""
-    assert worker.stop() == 0, worker.output
-    (told,) = re.findall(r"served \d+ pictures in \d+ batches \((.*)\)", worker.output)
-    return {int(size): int(count) for count, size in re.findall(r"(\d+) of (\d+)", told)}
+def batches(service: Observed, le: str = "+Inf") -> float:
+    """Return how many batches the worker has run of at most so many pictures."""
+    return value(service.of_worker, "batch_pictures_bucket", le=le)
 
 
 def first_label(record: dict[str, Any]) -> str:
@@ -66,18 +64,18 @@ def decoder_of(worker: Process) -> int:
     return decoder
 
 
-def running(service: Service, job_id: str) -> bool:
+def running(service: Observed, job_id: str) -> bool:
     return bool(service.result(job_id).json().get("status") == "running")
 
 
 @pytest.mark.parametrize("place", MODELS)
 def test_many_uploads_form_batches_and_get_the_answers_of_litert(
-    make_service: Callable[..., Service], model_dirs: list[Path], place: int
+    make_service: Callable[..., Observed], model_dirs: list[Path], place: int
 ) -> None:
     # Given a worker with TensorFlow, real photographs, and what LiteRT says of them alone
     folder = ModelFolder.open(model_dirs[place])
     service = make_service(folder.path, WORKERS="2")
-    worker = service.start_worker()
+    service.start_worker()
     service.wait_ready(seconds=120)
     pictures = [encode(photograph(name).resize((320, 240)), "JPEG", quality=90) for name in PHOTOGRAPHS]
     litert = Classifier(load_engine("litert", folder), folder)
@@ -95,9 +93,8 @@ def test_many_uploads_form_batches_and_get_the_answers_of_litert(
     # And the broken one alone is refused
     assert refused.status_code == 422
     # And they were run together
-    batches = batches_of(worker)
-    assert sum(size * count for size, count in batches.items()) == len(answers)
-    assert max(batches) > 1, batches
+    assert value(service.of_worker, "batch_pictures_sum") == len(answers)
+    assert batches(service) < len(answers)
 
 
 def test_the_network_is_traced_once_and_gives_the_same_in_any_batch(model_dir: Path) -> None:
@@ -115,32 +112,32 @@ def test_the_network_is_traced_once_and_gives_the_same_in_any_batch(model_dir: P
     assert engine._run.experimental_get_tracing_count() == 1
 
 
-def test_no_batch_is_larger_than_the_setting(service: Service, labels: tuple[str, ...]) -> None:
+def test_no_batch_is_larger_than_the_setting(service: Observed, labels: tuple[str, ...]) -> None:
     # Given a worker that may take four at once, and many pictures
-    worker = service.start_worker(STUB, MAX_BATCH="4", WORKERS="2")
+    service.start_worker(STUB, MAX_BATCH="4", WORKERS="2")
     service.wait_ready()
     ids = {grey: service.accept(make_picture(grey)) for grey in range(60)}
     # When all are answered, Then rightly
     for grey, job_id in ids.items():
         assert first_label(service.finished(job_id)) == labels[grey]
     # And in batches of up to four
-    assert 1 < max(batches_of(worker)) <= 4
+    assert batches(service, le="1.0") < batches(service, le="4.0") == batches(service)
 
 
-def test_a_picture_that_the_model_refuses_fails_alone(service: Service) -> None:
+def test_a_picture_that_the_model_refuses_fails_alone(service: Observed) -> None:
     # Given pictures that wait for a worker, one of which its model cannot take
     ids = [service.accept(make_picture(grey)) for grey in range(20)]
     bad = service.accept(make_picture(RED))
     ids += [service.accept(make_picture(grey)) for grey in range(20, 40)]
     # When a worker comes
-    worker = service.start_worker(STUB)
+    service.start_worker(STUB)
     # Then all others are answered
     assert {service.finished(job_id)["status"] for job_id in ids} == {"succeeded"}
     assert service.finished(bad)["problem"]["title"] == "Model failed"
-    assert max(batches_of(worker)) > 1
+    assert batches(service, le="1.0") < batches(service)
 
 
-def test_a_decoder_that_dies_costs_its_own_job_an_attempt(service: Service) -> None:
+def test_a_decoder_that_dies_costs_its_own_job_an_attempt(service: Observed) -> None:
     # Given a worker whose only decoder stands still with a picture in hand
     worker = service.start_worker(STUB)
     service.wait_ready()
@@ -159,7 +156,7 @@ def test_a_decoder_that_dies_costs_its_own_job_an_attempt(service: Service) -> N
     assert decoder_of(worker) != decoder
 
 
-def test_a_picture_over_the_time_limit_fails_alone(service: Service) -> None:
+def test_a_picture_over_the_time_limit_fails_alone(service: Observed) -> None:
     # Given a worker whose only decoder does not get on with a picture
     worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="3")
     service.wait_ready()
@@ -174,15 +171,15 @@ def test_a_picture_over_the_time_limit_fails_alone(service: Service) -> None:
     assert {(one["status"], one["attempts"]) for one in records} == {("succeeded", 1)}
 
 
-def test_sigterm_finishes_what_runs_and_hands_back_the_rest(service: Service, labels: tuple[str, ...]) -> None:
+def test_sigterm_finishes_what_runs_and_hands_back_the_rest(service: Observed, labels: tuple[str, ...]) -> None:
     # Given a worker with more jobs than it runs at once
     worker = service.start_worker(STUB, MAX_BATCH="4")
     service.wait_ready()
     ids = {grey: service.accept(make_picture(grey)) for grey in range(100)}
     # When it is told to stop
-    batches = batches_of(worker)
+    assert worker.stop() == 0, worker.output
     # Then it has done some and not all
-    assert 0 < sum(size * count for size, count in batches.items()) < len(ids)
+    assert 0 < sum(service.result(job_id).status_code == 200 for job_id in ids.values()) < len(ids)
     # And the next one finishes the rest; nothing was begun twice
     service.start_worker(STUB)
     records = {grey: service.finished(job_id, 60) for grey, job_id in ids.items()}
@@ -190,7 +187,7 @@ def test_sigterm_finishes_what_runs_and_hands_back_the_rest(service: Service, la
     assert all(first_label(record) == labels[grey] for grey, record in records.items())
 
 
-def test_a_worker_whose_model_hangs_is_killed_and_nothing_is_lost(service: Service, tmp_path: Path) -> None:
+def test_a_worker_whose_model_hangs_is_killed_and_nothing_is_lost(service: Observed, tmp_path: Path) -> None:
     # Given a worker, and a picture with which its model will hang, once
     hang = tmp_path / "hang"
     hang.touch()
@@ -209,7 +206,7 @@ def test_a_worker_whose_model_hangs_is_killed_and_nothing_is_lost(service: Servi
     assert {service.finished(job_id)["status"] for job_id in ids} == {"succeeded"}
 
 
-def test_batches_that_take_longer_than_a_job_may_are_refused_at_the_start(service: Service) -> None:
+def test_batches_that_take_longer_than_a_job_may_are_refused_at_the_start(service: Observed) -> None:
     worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="2", **{BATCH_SECONDS: "1.2"})
     assert worker.wait(60) == 1
     assert "Lower MAX_BATCH or raise JOB_TIME_LIMIT_SECONDS" in worker.output and "Traceback" not in worker.output

@@ -89,7 +89,7 @@ def test_an_idle_model_runs_a_picture_at_once(bench: Bench) -> None:
     bench.model.let(1)
     # Then it is run alone
     assert asked.result(10) == [0.5]
-    assert (bench.model.batches, bench.batcher.sizes.counts()) == ([1], {1: 1})
+    assert bench.model.batches == [1]
 
 
 def test_what_queues_up_meanwhile_is_one_batch(bench: Bench) -> None:
@@ -110,7 +110,6 @@ def test_a_batch_has_no_more_pictures_than_the_limit(bench: Bench) -> None:
     bench.model.let(10)
     assert [one.result(10)[0] for one in asked] == values
     assert bench.model.batches == [1, MOST, MOST, 1]
-    assert bench.batcher.sizes.counts() == {1: 2, MOST: 2}
 
 
 def test_one_bad_picture_fails_alone(bench: Bench) -> None:
@@ -123,8 +122,6 @@ def test_one_bad_picture_fails_alone(bench: Bench) -> None:
     with pytest.raises(ValueError, match="does not take this"):
         asked[2].result(10)
     assert bench.reasons == []
-    # And failed batches are not counted
-    assert bench.batcher.sizes.counts() == {1: 3}
 
 
 def test_a_model_that_fails_with_a_good_picture_is_given_up(bench: Bench) -> None:
