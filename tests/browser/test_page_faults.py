@@ -4,29 +4,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Desk, stub_service
+from tests.browser.conftest import Desk, Save, stub_service
 from tests.support.processes import Service
 from tests.support.stub_worker import digest_of, make_picture, read_executions
 from tests.support.tcp_proxy import HEALTHY, Fault, TcpProxy
 from tests.support.wait import eventually
 
 OpenDesk = Callable[..., Desk]
-Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """Writes a picture that does what it is told, and returns the file."""
-
-    def save_(name: str, behaviour: str = "", side: int = 8) -> Path:
-        file = tmp_path / name
-        file.write_bytes(make_picture(behaviour, side=side))
-        return file
-
-    return save_
 
 
 def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
