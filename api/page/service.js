@@ -3,6 +3,8 @@
 import * as apiKey from "./api_key.js";
 
 const ANSWER_MS = 15000;
+// The service itself gives up an upload that takes longer than two minutes.
+const UPLOAD_MS = 120000 + ANSWER_MS;
 // So long a service may be left alone: a quota may be one for a day.
 const MOST_SECONDS = 86400;
 
@@ -17,6 +19,7 @@ export function upload(picture, progress) {
       return;
     }
     const request = new XMLHttpRequest();
+    const timer = setTimeout(() => request.abort(), UPLOAD_MS);
     let sent = false;
     request.open("POST", "upload");
     request.setRequestHeader("Prefer", "respond-async");
@@ -28,6 +31,7 @@ export function upload(picture, progress) {
       answer(request.status, request.responseText, (name) => request.getResponseHeader(name))
     );
     request.onerror = request.onabort = () => resolve(nothing());
+    request.onloadend = () => clearTimeout(timer);
     picture.signal.addEventListener("abort", () => { if (!sent) request.abort(); });
     request.send(form);
   }));

@@ -139,6 +139,26 @@ def test_a_retry_after_a_lost_answer_joins_the_job(
         assert sum(read_executions(tmp_path / "executions").values()) == 1
 
 
+def test_an_upload_on_a_line_that_has_died_is_sent_again(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+) -> None:
+    # Given a line on which nothing passes any more, and nothing tells of it
+    with TcpProxy(stubbed.port) as line:
+        desk = open_desk(f"http://127.0.0.1:{line.port}")
+        desk.page.clock.install()
+        desk.open()
+        line.fault = Fault(black_hole=True)
+        # When a picture is sent, and the service would have given it up long ago
+        with desk.page.expect_request("**/upload"):
+            desk.choose(save("one.png"))
+        desk.page.clock.fast_forward("02:30")
+        # Then it is sent again, and classified once
+        expect(desk.card("one.png")).to_contain_text("Trying again in")
+        line.fault = HEALTHY
+        expect(desk.cards("succeeded")).to_have_count(1)
+        assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
 def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
     # Given accepted pictures, and a service that stops
     desk = open_desk(stubbed.url)
