@@ -242,6 +242,37 @@ def test_names_and_labels_are_text(open_desk: OpenDesk, stubbed: Service, save: 
     expect(desk.card(name)).to_have_count(1)
 
 
+def test_a_long_name_is_shown_in_two_lines_and_told_whole(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a phone, and a name that is longer than any line
+    desk = open_desk(stubbed.url, viewport={"width": 360, "height": 740})
+    name = "holiday " * 5 + "x" * 150 + ".png"
+    desk.choose(save(name))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    # Then it takes two lines, and the whole of it is there for who points at it
+    heading = desk.card(name).locator(".name")
+    expect(heading).to_have_attribute("title", name)
+    lines = heading.evaluate("(each) => each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)")
+    assert round(lines) == 2
+    assert desk.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_nothing_moves_for_those_who_do_not_want_it(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url, reduced_motion="reduce")
+    desk.choose(save("slow.png", "sleep=6"))
+    expect(desk.cards("running")).to_contain_text("Running.")
+    # Not waited for: it is hidden in the end in any case.
+    assert not desk.cards("running").locator("progress").is_visible()
+
+
+def test_bars_have_an_end_where_the_system_chooses_the_colours(
+    open_desk: OpenDesk, stubbed: Service, save: Save
+) -> None:
+    desk = open_desk(stubbed.url, forced_colors="active")
+    desk.choose(save("one.png"))
+    expect(desk.card("one.png").locator(".bar").first).to_have_css("border-top-style", "solid")
+    desk.screenshot("forced colours")
+
+
 def test_a_folder_is_refused_in_words(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:
     desk = open_desk(stubbed.url)
     (tmp_path / "holiday").mkdir()
