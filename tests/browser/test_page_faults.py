@@ -70,12 +70,38 @@ def test_an_upload_can_be_canceled(open_desk: OpenDesk, stubbed: Service, save: 
     line.send("Network.emulateNetworkConditions", slow)
     desk.choose(save("large.png", side=500))
     expect(desk.card("large.png")).to_contain_text(re.compile(r"Uploading, \d+ %"))
-    desk.button("Cancel", "large.png").click()
+    # When it is canceled, Then the rest of it is not sent
+    with desk.page.expect_event("requestfailed", lambda request: request.url.endswith("/upload")):
+        desk.button("Cancel", "large.png").click()
     expect(desk.card("large.png")).to_contain_text("Canceled.")
+    # and the next one is not kept waiting
     line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     desk.choose(save("small.png"))
     expect(desk.cards("succeeded")).to_have_count(1)
     assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
+def test_three_of_many_are_uploaded_at_once(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a page whose uploads are counted
+    desk = open_desk(stubbed.url)
+    desk.page.add_init_script(
+        """
+        window.most = 0;
+        let now = 0;
+        const send = XMLHttpRequest.prototype.send;
+        XMLHttpRequest.prototype.send = function (body) {
+          now += 1;
+          most = Math.max(most, now);
+          this.addEventListener("loadend", () => { now -= 1; });
+          send.call(this, body);
+        };
+        """
+    )
+    desk.open()
+    # When many pictures come, Then all are classified, and a connection was left for everything else
+    desk.choose(*(save(f"{number}.png") for number in range(30)))
+    expect(desk.cards("succeeded")).to_have_count(30)
+    assert desk.page.evaluate("most") == 3
 
 
 def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -178,6 +179,30 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     assert run("classify", "many", "--out", "out.jsonl") == 0
     assert len({line["file"] for line in read_lines(Path("out.jsonl"))}) == 40
     assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
+
+
+def test_sixteen_pictures_are_sent_at_a_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given more pictures than that, and a service that keeps each upload waiting for a seventeenth
+    Path("many").mkdir()
+    for number in range(40):
+        Path(f"many/{number}.png").write_bytes(str(number).encode())
+    answer, seventeen = Service(), threading.Barrier(17, timeout=1)
+    came: list[httpx.Request] = []
+    held: list[int] = []
+
+    def hold(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            came.append(request)
+            try:
+                seventeen.wait()
+            except threading.BrokenBarrierError:
+                held.append(len(came))
+        return answer(request)
+
+    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(hold)))
+    # When they are classified, Then sixteen come, and none more until they have their answers
+    assert run("classify", "many", "--out", "out.csv") == 0
+    assert held[0] == 16
 
 
 def test_the_same_pictures_in_another_output_are_other_requests(run: Run, service: Service) -> None:
