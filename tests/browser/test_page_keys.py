@@ -19,7 +19,9 @@ LARGE_SIDE = 2500
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Service]:
-    with stub_service(tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", WORKERS="2") as service:
+    with stub_service(
+        tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", WORKERS="2", JOB_TIME_LIMIT_SECONDS="60"
+    ) as service:
         yield service
 
 
@@ -47,7 +49,7 @@ def test_a_wrong_key_is_told_and_the_right_one_serves_for_everything(
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))
     # When pictures come, Then a key is asked for
-    desk.choose(save("one.png"), save("slow.png", "sleep=7"))
+    desk.choose(save("one.png"), save("slow.png", "sleep=40"))
     expect(key_field(desk)).to_be_focused()
     desk.screenshot("key")
     # When it is wrong, Then that is said, and it is asked for again
