@@ -33,7 +33,7 @@ export class Card {
   constructor(picture, { end, again }) {
     this.picture = picture;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
-    this.#part("name").textContent = picture.name;
+    this.#part("name").textContent = this.#part("name").title = picture.name;
     this.#part("end").addEventListener("click", () => end(picture));
     this.#part("again").addEventListener("click", () => {
       again(picture);

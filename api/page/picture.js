@@ -51,6 +51,11 @@ export class Picture extends EventTarget {
     if (changed) this.dispatchEvent(new Event("state"));
   }
 
+  // It goes no further just now; `note` says why.
+  hold(note) {
+    this.become(this.state === "uploading" ? "waiting" : this.state, { note });
+  }
+
   succeed(record) {
     const seconds = this.seconds || (this.file && (performance.now() - this.#began) / 1000) || 0;
     this.become("succeeded", { record, seconds });

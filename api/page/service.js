@@ -3,18 +3,23 @@
 import * as apiKey from "./api_key.js";
 
 const ANSWER_MS = 15000;
+// The service itself gives up an upload that takes longer than two minutes.
+const UPLOAD_MS = 120000 + ANSWER_MS;
+// So long a service may be left alone: a quota may be one for a day.
+const MOST_SECONDS = 86400;
 
 // Sends the file; `progress` is called with the fraction that is sent. Once all of it is, it is too late to stop: the
 // answer is awaited, as only it tells the id of the job that is to be canceled.
 export function upload(picture, progress) {
   const form = new FormData();
   form.append("image", picture.file);
-  return withKey((key) => new Promise((resolve) => {
+  return withKey(picture, (key) => new Promise((resolve) => {
     if (picture.signal.aborted) {
       resolve(nothing());
       return;
     }
     const request = new XMLHttpRequest();
+    const timer = setTimeout(() => request.abort(), UPLOAD_MS);
     let sent = false;
     request.open("POST", "upload");
     request.setRequestHeader("Prefer", "respond-async");
@@ -26,6 +31,7 @@ export function upload(picture, progress) {
       answer(request.status, request.responseText, (name) => request.getResponseHeader(name))
     );
     request.onerror = request.onabort = () => resolve(nothing());
+    request.onloadend = () => clearTimeout(timer);
     picture.signal.addEventListener("abort", () => { if (!sent) request.abort(); });
     request.send(form);
   }));
@@ -34,7 +40,7 @@ export function upload(picture, progress) {
 // Asks how the job stands, and waits up to `seconds` for its end.
 export function look(picture, seconds) {
   const headers = seconds ? { Prefer: `wait=${seconds}` } : {};
-  return ask("GET", picture.id, headers, seconds, picture.signal);
+  return ask("GET", picture.id, headers, seconds, picture);
 }
 
 // Cancels a job, or deletes its result.
@@ -46,6 +52,15 @@ export function forget(id) {
 export function pauseAfter({ status, retryAfter }, failures) {
   if (![0, 429, 502, 503, 504].includes(status)) return 0;
   return retryAfter || Math.min(2 ** failures, 15);
+}
+
+// When it is repeated, in words; what is far off as the time of day, as a number would stand still.
+export function later(seconds) {
+  if (seconds < 100) return `in ${seconds} s`;
+  const now = new Date();
+  const then = new Date(now.getTime() + seconds * 1000);
+  const time = then.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+  return then.getDate() === now.getDate() ? `at ${time}` : `tomorrow at ${time}`;
 }
 
 export function sentence({ status, body }) {
@@ -63,12 +78,12 @@ export function pause(seconds, signal) {
   });
 }
 
-function ask(method, id, headers, seconds, signal) {
-  return withKey(async (key) => {
+function ask(method, id, headers, seconds, picture) {
+  return withKey(picture, async (key) => {
     // A connection that died without a word must not be waited for.
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), seconds * 1000 + ANSWER_MS);
-    signal?.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
+    picture?.signal.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
     try {
       const response = await fetch(resultAddress(id), { method, headers: { ...headers, ...key }, signal: stop.signal });
       return answer(response.status, await response.text(), (name) => response.headers.get(name));
@@ -80,12 +95,14 @@ function ask(method, id, headers, seconds, signal) {
   });
 }
 
-async function withKey(send) {
+// Tells `picture`, if there is one that the request is about, when it has to wait for a key.
+async function withKey(picture, send) {
   for (;;) {
     const used = apiKey.current();
     const given = await send(used ? { "X-API-Key": used } : {});
     if (given.status !== 401) return given;
-    await apiKey.ask(used);
+    picture?.hold("Waiting for the API key.");
+    await apiKey.ask(used, sentence(given));
   }
 }
 
@@ -94,7 +111,7 @@ function answer(status, text, header) {
   try {
     body = JSON.parse(text) ?? {};
   } catch { /* a proxy's page: its status says enough */ }
-  const retryAfter = Math.min(Number.parseInt(header("Retry-After"), 10) || 0, 60);
+  const retryAfter = Math.min(Number.parseInt(header("Retry-After"), 10) || 0, MOST_SECONDS);
   return { status, body, retryAfter, waited: /\bwait=/.test(header("Preference-Applied") ?? "") };
 }
 

@@ -51,7 +51,7 @@ export class Uploads {
         picture.fail(answer.status, service.sentence(answer));
         return;
       }
-      picture.become("waiting", { note: `${service.sentence(answer)} Trying again in ${seconds} s.` });
+      picture.hold(`${service.sentence(answer)} Trying again ${service.later(seconds)}.`);
       await service.pause(seconds, signal);
     }
   }

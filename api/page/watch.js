@@ -73,7 +73,7 @@ export class Watch {
       picture.lookAfter = answer.waited ? 0 : Date.now() + (answer.retryAfter || 1) * 1000;
     } else if (seconds) {
       picture.lookAfter = Date.now() + seconds * 1000;
-      picture.become(picture.state, { note: `${service.sentence(answer)} Asking again in ${seconds} s.` });
+      picture.hold(`${service.sentence(answer)} Asking again ${service.later(seconds)}.`);
     } else {
       this.#open.delete(picture);
       end(picture, answer);

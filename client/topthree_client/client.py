@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from topthree_client.answers import Result, Status
-from topthree_client.errors import JobGone, PictureFailed, ServiceUnavailable
+from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable
 from topthree_client.patience import FIRST_DELAY_SECONDS, Patience, read_retry_after
 
 DEFAULT_URL = "http://127.0.0.1:5000"
@@ -194,7 +194,8 @@ class Client:
             raise self._unexpected(answer) from None
 
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
-        return ServiceUnavailable(f"{self.url} answers {answer.status_code}: {_detail(answer)}")
+        kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
+        return kind(f"{self.url} answers {answer.status_code}: {_detail(answer)}")
 
 
 def _result(record: dict[str, Any]) -> Result:

@@ -12,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from topthree_client.batch import classify_all
 from topthree_client.client import DEFAULT_URL, Client
-from topthree_client.errors import ServiceUnavailable
+from topthree_client.errors import KeyRefused, ServiceUnavailable
 from topthree_client.formats import BadOutput, printable
 from topthree_client.output import Output, ResumeFile, open_output
 from topthree_client.picture_files import find_pictures
 from topthree_client.status_report import print_status
+from topthree_client.waits import waits_told
 
 DONE, SOME_FAILED, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
 FORMATS = ("table", "json", "jsonl", "csv")
@@ -35,6 +36,7 @@ examples:
   topthree classify --format jsonl -- -odd-name.png
   topthree status --url http://192.0.2.7:5000
 """
+KEY_HINT = "Put a key into $TOPTHREE_API_KEY, or into a file for --api-key-file."
 EXIT_CODES = """\
 exit codes of classify:
   0    every picture has its labels
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return USAGE
     except ServiceUnavailable as error:
-        _say(str(error))
+        _say(f"{error} {KEY_HINT}" if isinstance(error, KeyRefused) else str(error))
         return UNAVAILABLE
     except OSError as error:
         # Python flushes in the end what could not be written, and would complain once more.
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"cannot write: {error.strerror}")
         return USAGE
     except KeyboardInterrupt:
-        _say("stopped; the same command with the same --out goes on")
+        _say("stopped; the same command goes on" if getattr(options, "out", None) else "stopped")
         return INTERRUPTED
 
 
@@ -161,8 +163,10 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
         output = open_output(form, options.out, options.top)
         resume = ResumeFile(options.out) if options.out else None
         salt = resume.salt() if resume else secrets.token_hex(16)
-    except (BadOutput, OSError) as error:
+    except BadOutput as error:
         raise _UsageError(f"{options.out} cannot be continued: {error}. Nothing was sent.") from None
+    except OSError as error:
+        raise _UsageError(f"{options.out} cannot be written: {error.strerror}. Nothing was sent.") from None
     # A bar for those who watch, unless lines come to the same window.
     bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
     try:
@@ -185,7 +189,10 @@ def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: 
     unanswered = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, redirect_stdout=False, disable=not bar) as progress:
+    with (
+        Progress(*columns, console=console, redirect_stdout=False, disable=not bar) as progress,
+        waits_told(lambda sentence: _say(sentence, progress.console)),
+    ):
         task = progress.add_task("classifying", total=len(files), completed=len(files) - len(open_files))
         for answer in classify_all(client, open_files, top, salt):
             if answer.final:

@@ -20,3 +20,7 @@ class JobGone(TopThreeError):
 
 class ServiceUnavailable(TopThreeError):
     """The service cannot be used: not reached, too busy for too long, no key, or something else answers there."""
+
+
+class KeyRefused(ServiceUnavailable):
+    """The service wants an API key, or another one."""

@@ -40,6 +40,7 @@ class Lines:
             BadOutput, OSError: it cannot be continued.
         """
         self._form = form
+        self._is_own = path is not None
         self.answered, self._file = self._continued(path) if path else ([], sys.stdout.buffer)
         if not path or self._file.tell() == 0:
             self._write(form.header)
@@ -59,7 +60,7 @@ class Lines:
         self._file.flush()
 
     def close(self) -> None:
-        if self._file is not sys.stdout.buffer:
+        if self._is_own:
             self._file.close()
 
 
@@ -104,6 +105,8 @@ class TableOutput:
         self._answers.append(answer)
 
     def close(self) -> None:
+        if not self._answers:
+            return
         width = None if sys.stdout.isatty() else NO_WINDOW_COLUMNS
         Console(width=width).print(as_table(_by_name(self._answers), self._top))
 

@@ -1,5 +1,6 @@
 """When to ask again, and when to give up."""
 
+import logging
 import random
 import time
 from datetime import UTC, datetime
@@ -9,6 +10,9 @@ from topthree_client.errors import ServiceUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 MOST_DELAY_SECONDS = 10.0
+# A shorter pause is over before anybody wonders.
+LOGGED_SECONDS = 5.0
+LOG = logging.getLogger("topthree_client")
 
 
 class Patience:
@@ -28,6 +32,8 @@ class Patience:
         wanted = max(retry_after_seconds, self._delay_seconds * random.uniform(0.5, 1))
         if time.monotonic() + wanted > self._until:
             raise ServiceUnavailable(reason)
+        if wanted >= LOGGED_SECONDS:
+            LOG.info("%s; trying again in %.0f s", reason.rstrip("."), wanted)
         time.sleep(wanted)
         self._delay_seconds = min(MOST_DELAY_SECONDS, 2 * self._delay_seconds)
 

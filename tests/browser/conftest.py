@@ -12,6 +12,9 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from tests.support.browser import MISSING, find_browser
 from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.stub_worker import make_picture
+
+Save = Callable[..., Path]
 
 SCREENSHOTS = ROOT / "artifacts" / "page"
 NOTE_VIOLATIONS = """
@@ -140,3 +143,15 @@ def stub_service(folder: Path, **settings: str) -> Iterator[Service]:
 def stubbed(tmp_path: Path) -> Iterator[Service]:
     with stub_service(tmp_path) as service:
         yield service
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Writes a picture that does what it is told, and returns the file."""
+
+    def save_(name: str, behaviour: str = "", side: int = 8) -> Path:
+        file = tmp_path / name
+        file.write_bytes(make_picture(behaviour, side=side))
+        return file
+
+    return save_

@@ -4,29 +4,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Desk, stub_service
+from tests.browser.conftest import Desk, Save, stub_service
 from tests.support.processes import Service
 from tests.support.stub_worker import digest_of, make_picture, read_executions
 from tests.support.tcp_proxy import HEALTHY, Fault, TcpProxy
 from tests.support.wait import eventually
 
 OpenDesk = Callable[..., Desk]
-Save = Callable[..., Path]
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Save:
-    """Writes a picture that does what it is told, and returns the file."""
-
-    def save_(name: str, behaviour: str = "", side: int = 8) -> Path:
-        file = tmp_path / name
-        file.write_bytes(make_picture(behaviour, side=side))
-        return file
-
-    return save_
 
 
 def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
@@ -58,8 +44,10 @@ def test_a_queued_and_a_running_picture_can_be_canceled(
     # Given a running picture and a queued one
     desk = open_desk(stubbed.url)
     running, queued = save("running.png", "sleep=6"), save("queued.png")
-    desk.choose(running, queued)
+    # One after the other, as uploads of one choice may arrive in any order.
+    desk.choose(running)
     expect(desk.cards("running")).to_have_count(1)
+    desk.choose(queued)
     expect(desk.cards("queued")).to_have_count(1)
     ids = [entry["id"] for entry in desk.remembered()]
     # When both are canceled
@@ -84,12 +72,38 @@ def test_an_upload_can_be_canceled(open_desk: OpenDesk, stubbed: Service, save: 
     line.send("Network.emulateNetworkConditions", slow)
     desk.choose(save("large.png", side=500))
     expect(desk.card("large.png")).to_contain_text(re.compile(r"Uploading, \d+ %"))
-    desk.button("Cancel", "large.png").click()
+    # When it is canceled, Then the rest of it is not sent
+    with desk.page.expect_event("requestfailed", lambda request: request.url.endswith("/upload")):
+        desk.button("Cancel", "large.png").click()
     expect(desk.card("large.png")).to_contain_text("Canceled.")
+    # and the next one is not kept waiting
     line.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     desk.choose(save("small.png"))
     expect(desk.cards("succeeded")).to_have_count(1)
     assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
+def test_three_of_many_are_uploaded_at_once(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a page whose uploads are counted
+    desk = open_desk(stubbed.url)
+    desk.page.add_init_script(
+        """
+        window.most = 0;
+        let now = 0;
+        const send = XMLHttpRequest.prototype.send;
+        XMLHttpRequest.prototype.send = function (body) {
+          now += 1;
+          most = Math.max(most, now);
+          this.addEventListener("loadend", () => { now -= 1; });
+          send.call(this, body);
+        };
+        """
+    )
+    desk.open()
+    # When many pictures come, Then all are classified, and a connection was left for everything else
+    desk.choose(*(save(f"{number}.png") for number in range(30)))
+    expect(desk.cards("succeeded")).to_have_count(30)
+    assert desk.page.evaluate("most") == 3
 
 
 def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
@@ -149,6 +163,26 @@ def test_a_retry_after_a_lost_answer_joins_the_job(
         eventually(lambda: read_executions(tmp_path / "executions"), what="a job that the page does not know of")
         line.fault = HEALTHY
         # Then it has its labels, and was classified once
+        expect(desk.cards("succeeded")).to_have_count(1)
+        assert sum(read_executions(tmp_path / "executions").values()) == 1
+
+
+def test_an_upload_on_a_line_that_has_died_is_sent_again(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+) -> None:
+    # Given a line on which nothing passes any more, and nothing tells of it
+    with TcpProxy(stubbed.port) as line:
+        desk = open_desk(f"http://127.0.0.1:{line.port}")
+        desk.page.clock.install()
+        desk.open()
+        line.fault = Fault(black_hole=True)
+        # When a picture is sent, and the service would have given it up long ago
+        with desk.page.expect_request("**/upload"):
+            desk.choose(save("one.png"))
+        desk.page.clock.fast_forward("02:30")
+        # Then it is sent again, and classified once
+        expect(desk.card("one.png")).to_contain_text("Trying again in")
+        line.fault = HEALTHY
         expect(desk.cards("succeeded")).to_have_count(1)
         assert sum(read_executions(tmp_path / "executions").values()) == 1
 
@@ -234,6 +268,37 @@ def test_names_and_labels_are_text(open_desk: OpenDesk, stubbed: Service, save: 
     desk.choose(save(name))
     expect(desk.cards("succeeded")).to_have_count(1)
     expect(desk.card(name)).to_have_count(1)
+
+
+def test_a_long_name_is_shown_in_two_lines_and_told_whole(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a phone, and a name that is longer than any line
+    desk = open_desk(stubbed.url, viewport={"width": 360, "height": 740})
+    name = "holiday " * 5 + "x" * 150 + ".png"
+    desk.choose(save(name))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    # Then it takes two lines, and the whole of it is there for who points at it
+    heading = desk.card(name).locator(".name")
+    expect(heading).to_have_attribute("title", name)
+    lines = heading.evaluate("(each) => each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)")
+    assert round(lines) == 2
+    assert desk.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_nothing_moves_for_those_who_do_not_want_it(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url, reduced_motion="reduce")
+    desk.choose(save("slow.png", "sleep=6"))
+    expect(desk.cards("running")).to_contain_text("Running.")
+    # Not waited for: it is hidden in the end in any case.
+    assert not desk.cards("running").locator("progress").is_visible()
+
+
+def test_bars_have_an_end_where_the_system_chooses_the_colours(
+    open_desk: OpenDesk, stubbed: Service, save: Save
+) -> None:
+    desk = open_desk(stubbed.url, forced_colors="active")
+    desk.choose(save("one.png"))
+    expect(desk.card("one.png").locator(".bar").first).to_have_css("border-top-style", "solid")
+    desk.screenshot("forced colours")
 
 
 def test_a_folder_is_refused_in_words(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.client.conftest import accepted, labels, problem
+from tests.client.conftest import Clock, accepted, labels, problem
 from tests.support.command_line import ENVIRON, read_lines, topthree
 from topthree_client import Client, command_line
 
@@ -93,7 +94,10 @@ def test_bad_usage_is_2(run: Run, arguments: list[str]) -> None:
         (["good.png", "--out", "out.csv", "--format", "table"], "--format"),
         (["good.png", "nosuch.png"], "nosuch.png"),
         ([""], "no such file"),
-        (["good.png", "--out", "nosuch/out.csv"], "nosuch"),
+        (
+            ["good.png", "--out", "nosuch/out.csv"],
+            "nosuch/out.csv cannot be written: No such file or directory. Nothing",
+        ),
         (["good.png", "--out", ".", "--format", "csv"], "no file"),
         (["good.png", "--out", "/dev/full", "--format", "csv"], "no file"),
         (["good.png", "--out", "good.png", "--format", "jsonl"], "not of this command"),
@@ -177,6 +181,30 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
 
 
+def test_sixteen_pictures_are_sent_at_a_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given more pictures than that, and a service that keeps each upload waiting for a seventeenth
+    Path("many").mkdir()
+    for number in range(40):
+        Path(f"many/{number}.png").write_bytes(str(number).encode())
+    answer, seventeen = Service(), threading.Barrier(17, timeout=1)
+    came: list[httpx.Request] = []
+    held: list[int] = []
+
+    def hold(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            came.append(request)
+            try:
+                seventeen.wait()
+            except threading.BrokenBarrierError:
+                held.append(len(came))
+        return answer(request)
+
+    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(hold)))
+    # When they are classified, Then sixteen come, and none more until they have their answers
+    assert run("classify", "many", "--out", "out.csv") == 0
+    assert held[0] == 16
+
+
 def test_the_same_pictures_in_another_output_are_other_requests(run: Run, service: Service) -> None:
     for out in ("one.csv", "two.csv"):
         run("classify", "good.png", "--out", out)
@@ -206,6 +234,75 @@ def test_a_url_comes_from_the_option_then_the_environment_then_is_local(
         "http://environment:1/base/health/ready",
         "http://option:2/health/ready",
     ]
+
+
+def test_a_service_that_wants_a_key_is_told_with_the_way_to_give_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a service that tells who is ready to everybody, and takes pictures with a key only
+    def guarded(request: httpx.Request) -> httpx.Response:
+        return Service()(request) if request.method == "GET" else problem(401, "This API key is not known here.")
+
+    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(guarded)))
+    # When a picture is classified
+    assert run("classify", "good.png") == 3
+    # Then what is wrong is told, and what to do, and no empty table is shown
+    shown = capsys.readouterr()
+    assert "This API key is not known here." in shown.err and "TOPTHREE_API_KEY" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(["--out", "out.csv"], "stopped; the same command goes on\n"), ([], "stopped\n")]
+)
+def test_ctrl_c_is_told_with_what_is_left(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "classify_all", interrupted)
+    assert run("classify", "good.png", *arguments) == 130
+    assert capsys.readouterr().err == f"topthree: {told}"
+
+
+def test_a_long_wait_is_told_once(
+    run: Run, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a quota that is used up for a minute, for all who ask at once, and a short wait before
+    refusals = [problem(503, "Just now.", **{"Retry-After": "1"})]
+    refusals += [problem(429, "Too many uploads.", **{"Retry-After": "60"}) for _ in range(4)]
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        return refusals.pop(0) if request.method == "POST" and refusals else Service()(request)
+
+    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(busy)))
+    Path("another.png").write_bytes(b"another")
+    # When pictures are classified
+    assert run("classify", "good.png", "another.png", "--out", "out.csv") == 0
+    # Then it is said why nothing happens, and for how long
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Too many uploads" in line and "trying again in 60 s" in line
+    assert "Just now" not in line
+
+
+def test_an_output_is_written_where_there_is_no_standard_output(tmp_path: Path) -> None:
+    # Given a program whose standard output is closed, as that of some daemons
+    out = tmp_path / "out.csv"
+    program = (
+        "import sys; from pathlib import Path; from topthree_client.output import open_output\n"
+        "assert sys.stdout is None\n"
+        f"open_output('csv', Path({str(out)!r}), 1).close()"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", program],
+        env={**os.environ, **ENVIRON},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    # Then the file is there
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out.read_bytes().startswith(b'"file"')
 
 
 @pytest.mark.parametrize(
