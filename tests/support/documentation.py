@@ -1,7 +1,5 @@
 """The code blocks of the documentation for users, with which of the tests runs them."""
 
-import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,13 +22,8 @@ class Block:
 
     @property
     def needs_engine(self) -> bool:
-        """Whether it is a command for a Docker engine: `tests/compose` runs those."""
+        """Whether it is a command for a Docker engine: `tests/compose` runs those, `tests/e2e` all others."""
         return self.language == "sh" and "docker " in self.text
-
-    @property
-    def runs_alone(self) -> bool:
-        """Whether it is a command or a program that needs nothing but a service: `tests/e2e` runs those."""
-        return self.language in ("sh", "python") and not self.needs_engine
 
 
 @cache
@@ -46,12 +39,3 @@ def _blocks_of(page: Path) -> list[Block]:
         for token in MarkdownIt().parse(page.read_text("utf-8"))
         if token.type == "fence" and token.map
     ]
-
-
-def copy_repository(folder: Path) -> None:
-    """Copy what is or would be committed, so that commands may write where they stand."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.check_output(listed, cwd=ROOT, text=True).split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
