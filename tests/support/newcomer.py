@@ -75,6 +75,8 @@ def _run(folder: Path, port: str) -> None:
         "PORT": port,
         "TOPTHREE_URL": f"http://127.0.0.1:{port}",
         "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}",
+        # Tables are as wide as they like.
+        "COLUMNS": "200",
         # Its own server alone stands for the hub.
         "no_proxy": "127.0.0.1",
         "TFHUB_CACHE_DIR": "",
@@ -132,5 +134,5 @@ def _shape(value: Any) -> Any:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words; all that have a digit or are cut short are alike, and lines that are drawn are left out."""
-    return [re.sub(r"\S*[\d…]\S*", "#", word) for word in text.split() if set(word) != {"─"}]
+    """Return the words; those with a digit, cut short or very long are alike, and lines that are drawn are left out."""
+    return [re.sub(r"\S*[\d…]\S*|\S{40,}", "#", word) for word in text.split() if set(word) != {"─"}]
