@@ -17,7 +17,7 @@ STOP_SECONDS = 60
 def main() -> None:
     """Start the service, run what the README shows, stop it; any surprise is an error."""
     text = (ROOT / "README.md").read_text("utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = [block for block in blocks_of(text) if is_followed(block)]
     assert blocks[0] == "make run\n", blocks[0]
     service = subprocess.Popen(
         ["make", "run"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -26,13 +26,10 @@ def main() -> None:
         follow_until_ready(service)
         shown_id = re.search(r"/result/([0-9a-f]{32})", text)[1]
         real_id = shown_id
-        for block in blocks:
-            if block.startswith("curl"):
-                answer = run(block.replace(shown_id, real_id))
-                found = re.search(r"^location: /result/(\w+)", answer, re.MULTILINE | re.IGNORECASE)
-                real_id = found[1] if found else real_id
-            elif block.startswith(".venv/bin/topthree"):
-                run(block)
+        for block in blocks[1:]:
+            answer = run(block.replace(shown_id, real_id))
+            found = re.search(r"^location: /result/(\w+)", answer, re.MULTILINE | re.IGNORECASE)
+            real_id = found[1] if found else real_id
         check_result(run(f"curl -s -H 'Prefer: wait=20' http://127.0.0.1:5000/result/{real_id}"))
     finally:
         if service.poll() is None:
@@ -40,6 +37,16 @@ def main() -> None:
         service.wait(STOP_SECONDS)
         (ROOT / "labels.csv").unlink(missing_ok=True)
     print("the README's commands work")
+
+
+def blocks_of(text: str) -> list[str]:
+    """Return the blocks of commands in a page."""
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def is_followed(block: str) -> bool:
+    """Whether a block of the README is run here: the service, and what talks to it."""
+    return block == "make run\n" or block.startswith(("curl", ".venv/bin/topthree"))
 
 
 def follow_until_ready(service: subprocess.Popen[str]) -> None:
@@ -72,7 +79,7 @@ def check_result(answer: str) -> None:
     """The README's example is recognised."""
     record = json.loads(answer)
     assert record["status"] == "succeeded", record
-    assert record["result"]["prediction_1"]["predicted_label"] == "traffic light", record
+    assert record["result"]["prediction_1"]["predicted_label"] in ("analog clock", "wall clock"), record
 
 
 if __name__ == "__main__":

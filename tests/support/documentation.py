@@ -29,8 +29,12 @@ class Block:
 @cache
 def blocks() -> list[Block]:
     """Return every fenced block of every page, in order; those within lists too."""
-    pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
-    return [block for page in pages for block in _blocks_of(page)]
+    return [block for page in pages() for block in _blocks_of(page)]
+
+
+def pages() -> list[Path]:
+    """Return every page for users."""
+    return [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
 
 
 def _blocks_of(page: Path) -> list[Block]:

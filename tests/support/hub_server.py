@@ -33,6 +33,11 @@ class HubServer:
         self._thread.join()
         self._server.server_close()
 
+    @property
+    def url(self) -> str:
+        """Where it is, in the place of https://tfhub.dev."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
     def add_model(self, path: str, saved_model: Path) -> str:
         """Serve a SavedModel folder; return its handle. Whatever was served at `path` is replaced."""
         return self.add_bytes(path, archive(saved_model))
@@ -77,7 +82,7 @@ class HubServer:
 
     def _add(self, path: str, answer: Callable[["_Handler"], None]) -> str:
         self._answers[path] = answer
-        return f"http://127.0.0.1:{self._server.server_port}{path}"
+        return self.url + path
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,159 @@
+"""The reference is whole: what there is stands in it, and what stands in it is there."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from api.contract.problems import MEANINGS
+from tests.support.documentation import ROOT, pages
+from topthree_client import command_line
+
+Method = dict[str, Any]
+
+HTTP = (ROOT / "docs" / "http.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+# Where the contract has keys: as security schemes, not as parameters.
+KEY_HEADERS = {"Authorization", "X-API-Key"}
+
+
+def section(text: str, title: str) -> str:
+    """Return what stands below a title of the second level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the rows of all tables, without their heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    found = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    heads = {number - 1 for number, line in enumerate(lines) if set(line) <= {"|", "-"}}
+    return [row for number, row in enumerate(found) if number not in heads and set("".join(row)) != {"-", "|"}]
+
+
+def names(cells: Iterable[str]) -> set[str]:
+    """Return what stands in backticks."""
+    return {name for cell in cells for name in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", cell)}
+
+
+def operations() -> dict[str, Method]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in CONTRACT["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def parameters() -> dict[tuple[str, str], set[str]]:
+    """Return, by name and place, the routes that take a parameter."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for route, operation in operations().items():
+        for parameter in operation.get("parameters", []):
+            found.setdefault((parameter["name"], parameter["in"]), set()).add(route)
+    return found
+
+
+def test_every_route_has_its_statuses_in_the_reference() -> None:
+    told = {row[0].strip("`"): set(re.findall(r"\b[1-5]\d\d\b", row[2])) for row in rows(section(HTTP, "Routes"))}
+    assert told == {route: set(operation["responses"]) for route, operation in operations().items()}
+
+
+def test_every_status_is_explained() -> None:
+    told = {row[0] for row in rows(section(HTTP, "Statuses"))}
+    assert told == {status for operation in operations().values() for status in operation["responses"]}
+    assert {str(status) for status in MEANINGS} <= told
+
+
+def test_every_parameter_is_in_the_reference_with_its_routes() -> None:
+    told = {
+        (name, row[1]): names([row[2]])
+        for row in rows(section(HTTP, "What a request may carry"))
+        for name in names([row[0]])
+    }
+    for (name, place), routes in parameters().items():
+        # A path alone stands for all its methods.
+        paths = {route.split()[1] for route in routes}
+        assert told[name, place] in (routes, paths), name
+    beyond = {name for name, _ in told.keys() - parameters().keys()}
+    assert beyond == {*KEY_HEADERS, "X-Request-ID"}
+
+
+def test_every_header_of_an_answer_is_in_the_reference() -> None:
+    told = names(row[0] for row in rows(section(HTTP, "What an answer carries")))
+    assert told == set(CONTRACT["components"]["headers"])
+
+
+def test_every_problem_that_ends_a_job_is_in_the_reference() -> None:
+    told = {(row[0], row[1]) for row in rows(section(HTTP, "Problems"))}
+    sources = [path.read_text("utf-8") for folder in ("worker", "shared") for path in (ROOT / folder).glob("*.py")]
+    made = {
+        (title, status)
+        for source in sources
+        for status, title in re.findall(r'"status": (\d+),\s*"title": "([^"]+)"', source)
+    }
+    assert told == made
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+
+
+def test_every_option_of_the_command_line_is_in_the_reference() -> None:
+    parser = command_line._parser()
+    (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    there = options_of(parser).union(*map(options_of, commands.choices.values()))
+    told = {name.split()[0] for name in names([COMMAND_LINE]) if re.match(r"--\w", name)}
+    assert told == there - {"--help"}
+    assert {f"topthree {name}" for name in commands.choices} == names(re.findall(r"^## .*", COMMAND_LINE, re.MULTILINE))
+    first_cells = [row[0] for row in rows(section(COMMAND_LINE, "`topthree classify`"))]
+    table = {name.split()[0] for name in names(first_cells) if name.startswith("--")}
+    assert table == options_of(commands.choices["classify"]) - options_of(commands.choices["status"])
+
+
+def test_every_exit_code_of_the_command_line_is_in_the_reference() -> None:
+    told = {row[0] for row in rows(COMMAND_LINE) if row[0].isdigit()}
+    codes = (
+        *(command_line.DONE, command_line.SOME_FAILED, command_line.USAGE),
+        *(command_line.UNAVAILABLE, command_line.INTERRUPTED),
+    )
+    assert told == {str(code) for code in codes}
+
+
+def test_every_variable_of_the_command_line_is_in_the_reference() -> None:
+    source = (ROOT / "client" / "topthree_client" / "command_line.py").read_text("utf-8")
+    read = re.findall(r'environ\.get\("(\w+)"', source)
+    assert read and {f"${name}" for name in read} <= names([COMMAND_LINE])
+
+
+def settings() -> set[str]:
+    return names(row[0] for row in rows(section(CONFIGURATION, "The service")))
+
+
+def test_every_variable_of_make_is_in_the_reference() -> None:
+    told = names(row[0] for row in rows(section(CONFIGURATION, "`make`")))
+    set_there = set(re.findall(r"^([A-Z_]+) :?= ", MAKEFILE, re.MULTILINE))
+    used = set(re.findall(r"\$\(([A-Z_]+)\)", MAKEFILE)) - set_there - {"MAKEFILE_LIST"}
+    preparation = (ROOT / "worker" / "prepare" / "__main__.py").read_text("utf-8")
+    used |= set(re.findall(r'environ\.get\("(\w+)"', preparation))
+    assert used - settings() == told
+
+
+def test_every_variable_of_compose_is_in_the_reference() -> None:
+    told = names(row[0] for row in rows(section(CONFIGURATION, "Docker compose")))
+    files = [ROOT / "docker-compose.yml", *(ROOT / "deploy").glob("compose.*.yml")]
+    used = {name for file in files for name in re.findall(r"\$\{([A-Z_]+)", file.read_text("utf-8"))}
+    assert used - settings() <= told
+    # What ends so stands for variables that are not topthree's.
+    assert {name for name in told if not name.endswith("…")} <= used
+
+
+def test_every_target_of_make_that_a_page_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    for page in pages():
+        named = set(re.findall(r"(?:`|^|[A-Z]+=\S+ )make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
+        assert named <= targets, page
