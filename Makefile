@@ -77,7 +77,7 @@ audit: $(VENV)/.dev ## look the pinned packages up in a database of known vulner
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
-	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	for name in api worker prepare worker-gpu s3 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
