@@ -16,7 +16,7 @@ INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-dep
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
-run: $(VENV)/.run ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
+run: $(VENV)/.run $(if $(filter s3://%,$(IMAGE_STORE_URL)),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
 	@exec $(BIN)/python -m deploy.local
 
 model: $(VENV)/.run ## prepare the model MODEL= in models/
@@ -93,6 +93,11 @@ $(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
 	$(INSTALL_CLIENT)
+	@touch $@
+
+# What pictures in S3 need beside the rest; the development environment has it anyway.
+$(VENV)/.s3: requirements/s3.txt $(VENV)/.run
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)-fuzz/.done: requirements/fuzz.txt

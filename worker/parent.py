@@ -72,13 +72,16 @@ class Parent:
 
         A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
         limit counts against the job only if Redis answered all the while: else the child may have been waiting for it,
-        or this loop may not have heard of the end.
+        or this loop may not have heard of the end. An OSError comes from the image store: the job waits until that
+        answers, however often that takes.
         """
         own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
         if isinstance(error, TimeLimitExceeded) and self._decoded_for_long(delivered_id):
             self._guard(self._repair.give_up, self._record.name, delivered_id, TOO_SLOW_PROBLEM)
         elif own_fault:
             self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
+        elif isinstance(error, OSError):
+            self._guard(self._repair.postpone, self._record.name, delivered_id, f"the image store says: {error}")
         else:
             reason = f"its worker process was lost ({type(error).__name__})"
             self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)

@@ -61,6 +61,11 @@ class Engine:
         """Return what `docker arguments` prints; AssertionError with all of it if it fails."""
         return _output(["docker", *arguments], {**self._environ, **environ}, BUILD_SECONDS)
 
+    def host_address(self) -> str:
+        """Return the address at which containers reach this machine."""
+        [network] = json.loads(self.run("network", "inspect", "bridge"))
+        return str(network["IPAM"]["Config"][0]["Gateway"])
+
     def inspect(self, thing: str) -> dict[str, Any]:
         return dict(json.loads(self.run("inspect", thing))[0])
 
