@@ -6,6 +6,7 @@ import pytest
 
 from tests.compose.conftest import Pictures
 from tests.support.docker import Engine, Stack
+from tests.support.reader import Reader
 from tests.support.s3_server import BUCKET, S3Server
 from tests.support.wait import eventually
 
@@ -19,17 +20,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="module")
-def stored(engine: Engine, s3: S3Server) -> Iterator[Stack]:
+def stored(engine: Engine, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environ = s3.environ | {
         "IMAGE_STORE_URL": f"s3://{BUCKET}/waiting",
         "AWS_ENDPOINT_URL": f"http://{engine.host_address()}:{s3.port}",
     }
-    stack = Stack(engine, "deploy/compose.s3.yml", **environ)
-    try:
-        stack.run("up", "--build", "--detach", "--wait")
-        yield stack
-    finally:
-        stack.down()
+    folder = tmp_path_factory.mktemp("reader")
+    with Reader(engine, folder, "deploy/compose.s3.yml", **environ) as reader:
+        reader.follow_page("docs/how-to/s3.md")
+        yield reader.stack
 
 
 def test_pictures_lie_in_the_bucket_while_they_wait(stored: Stack, s3: S3Server, pictures: Pictures) -> None:
