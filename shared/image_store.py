@@ -17,6 +17,10 @@ IMAGE_TTL_SECONDS = 24 * 3600
 MISSING = "The picture of this job is no longer stored."
 
 
+class ImageStoreAway(OSError):
+    """The store does not answer, or refuses."""
+
+
 class ImageStore(Protocol):
     """Keeps the bytes of a picture under its job's id, or has the job's record carry them."""
 
@@ -54,18 +58,18 @@ class RecordImageStore:
 class FsspecImageStore:
     """Pictures as files below any URL that fsspec can open (`file://`, `memory://`, `s3://`, …).
 
-    Whatever a store raises that cannot be reached is an OSError.
+    Whatever such a store raises is an ImageStoreAway, unless it says that a file is not there.
     """
 
     def __init__(self, url: str) -> None:
         """Make the folder at `url` and try it out.
 
-        Raises OSError: it cannot be used; ImportError, ValueError: fsspec cannot open such a URL.
+        Raises ImageStoreAway: it cannot be used; ImportError, ValueError: fsspec cannot open such a URL.
         """
         # A listing that is kept would hide what other processes have stored since.
         self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self._local = isinstance(self._files, LocalFileSystem)
-        with _os_errors():
+        with _one_kind_of_error():
             if self._local:
                 self._files.makedirs(self._root, exist_ok=True)
             else:
@@ -75,7 +79,7 @@ class FsspecImageStore:
                 self._files.rm_file(probe)
 
     def put(self, job_id: str, data: bytes) -> bytes:
-        with _os_errors():
+        with _one_kind_of_error():
             if self._local:
                 self._put_local(job_id, data)
             else:
@@ -97,18 +101,18 @@ class FsspecImageStore:
 
     def get(self, job_id: str, carried: bytes) -> bytes:
         try:
-            with _os_errors():
+            with _one_kind_of_error():
                 return bytes(self._files.cat_file(self._path(job_id)))
         except FileNotFoundError:
             raise ImageMissing(MISSING) from None
 
     def delete(self, job_id: str) -> None:
-        with _os_errors(), suppress(FileNotFoundError):
+        with _one_kind_of_error(), suppress(FileNotFoundError):
             self._files.rm_file(self._path(job_id))
 
     def sweep(self, max_age_seconds: float) -> None:
         oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
-        with _os_errors():
+        with _one_kind_of_error():
             for path, listed in self._files.find(self._root, detail=True).items():
                 # Another process may have deleted it since it was listed.
                 with suppress(FileNotFoundError):
@@ -121,14 +125,14 @@ class FsspecImageStore:
 
 
 @contextmanager
-def _os_errors() -> Iterator[None]:
-    """Have an error that only the library of one kind of store knows be an OSError."""
+def _one_kind_of_error() -> Iterator[None]:
+    """Have what the libraries of stores raise be of one kind; a soft time limit, which a store took, too."""
     try:
         yield
-    except OSError:
+    except FileNotFoundError:
         raise
     except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
+        raise ImageStoreAway(str(error) or type(error).__name__) from error
 
 
 def open_image_store(url: str) -> ImageStore:

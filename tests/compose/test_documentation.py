@@ -13,7 +13,11 @@ from tests.support.reader import Reader, Step
 
 OPERATIONS = "docs/operations.md"
 # Pages whose commands are run by tests of their own, beside this file.
-ELSEWHERE = {OPERATIONS: "test_documentation.py", "docs/how-to/s3.md": "test_s3.py"}
+ELSEWHERE = {
+    OPERATIONS: "test_documentation.py",
+    "docs/how-to/s3.md": "test_s3.py",
+    "docs/how-to/air-gapped.md": "test_air_gapped.py",
+}
 PAGES = sorted({block.page for block in blocks() if block.needs_engine})
 
 

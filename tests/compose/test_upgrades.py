@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,7 +159,7 @@ def assert_none_lost(stack: Stack, seen: Seen) -> None:
     assert set(seen.told) <= {"200", "202", "503", "504", "connection"}
 
 
-def test_an_upgrade_loses_nothing(before: Host, pictures: Pictures) -> None:
+def test_neither_an_upgrade_nor_the_way_back_loses_anything(before: Host, pictures: Pictures) -> None:
     # Given clients that upload
     with traffic(before.stack, pictures) as seen:
         first = seen.jobs[0]
@@ -169,22 +170,14 @@ def test_an_upgrade_loses_nothing(before: Host, pictures: Pictures) -> None:
     # Then both versions have written jobs, and all have ended well
     assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("1", "2")
     assert_none_lost(before.stack, seen)
-
-
-def test_the_way_back_loses_nothing(before: Host, pictures: Pictures) -> None:
-    # Given a newer service, and clients that upload
-    before.name("newer", *SERVICES)
-    before.roll_workers()
-    before.roll_api()
+    # And when the API goes back and then, with its newer jobs done, the workers
     with traffic(before.stack, pictures) as seen:
         first = seen.jobs[0]
-        # When first the API goes back and then, with its newer jobs done, the workers
         before.follow("docker tag topthree-api:before topthree-api\n")
-        back = before.stack.accept(pictures(1)[0])
-        eventually(lambda: before.stack.get(f"/result/{back}").status_code == 200, 60, "the end of an older job")
-        eventually(lambda: before.oldest_job_seconds() < 1, 60, "a queue without newer jobs")
+        began = time.monotonic()
+        eventually(lambda: before.oldest_job_seconds() < time.monotonic() - began, 60, "a queue without newer jobs")
         before.follow("docker tag topthree-worker:before topthree-worker\n")
-    # Then both versions have written jobs, and all have ended well
+    # Then that is so once more
     assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("2", "1")
     assert_none_lost(before.stack, seen)
 

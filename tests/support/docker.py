@@ -92,7 +92,7 @@ class Engine:
             _output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
 
     def provide(self, image: str, folder: Path) -> None:
-        """Have an image of LAYERS be there: a stand-in if there is a tool for it, else compose pulls the official one."""
+        """Have an image of LAYERS be there: a stand-in if a tool makes those, else compose pulls the official one."""
         if not self.tool or self.has(image):
             return
         self.make(PROMETHEUS_BASE, "base", "prometheus")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from types import TracebackType
 from typing import Literal
 
 from deploy.local.embedded_redis import free_port
-from tests.support.docker import ROOT, Engine, Stack
+from tests.support.docker import Engine, Stack
 from tests.support.documentation import Block, blocks
+from tests.support.repository import copy_repository
 
 BLOCK_SECONDS = 900
 # A block that is no command and begins with such a line is the file of that name.
@@ -39,7 +39,7 @@ class Reader:
 
     def __init__(self, engine: Engine, folder: Path, *files: str, **environ: str) -> None:
         """`files` are those that the page lays over docker-compose.yml."""
-        _copy_repository(folder)
+        copy_repository(folder)
         self.stack = Stack(engine, *files, root=folder, **environ)
         # The ports that pages name for other hosts.
         self._redis_port = str(free_port())
@@ -127,12 +127,3 @@ def _do(todo: list[Step], when: str, block: Block) -> None:
     for step in [step for step in todo if step.when == when and step.part in block.text and block.needs_engine]:
         todo.remove(step)
         step.action()
-
-
-def _copy_repository(folder: Path) -> None:
-    """Copy what is or would be committed."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.check_output(listed, cwd=ROOT, text=True).split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
