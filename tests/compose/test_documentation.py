@@ -22,7 +22,10 @@ PAGES = sorted({block.page for block in blocks() if block.needs_engine})
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
-def test_the_commands_of_a_page_work(engine: Engine, page: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_work(engine: Engine, page: str, model_dir: Path, tmp_path: Path) -> None:
+    # Given a checkout in which a model was prepared
+    shutil.copytree(model_dir, tmp_path / "models" / model_dir.name)
+    # When a page is followed, Then each of its commands works
     with Reader(engine, tmp_path) as reader:
         reader.follow_page(page)
 
