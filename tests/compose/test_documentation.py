@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.compose.conftest import Pictures
-from tests.support.docker import LAYERS, Engine, Stack
+from tests.support.docker import Engine, Stack
 from tests.support.documentation import blocks
+from tests.support.monitoring_images import provide_monitoring_images
 from tests.support.reader import Reader, Step
 
 OPERATIONS = "docs/operations.md"
@@ -38,8 +39,7 @@ def test_a_page_with_a_test_of_its_own_is_followed_there(page: str) -> None:
 
 
 def test_the_commands_of_the_operations_guide_work(engine: Engine, tmp_path: Path, pictures: Pictures) -> None:
-    for image in LAYERS:
-        engine.provide(image, tmp_path)
+    provide_monitoring_images(engine, tmp_path)
     with (
         Reader(engine, tmp_path / "host") as host,
         Reader(engine, tmp_path / "other", REDIS_PASSWORD=host.stack.environ["REDIS_PASSWORD"]) as other,

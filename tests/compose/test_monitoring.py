@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from tests.compose.conftest import Pictures
-from tests.support.docker import LAYERS, Stack
+from tests.support.docker import Stack
 from tests.support.monitoring import rule_queries
+from tests.support.monitoring_images import provide_monitoring_images
 from tests.support.wait import eventually
 
 FIGURES = "import urllib.request as u; print(u.urlopen('http://worker:9100/metrics', timeout=5).read().decode())"
@@ -68,8 +69,7 @@ class Monitoring:
 @pytest.fixture(scope="module")
 def monitoring(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
     """Both beside two workers, as the profile brings them up."""
-    for image in LAYERS:
-        stack.engine.provide(image, tmp_path_factory.mktemp("image"))
+    provide_monitoring_images(stack.engine, tmp_path_factory.mktemp("image"))
     stack.scale(2)
     profile = ("--profile", "monitoring")
     try:

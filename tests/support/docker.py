@@ -23,32 +23,6 @@ BUILD_SECONDS = 1800
 # What a tool without a registry makes the base images from: its own commands, by the image's name.
 STAND_INS = {"python:3.13-slim": "python", "redis:8": "redis"}
 SUITE = "trixie"
-# Of services that only some tests need: what is added to Debian's package, or to the image above, to be laid out as the
-# official image is. Grafana is in no package registry; its dashboard is checked by tests/unit and tests/e2e.
-PROMETHEUS = "prom/prometheus:v3.5.0"
-FLOWER = "mher/flower:2.0"
-GRAFANA = "grafana/grafana:12.1.1"
-PROMETHEUS_BASE = "topthree-test-debian-prometheus"
-LAYERS = {
-    PROMETHEUS: f"""
-FROM {PROMETHEUS_BASE}
-RUN mkdir -p /prometheus && chown nobody:nogroup /prometheus
-USER nobody
-VOLUME /prometheus
-WORKDIR /prometheus
-ENTRYPOINT ["/bin/prometheus"]
-""",
-    FLOWER: """
-FROM python:3.13-slim
-RUN pip install --no-cache-dir redis "flower==2.0.*" \
-    && useradd --uid 1000 flower && mkdir /data && chown flower:flower /data
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 FLOWER_DATA_DIR=/data PYTHONPATH=/data
-WORKDIR /data
-USER flower
-VOLUME /data
-CMD ["celery", "flower"]
-""",
-}
 
 
 class NoEngine(Exception):
@@ -87,17 +61,9 @@ class Engine:
         return self.call("image", "inspect", image).returncode == 0
 
     def make(self, image: str, command: str, *packages: str) -> None:
-        """Have the tool make a stand-in for an image that is not there."""
+        """Have the tool make a stand-in, of these packages of Debian, for an image that is not there."""
         if not self.has(image):
             _output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
-
-    def provide(self, image: str, folder: Path) -> None:
-        """Have an image of LAYERS be there: a stand-in if a tool makes those, else compose pulls the official one."""
-        if not self.tool or self.has(image):
-            return
-        self.make(PROMETHEUS_BASE, "base", "prometheus")
-        (folder / "Dockerfile").write_text(LAYERS[image], "utf-8")
-        self.run("build", "--tag", image, str(folder))
 
     def call(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run `docker arguments` whatever its exit code; its stderr comes with its stdout."""
