@@ -34,12 +34,13 @@ def stored(server: RedisServer, s3: S3Server, model_dir: Path, tmp_path: Path) -
         service.stop()
 
 
-def test_pictures_lie_in_the_bucket_while_they_wait_and_not_longer(stored: Service, s3: S3Server) -> None:
+@pytest.mark.parametrize("engine", ["litert", "tensorflow"])
+def test_pictures_lie_in_the_bucket_while_they_wait_and_not_longer(stored: Service, s3: S3Server, engine: str) -> None:
     # Given pictures that wait for a worker
     jobs = [stored.accept(PICTURE) for _ in range(5)]
     assert sorted(s3.names(FOLDER)) == sorted(jobs)
-    # When one comes
-    stored.start_worker()
+    # When one comes, with children or with threads
+    stored.start_worker(ENGINE=engine, MAX_BATCH="4")
     # Then all end well, and nothing is left
     assert {stored.finished(job, 60)["status"] for job in jobs} == {"succeeded"}
     eventually(lambda: not s3.names(FOLDER), 10, "an empty folder")
