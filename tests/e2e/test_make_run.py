@@ -173,7 +173,11 @@ def test_a_machine_without_a_network_is_served_by_what_was_carried_over(tmp_path
     shutil.copytree(model_dir, clone / "models" / model_dir.name)
     # When the service is started where pip asks nobody
     carried = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PYTHON": str(sys._base_executable)}  # type: ignore[attr-defined]
-    with make_run(tmp_path / "log", free_port(), clone, **carried) as process:
-        # Then it answers, and nothing was looked for elsewhere
-        assert "traffic light" in answer_of(curl_line(process.output))
-        assert "Looking in links: wheels" in process.output and "Downloading" not in process.output
+    try:
+        with make_run(tmp_path / "log", free_port(), clone, **carried) as process:
+            # Then it answers, and nothing was looked for elsewhere
+            assert "traffic light" in answer_of(curl_line(process.output))
+            assert "Looking in links: wheels" in process.output and "Downloading" not in process.output
+    finally:
+        # Some gigabytes.
+        shutil.rmtree(clone)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ FILE_NAME = re.compile(r"# ([\w./-]+\.(?:yml|env))\n")
 # What stands in the documentation as the name of the project, and as the ports of its services.
 PROJECT = re.compile(r"\btopthree(?=-(?:api|worker)\b|_\w+-data\b)")
 PORTS = {"5000": "PORT", "3000": "GRAFANA_PORT", "9090": "PROMETHEUS_PORT", "5555": "FLOWER_PORT"}
-# What a command is in the place of, where it cannot be run as it stands.
-NO_CARD = "--profile gpu"
+# What cannot be run as it stands.
+GPU = "--profile gpu"
 MONITORING = "--profile monitoring"
 
 
@@ -54,6 +55,8 @@ class Reader:
             error.add_note(self.stack.call("ps", "--all").stdout)
             error.add_note(self.stack.call("logs", "--no-color", "--tail", "100").stdout)
         self.stack.down()
+        # Images that a page saves are large.
+        shutil.rmtree(self.stack.root)
 
     def follow_page(
         self, page: str, steps: Sequence[Step] = (), elsewhere: "Mapping[str, Reader] | None" = None
@@ -102,14 +105,14 @@ class Reader:
         for port, name in PORTS.items():
             text = re.sub(rf"(127\.0\.0\.1|localhost):{port}\b", rf"\1:{self.stack.environ[name]}", text)
         if MONITORING in text and self.stack.engine.tool:
-            # There is no stand-in for Grafana.
+            # There is no stand-in for Grafana: the others are brought up.
             text = text.replace(" --wait\n", " --wait api worker redis prometheus flower\n")
         return "".join(_in_background(line) for line in text.splitlines(keepends=True))
 
 
 def _in_background(line: str) -> str:
-    if NO_CARD in line and " up " in f"{line} ":
-        # There is no card to run it on: the file is checked.
+    if GPU in line:
+        # It takes a card, and an image of several gigabytes: that compose accepts it all is what is checked instead.
         return re.sub(r" up\b.*", " config --quiet", line)
     if re.search(r"docker compose .*\bup\b", line) and "--detach" not in line:
         return re.sub(r" up\b", " up --detach --wait", line, count=1)
