@@ -16,7 +16,7 @@ INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-dep
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
-run: $(VENV)/.run ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
+run: $(VENV)/.run $(if $(filter s3://%,$(IMAGE_STORE_URL)),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
 	@exec $(BIN)/python -m deploy.local
 
 model: $(VENV)/.run ## prepare the model MODEL= in models/
@@ -77,7 +77,7 @@ audit: $(VENV)/.dev ## look the pinned packages up in a database of known vulner
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
-	for name in api worker prepare worker-gpu run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	for name in api worker prepare worker-gpu s3 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
@@ -93,6 +93,11 @@ $(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
 	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
 	$(INSTALL_CLIENT)
+	@touch $@
+
+# What pictures in S3 need beside the rest; the development environment has it anyway.
+$(VENV)/.s3: requirements/s3.txt $(VENV)/.run
+	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)-fuzz/.done: requirements/fuzz.txt

@@ -32,6 +32,7 @@ def main() -> int:
     """Serve until a signal comes; return the exit code."""
     try:
         settings = Settings.from_environ(os.environ)
+        images = open_image_store(settings.image_store_url)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
         return 2
@@ -40,7 +41,6 @@ def main() -> int:
     threads = settings.max_waiters + SPARE_THREADS
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)
-    images = open_image_store(settings.image_store_url)
     limits = limits_of(settings)
     gate = Gate(BacklogReader(client, limits), limits)
     waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)

@@ -55,7 +55,3 @@ class GoneJob(TopThreeError):
 
 class ImageMissing(TopThreeError):
     """The picture of a job is not in the image store."""
-
-
-class StoreUnavailable(TopThreeError):
-    """Redis or the image store does not answer."""

@@ -1,16 +1,24 @@
 """Where pictures wait between the upload and the worker: one narrow interface, two implementations."""
 
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from shared.errors import ImageMissing
+from shared.settings import SettingsError
 
 # Longer than any job may stay open; what a crash leaves behind goes then.
 IMAGE_TTL_SECONDS = 24 * 3600
 MISSING = "The picture of this job is no longer stored."
+
+
+class ImageStoreAway(OSError):
+    """The store does not answer, or refuses."""
 
 
 class ImageStore(Protocol):
@@ -48,14 +56,38 @@ class RecordImageStore:
 
 
 class FsspecImageStore:
-    """Pictures as files below any URL that fsspec can open (`file://`, `memory://`, `s3://`, …)."""
+    """Pictures as files below any URL that fsspec can open (`file://`, `memory://`, `s3://`, …).
+
+    Whatever such a store raises is an ImageStoreAway, unless it says that a file is not there.
+    """
 
     def __init__(self, url: str) -> None:
-        """Make the folder at `url`; raises what fsspec raises when the URL cannot be used."""
-        self._files, self._root = fsspec.core.url_to_fs(url)
-        self._files.makedirs(self._root, exist_ok=True)
+        """Make the folder at `url` and try it out.
+
+        Raises ImageStoreAway: it cannot be used; ImportError, ValueError: fsspec cannot open such a URL.
+        """
+        # A listing that is kept would hide what other processes have stored since.
+        self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        self._local = isinstance(self._files, LocalFileSystem)
+        with _one_kind_of_error():
+            if self._local:
+                self._files.makedirs(self._root, exist_ok=True)
+            else:
+                # Wrong credentials, or a bucket that is not there, are seen now. `makedirs` would make the bucket.
+                probe = self._path(f"probe-{secrets.token_hex(8)}")
+                self._files.pipe_file(probe, b"")
+                self._files.rm_file(probe)
 
     def put(self, job_id: str, data: bytes) -> bytes:
+        with _one_kind_of_error():
+            if self._local:
+                self._put_local(job_id, data)
+            else:
+                # An object store shows all of an object or nothing.
+                self._files.pipe_file(self._path(job_id), data)
+        return b""
+
+    def _put_local(self, job_id: str, data: bytes) -> None:
         # A reader must never see half a picture, so the name appears when all bytes are there.
         part = self._path(job_id) + ".part"
         try:
@@ -66,30 +98,51 @@ class FsspecImageStore:
             with suppress(OSError):
                 self._files.rm_file(part)
             raise
-        return b""
 
     def get(self, job_id: str, carried: bytes) -> bytes:
         try:
-            return bytes(self._files.cat_file(self._path(job_id)))
+            with _one_kind_of_error():
+                return bytes(self._files.cat_file(self._path(job_id)))
         except FileNotFoundError:
             raise ImageMissing(MISSING) from None
 
     def delete(self, job_id: str) -> None:
-        with suppress(FileNotFoundError):
+        with _one_kind_of_error(), suppress(FileNotFoundError):
             self._files.rm_file(self._path(job_id))
 
     def sweep(self, max_age_seconds: float) -> None:
         oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
-        for path in self._files.ls(self._root, detail=False):
-            # Another process may have deleted it since it was listed.
-            with suppress(FileNotFoundError):
-                if self._files.modified(path) < oldest:
-                    self._files.rm_file(path)
+        with _one_kind_of_error():
+            for path, listed in self._files.find(self._root, detail=True).items():
+                # Another process may have deleted it since it was listed.
+                with suppress(FileNotFoundError):
+                    # A listing of S3 tells it; to ask for each of ten thousand would take a minute.
+                    if (listed.get("LastModified") or self._files.modified(path)) < oldest:
+                        self._files.rm_file(path)
 
     def _path(self, job_id: str) -> str:
         return f"{self._root}/{job_id}"
 
 
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    """Have what the libraries of stores raise be of one kind; a soft time limit, which a store took, too."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ImageStoreAway(str(error) or type(error).__name__) from error
+
+
 def open_image_store(url: str) -> ImageStore:
-    """Return the store at `url`: `redis:` is the Redis of the records, anything else is fsspec's."""
-    return RecordImageStore() if url == "redis:" else FsspecImageStore(url)
+    """Return the store at `url`: `redis:` is the Redis of the records, anything else is fsspec's.
+
+    Raises SettingsError: there is none that can be used.
+    """
+    if url == "redis:":
+        return RecordImageStore()
+    try:
+        return FsspecImageStore(url)
+    except (OSError, ImportError, ValueError) as error:
+        raise SettingsError(f"IMAGE_STORE_URL: {error}") from error

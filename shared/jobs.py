@@ -54,6 +54,7 @@ class Jobs:
         self._begin = load_script(client, "begin")
         self._finish = load_script(client, "finish")
         self._release = load_script(client, "release")
+        self._postpone = load_script(client, "postpone")
 
     def admit(
         self,
@@ -231,6 +232,10 @@ class Jobs:
             detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
             self.fail(job_id, {"status": 500, "title": "Too many attempts", "detail": detail})
         return Release(answer)
+
+    def postpone(self, job_id: str) -> None:
+        """Have a running job wait again; its attempt does not count, and the repair publishes it in some seconds."""
+        self._postpone(keys=[JOB_PREFIX + job_id, LEASES_KEY], args=[job_id])
 
     def failed(self, most: int) -> list[Job]:
         """Return the jobs that failed last and can still be read, the newest first."""

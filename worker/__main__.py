@@ -36,6 +36,9 @@ def main() -> int:
     try:
         with open_metrics(settings) as metrics:
             return _serve(settings, folder, metrics)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
     except MetricsPortTaken as error:
         log.critical("%s", error)
         return 1

@@ -30,11 +30,11 @@ class Child:
         signals.worker_process_init.connect(self.start, weak=False)
 
     def start(self, **_: Any) -> None:
-        """Load the model; if that fails, end the whole worker with the reason instead of forking for ever."""
+        """Load the model, open the stores; if that fails, end the whole worker instead of forking for ever."""
         try:
             self._shift = self._make_shift()
         except Exception as error:
-            log.critical("The model cannot be loaded: %s", error)
+            log.critical("This worker cannot start: %s", error)
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(1)
         self._warmed.set()

@@ -8,6 +8,7 @@ import redis
 from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 
+from shared.image_store import ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
 from worker.decoding import Decoding
@@ -72,13 +73,16 @@ class Parent:
 
         A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
         limit counts against the job only if Redis answered all the while: else the child may have been waiting for it,
-        or this loop may not have heard of the end.
+        or this loop may not have heard of the end. While the image store is away the
+        job waits, and its attempt does not count.
         """
         own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
         if isinstance(error, TimeLimitExceeded) and self._decoded_for_long(delivered_id):
             self._guard(self._repair.give_up, self._record.name, delivered_id, TOO_SLOW_PROBLEM)
         elif own_fault:
             self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
+        elif isinstance(error, ImageStoreAway):
+            self._guard(self._repair.postpone, self._record.name, delivered_id, f"the image store says: {error}")
         else:
             reason = f"its worker process was lost ({type(error).__name__})"
             self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)

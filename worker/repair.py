@@ -61,6 +61,13 @@ class Repair:
             self._released(job_id, reason)
         self._log(lost, f"given up, {reason}")
 
+    def postpone(self, worker: str, delivered_id: str, reason: str) -> None:
+        """Have the job that a worker's shift was at wait for better times; the attempt does not count."""
+        lost = self._jobs_of_shift(worker, delivered_id)
+        for job_id in lost:
+            self._jobs.postpone(job_id)
+        self._log(lost, f"postponed, {reason}")
+
     def give_up(self, worker: str, delivered_id: str, problem: Mapping[str, Any]) -> None:
         """Fail the job that a worker's shift was at, as it is not worth another attempt."""
         lost = self._jobs_of_shift(worker, delivered_id)

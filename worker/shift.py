@@ -74,9 +74,16 @@ class Shift:
             following = self._jobs.end_and_begin_next(ended_id, outcome, claim)
         else:
             self._jobs.end(ended_id, outcome)
-        self._images.delete(ended_id)
+        self._forget_picture(ended_id)
         self._metrics.done(begun.job, time.monotonic() - self._begun_at)
         return self._noted(following)
+
+    def _forget_picture(self, ended_id: str) -> None:
+        try:
+            self._images.delete(ended_id)
+        except OSError as error:
+            # The job has ended all the same, and another may have begun; the sweep finds the picture.
+            log.warning("A picture could not be deleted: %s", error)
 
     def _noted(self, begun: Begun | None) -> Begun | None:
         """Count a job that has begun, and have what is logged from now on bear its id and that of its request.

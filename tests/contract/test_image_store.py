@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from shared.admission import Order
 from shared.errors import ImageMissing
-from shared.image_store import ImageStore, open_image_store
+from shared.image_store import ImageStore, ImageStoreAway, open_image_store
 from shared.job import Claim, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.settings import SettingsError
 from tests.support.processes import RedisServer
+from tests.support.s3_server import BUCKET, S3Server
 
 ORDER = Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3)
 LIMITS = JobLimits(
@@ -48,9 +51,44 @@ class Bench:
         self.store.delete(job_id)
 
 
-@pytest.fixture(params=["redis:", "file", "memory"])
-def bench(request: pytest.FixtureRequest, client: Any, tmp_path: Path) -> Bench:
-    url = {"redis:": "redis:", "file": f"file://{tmp_path}/pictures", "memory": "memory://pictures"}[request.param]
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def s3_url(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder for pictures on the S3 server, which the environment leads to."""
+    lead_to(s3, monkeypatch)
+    return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+def lead_to(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stores that are opened from now on be on this server."""
+    for name, value in server.environ.items():
+        monkeypatch.setenv(name, value)
+    # One attempt; s3fs makes five of it.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    as_another_process()
+
+
+def as_another_process() -> None:
+    """Have fsspec forget the stores that this process has opened."""
+    for kind in ("s3", "file", "memory"):
+        fsspec.get_filesystem_class(kind).clear_instance_cache()
+
+
+@pytest.fixture(params=["redis:", "file", "memory", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3_url"))
+    return {"redis:": "redis:", "file": f"file://{tmp_path}/pictures", "memory": "memory://pictures"}[request.param]
+
+
+@pytest.fixture
+def bench(url: str, client: Any) -> Bench:
     return Bench(client, open_image_store(url))
 
 
@@ -98,3 +136,72 @@ def test_pictures_in_redis_expire(client: Any) -> None:
     # When a picture is accepted with its record, Then it has a time to live
     Bench(client, open_image_store("redis:")).accept("0" * 32, b"data")
     assert client.ttl("image:" + "0" * 32) > 0
+
+
+def test_what_a_crash_left_behind_is_swept_and_nothing_else(bench: Bench) -> None:
+    # Given a picture, and one that another process stores after the first sweep
+    bench.accept("1" * 32, b"old")
+    bench.store.sweep(3600)
+    bench.accept("2" * 32, b"new")
+    # When pictures of any age are swept, Then none is left but those in Redis, whose time ends by itself
+    assert bench.fetch("2" * 32) == b"new"
+    bench.store.sweep(-3600)
+    if not bench.client.exists("image:" + "1" * 32):
+        with pytest.raises(ImageMissing):
+            bench.store.get("1" * 32, b"")
+
+
+def test_after_a_sweep_a_worker_sees_what_another_process_stores(url: str, client: Any) -> None:
+    # Given a worker that has listed its store
+    bench = Bench(client, open_image_store(url))
+    bench.accept("3" * 32, b"before")
+    bench.store.sweep(3600)
+    # When another process stores a picture
+    as_another_process()
+    Bench(client, open_image_store(url)).accept("4" * 32, b"after")
+    # Then the worker gets it
+    assert bench.fetch("4" * 32) == b"after"
+
+
+class TestS3:
+    def test_nothing_is_left_but_pictures_that_wait(
+        self, s3: S3Server, s3_url: str, tmp_path: Path, client: Any
+    ) -> None:
+        # Given a picture that waits, and one whose job has ended
+        bench = Bench(client, open_image_store(s3_url))
+        bench.accept("5" * 32, b"waits")
+        bench.accept("6" * 32, b"done")
+        bench.finish("6" * 32)
+        # Then the bucket holds the first, and neither parts nor probes
+        assert s3.names(tmp_path.name) == ["5" * 32]
+
+    def test_a_bucket_that_is_not_there_is_an_error_and_not_made(self, s3: S3Server, s3_url: str) -> None:
+        assert s3_url
+        with pytest.raises(SettingsError, match=r"^IMAGE_STORE_URL: .*bucket does not exist"):
+            open_image_store("s3://mistyped/waiting")
+        assert s3.buckets() == [BUCKET]
+
+    def test_wrong_credentials_are_an_error_when_it_is_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a server that does not know ours
+        server = S3Server(tmp_path, trusting=False)
+        try:
+            lead_to(server, monkeypatch)
+            # When a store is opened there, Then it says so
+            with pytest.raises(SettingsError, match=r"^IMAGE_STORE_URL: The AWS Access Key Id you provided does not"):
+                open_image_store(f"s3://{BUCKET}/waiting")
+        finally:
+            server.kill()
+
+    def test_a_server_that_is_away_is_an_error_of_a_store(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a server that ends after a store was opened
+        server = S3Server(tmp_path)
+        lead_to(server, monkeypatch)
+        store = open_image_store(f"s3://{BUCKET}/waiting")
+        server.kill()
+        # When a picture is wanted, Then it is not called lost: it can be had later
+        with pytest.raises(ImageStoreAway, match="Could not connect to the endpoint"):
+            store.get("7" * 32, b"")

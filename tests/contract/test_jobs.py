@@ -397,6 +397,30 @@ def test_a_record_of_a_newer_version_is_left_to_a_newer_worker(jobs: Jobs, clien
     assert jobs.get("j").state is JobState.QUEUED
 
 
+def test_a_postponed_job_waits_for_the_repair_and_its_attempt_does_not_count(jobs: Jobs, client: Any) -> None:
+    # Given a job that runs, and was delivered
+    admit(jobs, "j")
+    take_all(client)
+    assert jobs.begin("j", Claim("x", "w", LONG)) is not None
+    # When it is postponed, twice
+    jobs.postpone("j")
+    jobs.postpone("j")
+    # Then it waits without an attempt or a lease, and is not delivered for now
+    job = jobs.get("j")
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+    assert not client.exists(LEASES_KEY) and not client.llen(QUEUE_NAME)
+    # And when it comes back, it is as good as new
+    begun = jobs.begin("j", Claim("y", "w", LONG))
+    assert begun is not None and begun.job.attempts == 1
+
+
+def test_a_job_that_has_ended_is_not_postponed(jobs: Jobs) -> None:
+    admit(jobs, "j")
+    jobs.fail("j", {"status": 422})
+    jobs.postpone("j")
+    assert jobs.get("j").state is JobState.FAILED
+
+
 def key(fingerprint: str = "f", scope: str = "") -> IdempotencyKey:
     return IdempotencyKey(scope, "my key", fingerprint)
 

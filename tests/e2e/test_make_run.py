@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +18,11 @@ import requests
 
 from deploy.local.embedded_redis import free_port
 from tests.support.processes import ROOT, Process
+from tests.support.repository import copy_repository
 from tests.support.wait import eventually
 
-READY_SECONDS = 90
+# Where it installs everything first, with TensorFlow.
+READY_SECONDS = 300
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +31,9 @@ def _prepared(model_dir: Path) -> None:
 
 
 @contextmanager
-def make_run(log: Path, port: int) -> Iterator[Process]:
+def make_run(log: Path, port: int, cwd: Path = ROOT, **environ: str) -> Iterator[Process]:
     """`make run` in a terminal of its own; whatever is left of it in the end is killed."""
-    process = Process(["make", "run"], log, PORT=str(port), MODEL="efficientnet_lite0", WORKERS="1")
+    process = Process(["make", "run"], log, cwd, PORT=str(port), MODEL="efficientnet_lite0", WORKERS="1", **environ)
     family: set[int] = set()
     try:
         eventually(lambda: "Ready on" in process.output or not process.running, READY_SECONDS, "a ready service")
@@ -158,3 +162,22 @@ def test_the_embedded_server_listens_on_loopback_only_and_wants_a_password(tmp_p
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.sendall(b"PING\r\n")
             assert connection.recv(100).startswith(b"-NOAUTH")
+
+
+def test_a_machine_without_a_network_is_served_by_what_was_carried_over(tmp_path: Path, model_dir: Path) -> None:
+    # Given wheels and a model from a machine with a network, as docs/how-to/air-gapped.md has them made
+    clone = tmp_path / "clone"
+    copy_repository(clone)
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
+    subprocess.run([*download, "-r", "requirements/run.txt", "-d", str(clone / "wheels")], cwd=ROOT, check=True)
+    shutil.copytree(model_dir, clone / "models" / model_dir.name)
+    # When the service is started where pip asks nobody
+    carried = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PYTHON": str(sys._base_executable)}  # type: ignore[attr-defined]
+    try:
+        with make_run(tmp_path / "log", free_port(), clone, **carried) as process:
+            # Then it answers, and nothing was looked for elsewhere
+            assert "traffic light" in answer_of(curl_line(process.output))
+            assert "Looking in links: wheels" in process.output and "Downloading" not in process.output
+    finally:
+        # Some gigabytes.
+        shutil.rmtree(clone)

@@ -22,6 +22,7 @@ NO_ENGINE = (
 BUILD_SECONDS = 1800
 # What a tool without a registry makes the base images from: its own commands, by the image's name.
 STAND_INS = {"python:3.13-slim": "python", "redis:8": "redis"}
+SUITE = "trixie"
 
 
 class NoEngine(Exception):
@@ -33,7 +34,9 @@ class Engine:
 
     def __init__(self, host: str | None) -> None:
         """Use the engine at `host`, or where the docker command looks by itself; NoEngine if none answers."""
-        self._environ = {"DOCKER_HOST": host} if host else {}
+        self.environ = {"DOCKER_HOST": host} if host else {}
+        # What makes stand-ins for images, where there is no registry.
+        self.tool = ""
         for arguments in (("version",), ("compose", "version")):
             try:
                 self.run(*arguments)
@@ -48,18 +51,32 @@ class Engine:
             return cls(None)
         printed = _output([tool, "up"], {}, BUILD_SECONDS)
         engine = cls(printed.strip().rpartition("DOCKER_HOST=")[2])
+        engine.tool = tool
         for image, command in STAND_INS.items():
-            if engine.call("image", "inspect", image).returncode != 0:
-                _output([tool, command, image, "trixie"], {}, BUILD_SECONDS)
+            engine.make(image, command)
         return engine
+
+    def has(self, image: str) -> bool:
+        """Whether it is there, without asking a registry."""
+        return self.call("image", "inspect", image).returncode == 0
+
+    def make(self, image: str, command: str, *packages: str) -> None:
+        """Have the tool make a stand-in, of these packages of Debian, for an image that is not there."""
+        if not self.has(image):
+            _output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
 
     def call(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run `docker arguments` whatever its exit code; its stderr comes with its stdout."""
-        return _call(["docker", *arguments], {**self._environ, **environ}, BUILD_SECONDS)
+        return _call(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
 
     def run(self, *arguments: str, **environ: str) -> str:
         """Return what `docker arguments` prints; AssertionError with all of it if it fails."""
-        return _output(["docker", *arguments], {**self._environ, **environ}, BUILD_SECONDS)
+        return _output(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
+
+    def host_address(self) -> str:
+        """Return the address at which containers reach this machine."""
+        [network] = json.loads(self.run("network", "inspect", "bridge"))
+        return str(network["IPAM"]["Config"][0]["Gateway"])
 
     def inspect(self, thing: str) -> dict[str, Any]:
         return dict(json.loads(self.run("inspect", thing))[0])
@@ -68,13 +85,17 @@ class Engine:
 class Stack:
     """The service as a compose project of its own, beside which others may run."""
 
-    def __init__(self, engine: Engine, *files: str, **environ: str) -> None:
+    def __init__(self, engine: Engine, *files: str, root: Path = ROOT, **environ: str) -> None:
+        """`files` of the repository, or of a copy of it in `root`, are laid over docker-compose.yml."""
         self.engine = engine
+        self.root = root
         self.project = f"topthree-test-{secrets.token_hex(4)}"
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._files = [part for file in ("docker-compose.yml", *files) for part in ("-f", str(ROOT / file))]
-        self._environ = {
+        self._files = [part for file in ("docker-compose.yml", *files) for part in ("-f", str(root / file))]
+        self.environ = {
+            "COMPOSE_PROJECT_NAME": self.project,
+            **{f"{service}_PORT": str(_free_port()) for service in ("PROMETHEUS", "GRAFANA", "FLOWER")},
             "PORT": str(self.port),
             "MODEL": "efficientnet_lite0",
             "WORKERS": "1",
@@ -84,15 +105,15 @@ class Stack:
 
     def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run `docker compose arguments` whatever its exit code; its stderr comes with its stdout."""
-        return self.engine.call(*self._compose(arguments), **self._environ)
+        return self.engine.call(*self._compose(arguments), **self.environ)
 
     def run(self, *arguments: str) -> str:
         """Return what `docker compose arguments` prints; AssertionError with all of it if it fails."""
-        return self.engine.run(*self._compose(arguments), **self._environ)
+        return self.engine.run(*self._compose(arguments), **self.environ)
 
     def _compose(self, arguments: Iterable[str]) -> list[str]:
         # Plain progress: the lines of a build are what explains its failure.
-        return ["compose", "--progress", "plain", "--ansi", "never", "-p", self.project, *self._files, *arguments]
+        return ["compose", "--progress", "plain", "--ansi", "never", *self._files, *arguments]
 
     def down(self) -> None:
         """Remove everything the project has made, its images too (the builder keeps their layers)."""

@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """A child process whose output goes to a file."""
 
-    def __init__(self, command: list[str], log: Path, **environ: str) -> None:
+    def __init__(self, command: list[str], log: Path, cwd: Path = ROOT, **environ: str) -> None:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=cwd,
                 env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

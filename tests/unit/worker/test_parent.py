@@ -7,6 +7,7 @@ import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
+from shared.image_store import ImageStoreAway
 from shared.workers import WorkerRecord
 from worker import parent as parent_module
 from worker.parent import Parent
@@ -40,6 +41,9 @@ class StubRepair:
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
         self.done.append(("handed back", delivered_id))
+
+    def postpone(self, worker: str, delivered_id: str, reason: str) -> None:
+        self.done.append(("postponed", delivered_id))
 
 
 class StubDecoding:
@@ -143,6 +147,11 @@ def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
     bench.parent.on_failure(delivered_id, TimeLimitExceeded(10))
     assert bench.repair.done == [("given up", delivered_id)]
     assert bench.repair.problem["status"] == status
+
+
+def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
+    bench.parent.on_failure("j", ImageStoreAway("Could not connect"))
+    assert bench.repair.done == [("postponed", "j")]
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

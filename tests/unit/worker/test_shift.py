@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.admission import Order
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
-from shared.image_store import ImageStore, RecordImageStore, open_image_store
+from shared.image_store import ImageStore, ImageStoreAway, RecordImageStore, open_image_store
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
@@ -53,6 +53,13 @@ class BrokenStore(RecordImageStore):
 
     def get(self, job_id: str, carried: bytes) -> bytes:
         raise self.error
+
+
+class KeepingStore(RecordImageStore):
+    """Cannot delete."""
+
+    def delete(self, job_id: str) -> None:
+        raise ImageStoreAway("Access Denied")
 
 
 @pytest.fixture
@@ -182,6 +189,17 @@ def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
         shift.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(jobs, images)
+
+
+def test_a_picture_that_cannot_be_deleted_keeps_nobody_from_the_next_job(
+    jobs: Jobs, classifier: StubClassifier
+) -> None:
+    # Given jobs, and a store that deletes nothing
+    admit_others(jobs, RecordImageStore())
+    shift = make_shift(jobs, KeepingStore(), classifier)
+    # When a shift begins, Then all are done
+    shift.run("k")
+    assert [jobs.get(job).state for job in ("k", "l")] == [JobState.SUCCEEDED] * 2
 
 
 def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
