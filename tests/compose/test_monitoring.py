@@ -39,6 +39,13 @@ class Monitoring:
         self._prometheus = f"http://127.0.0.1:{stack.environ['PROMETHEUS_PORT']}"
         self._flower = f"http://127.0.0.1:{stack.environ['FLOWER_PORT']}"
 
+    def ready(self) -> bool:
+        """Whether Prometheus answers questions."""
+        try:
+            return requests.get(f"{self._prometheus}/-/ready", timeout=10).ok
+        except requests.ConnectionError:
+            return False
+
     def ask(self, path: str, **parameters: str) -> Any:
         """Return what Prometheus' API says."""
         return requests.get(f"{self._prometheus}/api/v1/{path}", parameters, timeout=10).json()["data"]
@@ -49,11 +56,8 @@ class Monitoring:
         return float(found[0]["value"][1]) if found else 0
 
     def jobs_up(self) -> dict[str, int]:
-        """Return how many targets of each job answer; a target that does not is an error of the test."""
-        try:
-            targets = self.ask("targets")["activeTargets"]
-        except requests.ConnectionError:
-            return {}
+        """Return how many targets of each job answer."""
+        targets = self.ask("targets")["activeTargets"]
         health = [(target["labels"]["job"], target["health"]) for target in targets]
         return {job: health.count((job, "up")) for job, _ in health}
 
@@ -74,7 +78,9 @@ def monitoring(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     profile = ("--profile", "monitoring")
     try:
         stack.run(*profile, "up", "--detach", "--no-build", "--no-deps", "prometheus", "flower")
-        yield Monitoring(stack)
+        monitoring = Monitoring(stack)
+        eventually(monitoring.ready, 60, "a ready Prometheus")
+        yield monitoring
     finally:
         stack.run(*profile, "rm", "--stop", "--force", "prometheus", "flower")
 
