@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,28 +25,31 @@ PORT = re.compile(r"(?<=[:=/])(5000|5001|9100)\b")
 WRITTEN = frozenset({"models", "var", "artifacts", "client"})
 
 
-def follow(page: Sequence[Block], wanted: Iterable[Block], folder: Path, replacements: Mapping[str, str]) -> None:
+def follow(page: Sequence[Block], wanted: Sequence[Block], folder: Path, replacements: Mapping[str, str]) -> None:
     """Run those commands of a page that are `wanted`; AssertionError if one fails or prints something else than shown.
 
     Their ports are replaced by free ones, and each of `replacements` by its value.
     """
     _lay_out(folder)
     ports = {port: str(free_port()) for port in ("5000", "5001", "9100")}
-    steps = {number: block for number, block in enumerate(page) if block in set(wanted)}
+    steps = {number: block for number, block in enumerate(page) if block in wanted}
     shown = {number: answer for number, (_, answer) in enumerate(pairwise(page)) if answer.language in ANSWERS}
-    script = [f". {TERMINAL}\n"]
-    if not any("make run" in block.text for block in steps.values()):
-        # The page takes for granted that there is a service.
-        script.append("make run\n")
+    # A page that starts no service takes for granted that there is one.
+    script = [f". {TERMINAL}\n", "" if any("make run" in block.text for block in wanted) else "make run\n"]
     for number, block in steps.items():
-        text = PORT.sub(lambda found: ports[found[0]], block.text)
-        for old, new in replacements.items():
-            text = text.replace(old, new)
+        text = _replace(block.text, ports, replacements)
         script.append(_step(block, text, folder / f"{number}.out", fails=_is_error(shown.get(number))))
     (folder / "commands").write_text("".join(script), "utf-8")
     _run(folder, ports["5000"])
     for number in steps.keys() & shown.keys():
         _compare(shown[number], (folder / f"{number}.out").read_text("utf-8"))
+
+
+def _replace(text: str, ports: Mapping[str, str], replacements: Mapping[str, str]) -> str:
+    text = PORT.sub(lambda found: ports[found[0]], text)
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
 
 
 def _lay_out(folder: Path) -> None:
