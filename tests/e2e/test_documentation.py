@@ -11,17 +11,18 @@ from tests.support.documentation import Block, blocks
 from tests.support.hub_server import HubServer
 from tests.support.newcomer import ANSWERS, COMMANDS, follow
 from tests.support.processes import ROOT
+from tests.support.s3_server import BUCKET, S3Server
 from tests.support.small_models import save_small_model
 
 HUB = "https://tfhub.dev"
+MY_BUCKET = "s3://my-bucket"
 # What `.ci/run` runs itself, and what it runs within `make check`.
 RUN_BY_CI = ("make check", "make test")
 # Files that pages show, and pictures.
 OTHER_LANGUAGES = ("yaml", "ini", "mermaid")
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
-    "docs/how-to/air-gapped.md": "tests/compose/test_air_gapped.py",
-    "docs/how-to/s3.md": "tests/e2e/test_s3.py",
+    "docs/how-to/air-gapped.md": "tests/e2e/test_make_run.py",
 }
 
 
@@ -55,16 +56,26 @@ def hub() -> Iterator[HubServer]:
         yield server
 
 
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3Server]:
+    server = S3Server(tmp_path / "s3")
+    yield server
+    server.kill()
+
+
 @pytest.mark.parametrize("page", PAGES_HERE)
-def test_the_commands_of_a_page_work(page: str, hub: HubServer, model_dir: Path, tmp_path: Path) -> None:
-    # Given a hub that has the models that the page names
+def test_the_commands_of_a_page_work(
+    page: str, hub: HubServer, model_dir: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # Given a hub that has the models that the page names, and the bucket
     page_blocks = [block for block in blocks() if block.page == page]
     commands = [block for block in page_blocks if block in COMMANDS_HERE]
     handles = {found for block in commands for found in re.findall(rf"{HUB}(\S+)", block.text)}
     for handle in handles:
         hub.add_model(handle, save_small_model(tmp_path / "hub", 1001))
     # When its commands are run, Then they work and print what is shown
-    follow(page_blocks, commands, tmp_path / "repository", {HUB: hub.url})
+    environ = request.getfixturevalue("s3").environ if any(MY_BUCKET in block.text for block in commands) else {}
+    follow(page_blocks, commands, tmp_path / "repository", {HUB: hub.url, MY_BUCKET: f"s3://{BUCKET}"}, environ)
     # And the models were those of the hub
     assert handles <= set(hub.requests)
 
@@ -91,4 +102,4 @@ def test_what_is_left_to_ci_is_in_it() -> None:
 
 def test_pages_with_tests_of_their_own_have_them() -> None:
     followed = {block.page for block in blocks() if block.language in COMMANDS}
-    assert all((ROOT / ELSEWHERE[page]).is_file() for page in followed & set(ELSEWHERE))
+    assert all(page in (ROOT / ELSEWHERE[page]).read_text("utf-8") for page in followed & set(ELSEWHERE))

@@ -17,12 +17,14 @@ import pytest
 import requests
 
 from deploy.local.embedded_redis import free_port
+from tests.support.documentation import blocks
 from tests.support.processes import ROOT, Process
 from tests.support.repository import copy_repository
 from tests.support.wait import eventually
 
 # Where it installs everything first, with TensorFlow.
 READY_SECONDS = 300
+AIR_GAPPED = "docs/how-to/air-gapped.md"
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +167,10 @@ def test_the_embedded_server_listens_on_loopback_only_and_wants_a_password(tmp_p
 
 
 def test_a_machine_without_a_network_is_served_by_what_was_carried_over(tmp_path: Path, model_dir: Path) -> None:
-    # Given wheels and a model from a machine with a network, as docs/how-to/air-gapped.md has them made
+    # Given wheels and a model from a machine with a network, as the guide has them made
+    made, started = [block.text for block in blocks() if block.page == AIR_GAPPED and not block.needs_engine]
+    assert "pip download --require-hashes -r requirements/run.txt -d wheels\n" in made
+    assert started == "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels make run\n"
     clone = tmp_path / "clone"
     copy_repository(clone)
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]

@@ -25,10 +25,16 @@ PORT = re.compile(r"(?<=[:=/])(5000|5001|9100)\b")
 WRITTEN = frozenset({"models", "var", "artifacts", "client"})
 
 
-def follow(page: Sequence[Block], wanted: Sequence[Block], folder: Path, replacements: Mapping[str, str]) -> None:
+def follow(
+    page: Sequence[Block],
+    wanted: Sequence[Block],
+    folder: Path,
+    replacements: Mapping[str, str],
+    environ: Mapping[str, str],
+) -> None:
     """Run those commands of a page that are `wanted`; AssertionError if one fails or prints something else than shown.
 
-    Their ports are replaced by free ones, and each of `replacements` by its value.
+    Their ports are replaced by free ones, and each of `replacements` by its value; `environ` is what he has set.
     """
     _lay_out(folder)
     ports = {port: str(free_port()) for port in ("5000", "5001", "9100")}
@@ -40,7 +46,7 @@ def follow(page: Sequence[Block], wanted: Sequence[Block], folder: Path, replace
         text = _replace(block.text, ports, replacements)
         script.append(_step(block, text, folder / f"{number}.out", fails=_is_error(shown.get(number))))
     (folder / "commands").write_text("".join(script), "utf-8")
-    _run(folder, ports["5000"])
+    _run(folder, ports["5000"], environ)
     for number in steps.keys() & shown.keys():
         _compare(shown[number], (folder / f"{number}.out").read_text("utf-8"))
 
@@ -71,8 +77,9 @@ def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
     return f"echo {block.page}:{block.line}\non_error={on_error}\n{{\n{text}}} > {output}\n"
 
 
-def _run(folder: Path, port: str) -> None:
+def _run(folder: Path, port: str, given: Mapping[str, str]) -> None:
     environ = {
+        **given,
         "MODEL": "efficientnet_lite0",
         "WORKERS": "1",
         "PORT": port,
