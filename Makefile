@@ -11,7 +11,7 @@ INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-dep
 
 .DEFAULT_GOAL := help
 .PHONY: help run model test browser check lint types imports contract faults hostile fuzz failed key bench
-.PHONY: monitoring compose-test audit lock clean
+.PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -26,6 +26,9 @@ test: $(VENV)/.dev browser ## set everything up and run the tests
 	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest -m "not prometheus" \
 	  tests/unit tests/client tests/contract tests/e2e tests/browser tests/hostile \
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
+
+guides: $(VENV)/.dev ## follow the documentation: run every command in it that needs no Docker engine
+	$(BIN)/python -m pytest tests/guides
 
 monitoring: $(VENV)/.dev ## have Prometheus itself check dashboard and alarms (Debian: apt-get install prometheus)
 	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py

@@ -1,15 +1,9 @@
 """`make run`, as a person would use it: ready, used, broken, stopped, started again."""
 
 import os
-import re
-import shlex
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,79 +11,14 @@ import pytest
 import requests
 
 from deploy.local.embedded_redis import free_port
-from tests.support.documentation import blocks
-from tests.support.processes import ROOT, Process
-from tests.support.repository import copy_repository
+from tests.support.make_run import alive, answer_of, command_of, curl_line, descendants, find, make_run, press_ctrl_c
+from tests.support.processes import ROOT
 from tests.support.wait import eventually
-
-# Where it installs everything first, with TensorFlow.
-READY_SECONDS = 300
-AIR_GAPPED = "docs/how-to/air-gapped.md"
 
 
 @pytest.fixture(autouse=True)
 def _prepared(model_dir: Path) -> None:
     """The model is prepared once for all tests; `make run` finds it."""
-
-
-@contextmanager
-def make_run(log: Path, port: int, cwd: Path = ROOT, **environ: str) -> Iterator[Process]:
-    """`make run` in a terminal of its own; whatever is left of it in the end is killed."""
-    process = Process(["make", "run"], log, cwd, PORT=str(port), MODEL="efficientnet_lite0", WORKERS="1", **environ)
-    family: set[int] = set()
-    try:
-        eventually(lambda: "Ready on" in process.output or not process.running, READY_SECONDS, "a ready service")
-        family = descendants(process.pid)
-        yield process
-    finally:
-        family |= descendants(process.pid)
-        # First as a person would: a process manager that is killed one by one starts others meanwhile.
-        if process.running:
-            press_ctrl_c(process)
-            process.wait(60)
-        family |= descendants(process.pid)
-        process.kill()
-        for pid in family & set(alive()):
-            os.kill(pid, signal.SIGKILL)
-
-
-def alive() -> dict[int, int]:
-    """Return every process with its parent."""
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
-
-
-def descendants(pid: int) -> set[int]:
-    parents = alive()
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def curl_line(output: str) -> list[str]:
-    match = re.search(r"^\s*(curl .*)$", output, re.MULTILINE)
-    assert match, output
-    return [*shlex.split(match[1]), "-s", "--max-time", "40"]
-
-
-def answer_of(command: list[str]) -> str:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-
-
-def press_ctrl_c(process: Process) -> None:
-    """Signal the whole foreground process group, as a terminal does."""
-    os.killpg(process.pid, signal.SIGINT)
-
-
-def command_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-
-
-def find(process: Process, words: str) -> int:
-    """Return the id of the oldest process below `process` whose command line has `words`."""
-    return min(pid for pid in descendants(process.pid) if words in command_of(pid))
 
 
 def test_from_start_to_ctrl_c_and_again(tmp_path: Path) -> None:
@@ -164,25 +93,3 @@ def test_the_embedded_server_listens_on_loopback_only_and_wants_a_password(tmp_p
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.sendall(b"PING\r\n")
             assert connection.recv(100).startswith(b"-NOAUTH")
-
-
-def test_a_machine_without_a_network_is_served_by_what_was_carried_over(tmp_path: Path, model_dir: Path) -> None:
-    # Given wheels and a model from a machine with a network, as the guide has them made
-    made, started = [block.text for block in blocks() if block.page == AIR_GAPPED and not block.needs_engine]
-    assert "pip download --require-hashes -r requirements/run.txt -d wheels\n" in made
-    assert started == "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels make run\n"
-    clone = tmp_path / "clone"
-    copy_repository(clone)
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
-    subprocess.run([*download, "-r", "requirements/run.txt", "-d", str(clone / "wheels")], cwd=ROOT, check=True)
-    shutil.copytree(model_dir, clone / "models" / model_dir.name)
-    # When the service is started where pip asks nobody
-    carried = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PYTHON": str(sys._base_executable)}  # type: ignore[attr-defined]
-    try:
-        with make_run(tmp_path / "log", free_port(), clone, **carried) as process:
-            # Then it answers, and nothing was looked for elsewhere
-            assert "traffic light" in answer_of(curl_line(process.output))
-            assert "Looking in links: wheels" in process.output and "Downloading" not in process.output
-    finally:
-        # Some gigabytes.
-        shutil.rmtree(clone)

@@ -22,7 +22,7 @@ class Block:
 
     @property
     def needs_engine(self) -> bool:
-        """Whether it is a command for a Docker engine: `tests/compose` runs those, `tests/e2e` all others."""
+        """Whether it is a command for a Docker engine: `tests/compose` runs those, `tests/guides` all others."""
         return self.language == "sh" and "docker " in self.text
 
 
