@@ -143,6 +143,13 @@ def test_every_variable_of_make_is_in_the_reference() -> None:
     assert used - settings() == told
 
 
+def test_every_variable_of_the_tests_is_where_developers_read() -> None:
+    told = set(re.findall(r"TOPTHREE_\w+", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests").glob("**/*.py")]
+    used = {name for source in sources for name in re.findall(r'environ(?:\.get\(|\[)"(TOPTHREE_\w+)', source)}
+    assert used == told
+
+
 def test_every_variable_of_compose_is_in_the_reference() -> None:
     told = names(row[0] for row in rows(section(CONFIGURATION, "Docker compose")))
     files = [ROOT / "docker-compose.yml", *(ROOT / "deploy").glob("compose.*.yml")]
