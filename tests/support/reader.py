@@ -104,6 +104,8 @@ class Reader:
         text = PROJECT.sub(self.stack.project, text).replace('"6380:6380"', f'"{self._redis_port}:6380"')
         for port, name in PORTS.items():
             text = re.sub(rf"(127\.0\.0\.1|localhost):{port}\b", rf"\1:{self.stack.environ[name]}", text)
+        first = int(self.stack.environ["PORT"])
+        text = text.replace("PORT=5000-5001", f"PORT={first}-{first + 1}")
         if MONITORING in text and self.stack.engine.tool:
             # There is no stand-in for Grafana: the others are brought up.
             text = text.replace(" --wait\n", " --wait api worker redis prometheus flower\n")
