@@ -7,8 +7,8 @@ from api.problems import as_problem
 
 # Before any route is chosen: the web server's refusals, and mistakes of the service.
 ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
-# What stands before every route that works on jobs: keys and limits of clients, and Redis, which may be away.
-BEFORE_JOBS = (401, 429, 503)
+# What stands before every route that works on jobs: keys, and Redis, which may be away.
+BEFORE_JOBS = (401, 503)
 
 MEANINGS: dict[int, tuple[str, str]] = {
     400: ("The request cannot be understood.", "`top` must be a whole number from 1 to 10."),

@@ -92,7 +92,7 @@ def upload_blueprint(
     @operation(
         "pictures",
         ANSWERS,
-        problems=(*BEFORE_JOBS, 410, 415, 422, 504),
+        problems=(*BEFORE_JOBS, 410, 415, 422, 429, 504),
         parameters=PARAMETERS,
         request_body=BODY,
     )
