@@ -1,6 +1,7 @@
 """What all tests share: a real server, prepared models, a running service."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ import pytest
 
 from shared.pictures import set_up_pillow
 from tests.support.processes import ROOT, RedisServer, Service
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Places in `model_dirs`.
 MODELS = [0, 1] if "TOPTHREE_TEST_MODEL" in os.environ else [0]
