@@ -117,7 +117,10 @@ class Stack:
 
     def down(self) -> None:
         """Remove everything the project has made, its images too (the builder keeps their layers)."""
-        self.run("--profile", "*", "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+        arguments = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+        # The engine stumbles over two names of one image that go at once: what is left goes at the second try.
+        if self.call(*arguments).returncode != 0:
+            self.run(*arguments)
 
     def scale(self, workers: int) -> set[str]:
         """Have that many workers running and ready; return their names."""
