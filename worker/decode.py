@@ -122,7 +122,7 @@ def _flatten_32_bits(image: Image.Image) -> Image.Image:
     """Scale 32-bit greys, which have no agreed range: up to 1, 255, 65535 or, above that, their largest value."""
     values = np.array(image, dtype=np.float32)
     np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
-    largest = values.max()
+    largest = np.max(values)
     white = next((limit for limit in (1, 255, 65535) if largest <= limit), largest)
     # In place, as a large picture takes four bytes a pixel for every copy.
     values *= np.float32(255 / white)
