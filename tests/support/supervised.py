@@ -82,8 +82,9 @@ class SupervisedService(Service):
         while not self._stopping.wait(SUPERVISOR_SECONDS):
             for place, make in enumerate(list(self._makers)):
                 if not self.workers[place].running:
-                    self.restarts += 1
                     self.workers[place] = make()
+                    # Counted last: who sees the count must not find the dead worker in its place.
+                    self.restarts += 1
 
     def restart_api(self) -> None:
         """Kill the API, clean-up excluded, and start it again."""
