@@ -35,8 +35,9 @@ def create_app(
 ) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
-    jobs = Jobs(client, limits_of(settings), metrics.ended)
-    backlog = BacklogReader(client, limits_of(settings))
+    job_limits = limits_of(settings)
+    jobs = Jobs(client, job_limits, metrics.ended)
+    backlog = BacklogReader(client, job_limits)
     workers = Workers(client)
     metrics.registry.register(QueueCollector(backlog, workers))
     lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)

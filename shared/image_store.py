@@ -1,4 +1,4 @@
-"""Where pictures wait between the upload and the worker: one narrow interface, two implementations."""
+"""Where pictures wait between the upload and the worker: one narrow interface, its implementations."""
 
 import secrets
 from collections.abc import Iterator
@@ -56,48 +56,30 @@ class RecordImageStore:
 
 
 class FsspecImageStore:
-    """Pictures as files below any URL that fsspec can open (`file://`, `memory://`, `s3://`, …).
+    """Pictures as objects of any store that fsspec speaks to (`s3://`, `memory://`, …): all of one is seen or nothing.
 
     Whatever such a store raises is an ImageStoreAway, unless it says that a file is not there.
     """
 
-    def __init__(self, url: str) -> None:
-        """Make the folder at `url` and try it out.
-
-        Raises ImageStoreAway: it cannot be used; ImportError, ValueError: fsspec cannot open such a URL.
-        """
-        # A listing that is kept would hide what other processes have stored since.
-        self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        self._local = isinstance(self._files, LocalFileSystem)
+    def __init__(self, files: fsspec.AbstractFileSystem, root: str) -> None:
+        """Try the folder `root` out; raises ImageStoreAway: it cannot be used."""
+        self._files, self._root = files, root
         with _one_kind_of_error():
-            if self._local:
-                self._files.makedirs(self._root, exist_ok=True)
-            else:
-                # Wrong credentials, or a bucket that is not there, are seen now. `makedirs` would make the bucket.
-                probe = self._path(f"probe-{secrets.token_hex(8)}")
-                self._files.pipe_file(probe, b"")
-                self._files.rm_file(probe)
+            self._prepare()
+
+    def _prepare(self) -> None:
+        # Wrong credentials, or a bucket that is not there, are seen now. `makedirs` would make the bucket.
+        probe = self._path(f"probe-{secrets.token_hex(8)}")
+        self._files.pipe_file(probe, b"")
+        self._files.rm_file(probe)
 
     def put(self, job_id: str, data: bytes) -> bytes:
         with _one_kind_of_error():
-            if self._local:
-                self._put_local(job_id, data)
-            else:
-                # An object store shows all of an object or nothing.
-                self._files.pipe_file(self._path(job_id), data)
+            self._write(self._path(job_id), data)
         return b""
 
-    def _put_local(self, job_id: str, data: bytes) -> None:
-        # A reader must never see half a picture, so the name appears when all bytes are there.
-        part = self._path(job_id) + ".part"
-        try:
-            self._files.pipe_file(part, data)
-            self._files.mv(part, self._path(job_id))
-        except OSError:
-            # A full disk must not keep the half that it took.
-            with suppress(OSError):
-                self._files.rm_file(part)
-            raise
+    def _write(self, path: str, data: bytes) -> None:
+        self._files.pipe_file(path, data)
 
     def get(self, job_id: str, carried: bytes) -> bytes:
         try:
@@ -124,6 +106,25 @@ class FsspecImageStore:
         return f"{self._root}/{job_id}"
 
 
+class FolderImageStore(FsspecImageStore):
+    """Pictures as files of this machine, or of one that is mounted (`file://`)."""
+
+    def _prepare(self) -> None:
+        self._files.makedirs(self._root, exist_ok=True)
+
+    def _write(self, path: str, data: bytes) -> None:
+        # A reader must never see half a picture, so the name appears when all bytes are there.
+        part = path + ".part"
+        try:
+            self._files.pipe_file(part, data)
+            self._files.mv(part, path)
+        except OSError:
+            # A full disk must not keep the half that it took.
+            with suppress(OSError):
+                self._files.rm_file(part)
+            raise
+
+
 @contextmanager
 def _one_kind_of_error() -> Iterator[None]:
     """Have what the libraries of stores raise be of one kind; a soft time limit, which a store took, too."""
@@ -143,6 +144,8 @@ def open_image_store(url: str) -> ImageStore:
     if url == "redis:":
         return RecordImageStore()
     try:
-        return FsspecImageStore(url)
+        # A listing that is kept would hide what other processes have stored since.
+        files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        return (FolderImageStore if isinstance(files, LocalFileSystem) else FsspecImageStore)(files, root)
     except (OSError, ImportError, ValueError) as error:
         raise SettingsError(f"IMAGE_STORE_URL: {error}") from error

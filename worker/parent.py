@@ -73,8 +73,8 @@ class Parent:
 
         A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
         limit counts against the job only if Redis answered all the while: else the child may have been waiting for it,
-        or this loop may not have heard of the end. While the image store is away the
-        job waits, and its attempt does not count.
+        or this loop may not have heard of the end. While the image store is away the job waits, and its attempt does
+        not count.
         """
         own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
         if isinstance(error, TimeLimitExceeded) and self._decoded_for_long(delivered_id):

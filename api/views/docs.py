@@ -4,8 +4,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app
 
+from api.assets import asset
 from api.contract.document import contract_text
 from api.contract.operation import Answer, operation
 
@@ -52,12 +53,7 @@ def docs_blueprint() -> Blueprint:
         """A file of the page."""
         if name not in ASSETS:
             abort(404)
-        kind = "text/css" if name.endswith(".css") else "text/javascript"
         # Read each time: it is asked for too seldom to be held in memory.
-        response = Response(ASSETS[name].read_bytes(), content_type=f"{kind}; charset=utf-8")
-        response.add_etag()
-        response.cache_control.max_age = ASSET_SECONDS
-        response.make_conditional(request)
-        return response
+        return asset(name, ASSETS[name].read_bytes(), f"max-age={ASSET_SECONDS}")
 
     return blueprint

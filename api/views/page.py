@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
+
+from api.assets import CONTENT_TYPES, asset
 
 FOLDER = Path(__file__).parents[1] / "page"
 INDEX = "index.html"
-CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 
 
 def page_blueprint(max_image_bytes: int) -> Blueprint:
@@ -32,11 +28,7 @@ def page_blueprint(max_image_bytes: int) -> Blueprint:
         return _answer(name)
 
     def _answer(name: str) -> Response:
-        response = Response(contents[name], content_type=CONTENT_TYPES[Path(name).suffix])
-        # Asked for each time, sent only when it has changed: no browser mixes the files of two versions for long.
-        response.headers["Cache-Control"] = "no-cache"
-        response.add_etag()
-        response.make_conditional(request)
-        return response
+        # Asked for each time: no browser mixes the files of two versions for long.
+        return asset(name, contents[name], "no-cache")
 
     return blueprint

@@ -14,9 +14,8 @@ from tests.support.wait import eventually
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server that containers reach too."""
-    server = S3Server(tmp_path_factory.mktemp("s3"), host="0.0.0.0")
-    yield server
-    server.kill()
+    with S3Server(tmp_path_factory.mktemp("s3"), host="0.0.0.0") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,8 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    yield server
-    server.kill()
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -185,14 +184,11 @@ class TestS3:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # Given a server that does not know ours
-        server = S3Server(tmp_path, trusting=False)
-        try:
+        with S3Server(tmp_path, trusting=False) as server:
             lead_to(server, monkeypatch)
             # When a store is opened there, Then it says so
             with pytest.raises(SettingsError, match=r"^IMAGE_STORE_URL: The AWS Access Key Id you provided does not"):
                 open_image_store(f"s3://{BUCKET}/waiting")
-        finally:
-            server.kill()
 
     def test_a_server_that_is_away_is_an_error_of_a_store(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,6 @@
 """The running service keeps its contract: schemathesis tries to prove the opposite, and so do requests by hand."""
 
-import os
 import socket
-import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +12,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from deploy.local.embedded_redis import free_port
+from tests.support.commands import call
 from tests.support.contract import Contract
 from tests.support.processes import ROOT, Process, RedisServer, Service
 from tests.support.wait import eventually
@@ -39,18 +38,8 @@ def test_schemathesis_finds_no_failure(server: RedisServer, model_dir: Path, tmp
         service.wait_ready()
         # When all of schemathesis' checks run against it
         command = [str(SCHEMATHESIS), "--config-file", str(CONFIGURATION), "run", f"{service.url}/openapi.json"]
-        done = subprocess.run(
-            [*command, "--no-color"],
-            # What it keeps of earlier failures lies in its folder: every run is a first one.
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=MOST_SECONDS,
-            check=False,
-        )
+        # What it keeps of earlier failures lies in its folder: every run is a first one.
+        done = call([*command, "--no-color"], {"PYTHONPATH": str(ROOT)}, MOST_SECONDS, tmp_path)
         # Then none fails, and the service still answers
         report = "\n".join(line[:MOST_SHOWN] for line in done.stdout.splitlines())
         print(report)

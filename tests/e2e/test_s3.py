@@ -17,9 +17,8 @@ PICTURE = TRAFFIC_LIGHT.read_bytes()
 
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[S3Server]:
-    server = S3Server(tmp_path / "s3")
-    yield server
-    server.kill()
+    with S3Server(tmp_path / "s3") as server:
+        yield server
 
 
 @pytest.fixture

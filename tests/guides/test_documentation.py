@@ -58,9 +58,8 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[S3Server]:
-    server = S3Server(tmp_path / "s3")
-    yield server
-    server.kill()
+    with S3Server(tmp_path / "s3") as server:
+        yield server
 
 
 @pytest.mark.parametrize("page", PAGES_HERE)

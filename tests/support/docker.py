@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 
 import requests
 
+from deploy.local.embedded_redis import free_port
+from tests.support.commands import call, output
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
-ROOT = Path(__file__).parents[2]
 NO_ENGINE = (
     "No Docker engine with the compose plugin answers ({reason}). Start one, and set DOCKER_HOST if it is not at the "
     "default socket, or TOPTHREE_CONTAINER_ENGINE to a tool that starts one (`TOOL up` prints `export DOCKER_HOST=…`)."
@@ -49,7 +50,7 @@ class Engine:
         tool = os.environ.get("TOPTHREE_CONTAINER_ENGINE")
         if not tool:
             return cls(None)
-        printed = _output([tool, "up"], {}, BUILD_SECONDS)
+        printed = output([tool, "up"], {}, BUILD_SECONDS)
         engine = cls(printed.strip().rpartition("DOCKER_HOST=")[2])
         engine.tool = tool
         for image, command in STAND_INS.items():
@@ -63,15 +64,15 @@ class Engine:
     def make(self, image: str, command: str, *packages: str) -> None:
         """Have the tool make a stand-in, of these packages of Debian, for an image that is not there."""
         if not self.has(image):
-            _output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
+            output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
 
     def call(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run `docker arguments` whatever its exit code; its stderr comes with its stdout."""
-        return _call(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
+        return call(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
 
     def run(self, *arguments: str, **environ: str) -> str:
         """Return what `docker arguments` prints; AssertionError with all of it if it fails."""
-        return _output(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
+        return output(["docker", *arguments], {**self.environ, **environ}, BUILD_SECONDS)
 
     def host_address(self) -> str:
         """Return the address at which containers reach this machine."""
@@ -90,12 +91,12 @@ class Stack:
         self.engine = engine
         self.root = root
         self.project = f"topthree-test-{secrets.token_hex(4)}"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._files = [part for file in ("docker-compose.yml", *files) for part in ("-f", str(root / file))]
         self.environ = {
             "COMPOSE_PROJECT_NAME": self.project,
-            **{f"{service}_PORT": str(_free_port()) for service in ("PROMETHEUS", "GRAFANA", "FLOWER")},
+            **{f"{service}_PORT": str(free_port()) for service in ("PROMETHEUS", "GRAFANA", "FLOWER")},
             "PORT": str(self.port),
             "MODEL": "efficientnet_lite0",
             "WORKERS": "1",
@@ -170,30 +171,3 @@ class Stack:
 
         eventually(all_ended, seconds, f"the end of {len(jobs)} jobs")
         return [self.get(f"/result/{job}").json() for job in jobs]
-
-
-def _call(command: list[str], environ: dict[str, str], seconds: float) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=seconds,
-        check=False,
-    )
-
-
-def _output(command: list[str], environ: dict[str, str], seconds: float) -> str:
-    done = _call(command, environ, seconds)
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])

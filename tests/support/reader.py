@@ -1,9 +1,7 @@
 """Somebody who follows the documentation on a Docker engine: in a copy of the repository, as a project of his own."""
 
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from types import TracebackType
 from typing import Literal
 
 from deploy.local.embedded_redis import free_port
+from tests.support.commands import output
 from tests.support.docker import Engine, Stack
 from tests.support.documentation import Block, blocks
 from tests.support.repository import copy_repository
@@ -84,20 +83,8 @@ class Reader:
         return ""
 
     def _run(self, block: Block) -> str:
-        done = subprocess.run(
-            ["bash", "-ec", self._own(block.text)],
-            cwd=self.stack.root,
-            env={**os.environ, **self.stack.engine.environ, **self.stack.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=BLOCK_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block.page}:{block.line} ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
+        environ = self.stack.engine.environ | self.stack.environ
+        return output(["bash", "-ec", self._own(block.text)], environ, BLOCK_SECONDS, self.stack.root)
 
     def _own(self, text: str) -> str:
         """Return the text with the names and ports of this project, and services that do not hold the terminal."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ CREDENTIALS = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests"}
 
 
 class S3Server:
-    """A server with one bucket, which is empty."""
+    """A server with one bucket, which is empty; it ends with its `with` block."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", *, trusting: bool = True) -> None:
         """Serve on `host`; without trust, once the bucket is made, it refuses all credentials, as it knows none."""
@@ -58,6 +59,14 @@ class S3Server:
             yield client
         finally:
             client.close()
+
+    def __enter__(self) -> "S3Server":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
 
     def kill(self) -> None:
         """End it."""

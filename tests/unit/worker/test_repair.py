@@ -7,7 +7,7 @@ import pytest
 
 from shared.admission import Order
 from shared.errors import ImageMissing
-from shared.image_store import FsspecImageStore
+from shared.image_store import ImageStore, open_image_store
 from shared.job import Claim, JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
@@ -31,16 +31,16 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> FsspecImageStore:
-    return FsspecImageStore(f"file://{tmp_path}")
+def images(tmp_path: Path) -> ImageStore:
+    return open_image_store(f"file://{tmp_path}")
 
 
 @pytest.fixture
-def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> Repair:
+def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repair:
     return Repair(client, jobs, images, lambda *_: None)
 
 
-def stored(images: FsspecImageStore) -> bool:
+def stored(images: ImageStore) -> bool:
     try:
         return bool(images.get("j", b""))
     except ImageMissing:
@@ -48,7 +48,7 @@ def stored(images: FsspecImageStore) -> bool:
 
 
 def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
-    client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore, repair: Repair
+    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, repair: Repair
 ) -> None:
     # Given a job that loses its worker every time
     jobs.admit("j", Order(PICTURE, 3))
@@ -67,7 +67,7 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     assert not stored(images)
 
 
-def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: FsspecImageStore) -> None:
+def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> None:
     # Given two workers and a job to repair
     first, second = (Repair(client, jobs, images, lambda *_: None) for _ in range(2))
     first.run_once()
@@ -78,7 +78,7 @@ def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jo
 
 
 def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
-    jobs: Jobs, repair: Repair, images: FsspecImageStore, client: fakeredis.FakeRedis
+    jobs: Jobs, repair: Repair, images: ImageStore, client: fakeredis.FakeRedis
 ) -> None:
     # Given a job whose deadline passes while no worker comes to it
     jobs.admit("j", Order(PICTURE, 3, deadline_seconds=0.001))

@@ -1,0 +1,21 @@
+"""Files of the pages as answers: typed by their names, sent only to those who have not got them."""
+
+from pathlib import PurePath
+
+from flask import Response, request
+
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def asset(name: str, content: bytes, cache_control: str) -> Response:
+    """Return the file called `name`, or 304 to who has this version of it."""
+    response = Response(content, content_type=CONTENT_TYPES[PurePath(name).suffix])
+    response.headers["Cache-Control"] = cache_control
+    response.add_etag()
+    response.make_conditional(request)
+    return response
