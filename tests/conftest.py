@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from shared.pictures import set_up_pillow
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
+from tests.support.repository import ROOT
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support.browser import MISSING, find_browser
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
+from tests.support.repository import ROOT
 from tests.support.stub_worker import make_picture
 
 Save = Callable[..., Path]

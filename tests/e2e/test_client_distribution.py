@@ -9,7 +9,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 CLIENT = ROOT / "client"
 

@@ -14,7 +14,8 @@ from requests.adapters import HTTPAdapter
 from deploy.local.embedded_redis import free_port
 from tests.support.commands import call
 from tests.support.contract import Contract
-from tests.support.processes import ROOT, Process, RedisServer, Service
+from tests.support.processes import Process, RedisServer, Service
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.processes import ROOT, Process, RedisServer, Service
+from tests.support.processes import Process, RedisServer, Service
 from tests.support.raw_http import chunked, connect, established, exchange, head, read_all, statuses
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()

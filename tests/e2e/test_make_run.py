@@ -12,7 +12,7 @@ import requests
 
 from deploy.local.embedded_redis import free_port
 from tests.support.make_run import alive, answer_of, command_of, curl_line, descendants, find, make_run, press_ctrl_c
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 

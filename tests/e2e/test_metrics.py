@@ -14,7 +14,8 @@ import yaml
 from deploy.local.embedded_redis import free_port
 from tests.support.figures import Observed, value
 from tests.support.monitoring import ALERTS, dashboard_queries, documented, metric_names, rule_queries
-from tests.support.processes import ROOT, Process, RedisServer, Service
+from tests.support.processes import Process, RedisServer, Service
+from tests.support.repository import ROOT
 from tests.support.stub_worker import EXECUTIONS, make_picture
 from tests.support.wait import eventually
 

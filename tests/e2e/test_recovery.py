@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shared.queue import QUEUE_NAME
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()

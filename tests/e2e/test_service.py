@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 EXAMPLE = ROOT / "examples" / "traffic_light.png"

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
 from tests.support.raw_http import established
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()

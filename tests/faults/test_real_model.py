@@ -14,7 +14,8 @@ from PIL import Image
 from tests.faults.checks import check_recovery, settle
 from tests.faults.conftest import Scale
 from tests.support.fault_case import Expected, History
-from tests.support.processes import ROOT, RedisServer
+from tests.support.processes import RedisServer
+from tests.support.repository import ROOT
 from tests.support.supervised import SupervisedService, children, outlast, random_child
 from tests.support.wait import eventually
 

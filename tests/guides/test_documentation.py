@@ -10,7 +10,7 @@ import pytest
 from tests.support.documentation import Block, blocks
 from tests.support.hub_server import HubServer
 from tests.support.newcomer import ANSWERS, COMMANDS, follow
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 from tests.support.s3_server import BUCKET, S3Server
 from tests.support.small_models import save_small_model
 

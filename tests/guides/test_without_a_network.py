@@ -8,8 +8,7 @@ from pathlib import Path
 from deploy.local.embedded_redis import free_port
 from tests.support.documentation import blocks
 from tests.support.make_run import answer_of, curl_line, make_run
-from tests.support.processes import ROOT
-from tests.support.repository import copy_repository
+from tests.support.repository import ROOT, copy_repository
 
 PAGE = "docs/how-to/air-gapped.md"
 

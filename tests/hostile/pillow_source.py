@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 
 from tests.hostile.case import Case, given
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 VERSION = "13.0.0"
 SHA256 = "cdcd1ba258178f7356d74170c9a81ba4eab6a5d55748bc402a5a2a6fe6be3510"

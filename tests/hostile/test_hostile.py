@@ -12,7 +12,8 @@ from tests.hostile import bombs, mutations, oddities, pillow_source
 from tests.hostile.case import Case
 from tests.hostile.gauntlet import Gauntlet, table
 from tests.hostile.memory import MEBIBYTE, Peaks
-from tests.support.processes import ROOT, RedisServer, Service
+from tests.support.processes import RedisServer, Service
+from tests.support.repository import ROOT
 
 JOB_MEMORY = 1024 * MEBIBYTE
 # What a process may have in all. A child: what it had at rest, what a job may take, and what is no data (libraries that

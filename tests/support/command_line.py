@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import ROOT, Process
+from tests.support.processes import Process
+from tests.support.repository import ROOT
 
 COMMAND = [sys.executable, "-m", "topthree_client"]
 ENVIRON = {"PYTHONPATH": str(ROOT / "client")}

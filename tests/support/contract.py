@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 STORED = ROOT / "docs" / "openapi.json"
 CHECKS = [

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 ROWS_FILE = ROOT / "artifacts" / "faults.json"
 

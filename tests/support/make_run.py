@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import ROOT, Process
+from tests.support.processes import Process
+from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 # Where it installs everything first, with TensorFlow.

@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 MONITORING = ROOT / "deploy" / "monitoring"
 ALERTS = MONITORING / "alerts.yml"

@@ -84,7 +84,9 @@ class Reader:
 
     def _run(self, block: Block) -> str:
         environ = self.stack.engine.environ | self.stack.environ
-        return output(["bash", "-ec", self._own(block.text)], environ, BLOCK_SECONDS, self.stack.root)
+        # Its name for the shell, which is what tells where a command that fails stands.
+        command = ["bash", "-ec", self._own(block.text), f"{block.page}:{block.line}"]
+        return output(command, environ, BLOCK_SECONDS, self.stack.root)
 
     def _own(self, text: str) -> str:
         """Return the text with the names and ports of this project, and services that do not hold the terminal."""

@@ -9,7 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.support.documentation import ROOT, pages
+from tests.support.documentation import pages
+from tests.support.repository import ROOT
 
 # Those that tell of the past, too: their links are of today.
 LINKED_FROM = [*pages(), ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/decisions/*.md"))]

@@ -13,7 +13,7 @@ import pytest
 
 from api.metrics import ApiMetrics
 from tests.support.monitoring import ALERTS, MONITORING, dashboard_queries, documented, metric_names, rule_queries
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 GUIDE = ROOT / "docs" / "operations.md"
 # In a process of its own, as figures of several processes would be kept otherwise.

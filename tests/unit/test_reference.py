@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.contract.problems import MEANINGS
-from tests.support.documentation import ROOT, pages
+from tests.support.documentation import pages
+from tests.support.repository import ROOT
 from topthree_client import command_line
 
 Method = dict[str, Any]

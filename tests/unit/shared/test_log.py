@@ -6,7 +6,7 @@ import pty
 import subprocess
 import sys
 
-from tests.support.processes import ROOT
+from tests.support.repository import ROOT
 
 PROGRAM = """
 import logging, os
