@@ -8,23 +8,37 @@ import requests
 
 from tests.compose.conftest import Pictures
 from tests.support.docker import Stack
+from tests.support.load import CLIENTS, load
 from tests.support.wait import eventually
 
-# Pictures of 12 megapixels take a worker some 60 ms each, so that sixty are still being done when something happens.
+# Pictures of 12 megapixels take a worker some 60 ms each.
 LARGE = 10
 APP_SERVICES = ["api", "worker"]
 SERVICES = [*APP_SERVICES, "redis"]
 
 
-def start_work(stack: Stack, data: list[bytes]) -> list[str]:
-    """Send all of `data` while the workers are held, let them go, and return when the first job has ended."""
-    stack.run("pause", "worker")
-    try:
-        jobs = [stack.accept(picture) for picture in data]
-    finally:
-        stack.run("unpause", "worker")
-    eventually(lambda: len(stack.open_jobs(jobs)) < len(jobs), 30, "the end of a first job")
-    return jobs
+@pytest.fixture(scope="module")
+def large(pictures: Pictures) -> bytes:
+    return pictures(1, LARGE)[0]
+
+
+def host_of(worker: str) -> str:
+    """Return the part of a worker's name that stays when it is started again."""
+    return worker.rpartition("-")[0]
+
+
+def assert_workers_answer(stack: Stack, jobs: list[str], names: set[str]) -> None:
+    """The workers of these names, and no others, answer what is accepted from now on."""
+    first = len(jobs) + CLIENTS
+    hosts = {host_of(name) for name in names}
+
+    def answering() -> set[str]:
+        # The last ones only: each round asks again.
+        records = [stack.get(f"/result/{job}").json() for job in jobs[first:][-50:]]
+        return {host_of(record["worker"]) for record in records if "worker" in record}
+
+    eventually(lambda: answering() >= hosts, 60, f"answers of {names}")
+    assert answering() == hosts
 
 
 def assert_all_succeeded(records: list[dict[str, Any]], count: int) -> None:
@@ -38,63 +52,63 @@ class TestWork:
         # Given three ready workers
         names = stack.scale(3)
         # When sixty pictures are sent
-        jobs = [stack.accept(picture) for picture in pictures(60)]
+        jobs = [stack.accept(picture) for picture in pictures(60, LARGE)]
         # Then all are answered, and each of the three has answered some
         records = stack.results(jobs, seconds=60)
         assert_all_succeeded(records, 60)
         assert {record["worker"] for record in records} == names
         assert {record["model"]["name"] for record in records} == {"efficientnet_lite0"}
 
-    def test_scaling_to_one_and_back_during_work_loses_nothing(self, stack: Stack, pictures: Pictures) -> None:
+    def test_scaling_to_one_and_back_during_work_loses_nothing(self, stack: Stack, large: bytes) -> None:
         # Given three workers at work
         stack.scale(3)
-        jobs = start_work(stack, pictures(60, LARGE))
-        # When two of them are taken away
-        assert stack.open_jobs(jobs)
-        names = stack.scale(1)
-        # Then the last one does the rest, and no job had to begin twice
+        with load(stack, large) as jobs:
+            # When two of them are taken away, Then the last one does the rest
+            assert_workers_answer(stack, jobs, stack.scale(1))
+            # And when they come back all three take part again
+            assert_workers_answer(stack, jobs, stack.scale(3))
+        # And no job was lost or had to begin twice
         records = stack.results(jobs, seconds=60)
-        assert_all_succeeded(records, 60)
+        assert_all_succeeded(records, len(jobs))
         assert {record["attempts"] for record in records} == {1}
-        # And when they come back all three take part again
-        names = stack.scale(3)
-        records = stack.results([stack.accept(picture) for picture in pictures(60)], seconds=60)
-        assert {record["worker"] for record in records} == names
 
-    def test_stopping_all_workers_during_work_loses_nothing(self, stack: Stack, pictures: Pictures) -> None:
+    def test_stopping_all_workers_during_work_loses_nothing(self, stack: Stack, large: bytes) -> None:
         # Given three workers at work
         stack.scale(3)
-        jobs = start_work(stack, pictures(60, LARGE))
-        # When all are stopped
-        stack.run("stop", "worker")
-        # Then jobs stay open, and end when workers are started again
-        assert stack.open_jobs(jobs)
-        stack.run("start", "worker")
-        assert_all_succeeded(stack.results(jobs, seconds=60), 60)
+        with load(stack, large) as jobs:
+            # When all are stopped, Then jobs stay open
+            stack.run("stop", "worker")
+            eventually(lambda: len(stack.open_jobs(jobs)) == CLIENTS, 30, "an open job of each client")
+            # And when workers are started again, they end
+            stack.run("start", "worker")
+        assert_all_succeeded(stack.results(jobs, seconds=60), len(jobs))
 
-    def test_jobs_of_a_killed_worker_are_done_by_the_others(self, stack: Stack, pictures: Pictures) -> None:
+    def test_jobs_of_a_killed_worker_are_done_by_the_others(self, stack: Stack, large: bytes) -> None:
         # Given three workers at work
         names = stack.scale(3)
-        jobs = start_work(stack, pictures(60, LARGE))
-        # When one of them is killed
-        stack.engine.run("kill", stack.container_of(min(names)))
-        # Then every job ends well
-        assert stack.open_jobs(jobs)
-        assert_all_succeeded(stack.results(jobs, seconds=60), 60)
+        killed = min(names)
+        with load(stack, large) as jobs:
+            # When one of them is killed, Then the others go on
+            stack.engine.run("kill", stack.container_of(killed))
+            assert_workers_answer(stack, jobs, names - {killed})
+            assert stack.wait_ready(2) == names - {killed}
+        # And every job ends well
+        assert_all_succeeded(stack.results(jobs, seconds=60), len(jobs))
 
-    def test_a_crashed_worker_is_started_again(self, stack: Stack, pictures: Pictures) -> None:
+    def test_a_crashed_worker_is_started_again(self, stack: Stack, large: bytes) -> None:
         # Given three workers at work
-        name = min(stack.scale(3))
+        names = stack.scale(3)
+        name = min(names)
         container = stack.container_of(name)
         restarts = stack.engine.inspect(container)["RestartCount"]
-        jobs = start_work(stack, pictures(60, LARGE))
-        # When the process of one dies
-        pid = name.rpartition("-")[2]
-        stack.engine.run("exec", container, "sh", "-c", f"kill -9 {pid}")
-        # Then every job ends well, and the worker comes back
-        assert_all_succeeded(stack.results(jobs, seconds=60), 60)
-        eventually(lambda: stack.engine.inspect(container)["RestartCount"] > restarts, 30, "a restart")
-        stack.wait_ready(3)
+        with load(stack, large) as jobs:
+            # When the process of one dies, Then it is started again and takes part
+            pid = name.rpartition("-")[2]
+            stack.engine.run("exec", container, "sh", "-c", f"kill -9 {pid}")
+            eventually(lambda: stack.engine.inspect(container)["RestartCount"] > restarts, 30, "a restart")
+            assert_workers_answer(stack, jobs, names)
+        # And every job ends well
+        assert_all_succeeded(stack.results(jobs, seconds=60), len(jobs))
 
 
 class TestWhatAWorkerNeeds:

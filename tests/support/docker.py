@@ -147,8 +147,8 @@ class Stack:
         """Return the id of the container that the worker of this name runs in."""
         return str(self.engine.inspect(worker.rpartition("-")[0])["Id"])
 
-    def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, timeout=10)
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return requests.get(self.url + path, headers=headers, timeout=10)
 
     def accept(self, data: bytes) -> str:
         """Upload without waiting and return the job's id."""
