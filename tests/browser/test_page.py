@@ -149,9 +149,7 @@ def test_the_keyboard_is_enough(open_desk: OpenDesk, service: Service) -> None:
     # When somebody without a mouse goes to the first control and presses it
     keyboard.press("Tab")
     expect(desk.page.get_by_role("button", name="Choose pictures")).to_be_focused()
-    with desk.page.expect_file_chooser() as chooser:
-        keyboard.press("Enter")
-    chooser.value.set_files([TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC])
+    desk.chooser(lambda: keyboard.press("Enter")).set_files([TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC])
     expect(desk.cards("succeeded")).to_have_count(2)
     # Then the results are the next stops, and focus never falls off the page
     keyboard.press("Tab")
@@ -194,10 +192,9 @@ def test_a_phone_can_take_a_photo(open_desk: OpenDesk, service: Service) -> None
     # Given a phone
     desk = open_desk(service.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     # When the camera's button is pressed
-    with desk.page.expect_file_chooser() as chooser:
-        desk.page.get_by_role("button", name="Take a photo").tap()
+    chooser = desk.chooser(desk.page.get_by_role("button", name="Take a photo").tap)
     # Then the browser is asked for the camera, and the photo is taken like any other file
-    assert chooser.value.element.get_attribute("capture") == "environment"
-    chooser.value.set_files(TRAFFIC_LIGHT)
+    assert chooser.element.get_attribute("capture") == "environment"
+    chooser.set_files(TRAFFIC_LIGHT)
     expect_traffic_light(desk, "traffic_light.png")
     desk.screenshot("phone")
