@@ -142,7 +142,8 @@ def open_desk(browser: Browser) -> Iterator[Callable[..., Desk]]:
 def stub_service(folder: Path, **settings: str) -> Iterator[Service]:
     """A service of its own whose worker does what the pictures say (tests/support/stub_worker.py)."""
     server = RedisServer(folder / "redis")
-    service = Service(server.url, folder, folder, **settings)
+    # Long enough for what a test does while a picture runs, on a busy machine too.
+    service = Service(server.url, folder, folder, JOB_TIME_LIMIT_SECONDS="120", **settings)
     try:
         service.start_api()
         service.start_worker("tests.support.stub_worker", STUB_EXECUTIONS=str(folder / "executions"))
@@ -157,6 +158,12 @@ def stub_service(folder: Path, **settings: str) -> Iterator[Service]:
 def stubbed(tmp_path: Path) -> Iterator[Service]:
     with stub_service(tmp_path) as service:
         yield service
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that is not there yet: a picture saved with `until=` it runs until it is."""
+    return tmp_path / "gate"
 
 
 @pytest.fixture

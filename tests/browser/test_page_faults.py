@@ -15,7 +15,7 @@ from tests.support.wait import eventually
 OpenDesk = Callable[..., Desk]
 
 
-def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path) -> None:
     desk = open_desk(stubbed.url)
     # Given a slow line
     line = desk.page.context.new_cdp_session(desk.page)
@@ -23,7 +23,7 @@ def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) 
     line.send("Network.enable")
     line.send("Network.emulateNetworkConditions", slow)
     # When a large picture is sent, Then its percentage is shown
-    desk.choose(save("large.png", "sleep=6", side=500))
+    desk.choose(save("large.png", f"until={gate}", side=500))
     expect(desk.card("large.png")).to_contain_text(re.compile(r"Uploading, [1-9]\d? %"))
     desk.screenshot("uploading")
     # and that it is being worked on
@@ -35,15 +35,17 @@ def test_every_step_is_shown(open_desk: OpenDesk, stubbed: Service, save: Save) 
     desk.choose(save("second.png"))
     expect(desk.card("second.png")).to_contain_text("Queued, number 2")
     desk.screenshot("queued")
+    # And when the first one is done, the others follow
+    gate.touch()
     expect(desk.cards("succeeded")).to_have_count(3)
 
 
 def test_a_queued_and_a_running_picture_can_be_canceled(
-    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+    open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path, tmp_path: Path
 ) -> None:
     # Given a running picture and a queued one
     desk = open_desk(stubbed.url)
-    running, queued = save("running.png", "sleep=6"), save("queued.png")
+    running, queued = save("running.png", f"until={gate}"), save("queued.png")
     # One after the other, as uploads of one choice may arrive in any order.
     desk.choose(running)
     expect(desk.cards("running")).to_have_count(1)
@@ -56,6 +58,7 @@ def test_a_queued_and_a_running_picture_can_be_canceled(
         expect(desk.card(file.name)).to_contain_text("Canceled.")
     # Then the service knows it, and the queued one is never begun
     eventually(lambda: {stubbed.result(each).json()["status"] for each in ids} == {"canceled"}, what="canceled jobs")
+    gate.touch()
     after = make_picture()
     stubbed.finished(stubbed.accept(after))
     assert set(read_executions(tmp_path / "executions")) == {digest_of(running.read_bytes()), digest_of(after)}
@@ -106,14 +109,15 @@ def test_three_of_many_are_uploaded_at_once(open_desk: OpenDesk, stubbed: Servic
     assert desk.page.evaluate("most") == 3
 
 
-def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
+def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save, gate: Path) -> None:
     # Given a service with room for one picture
     with stub_service(tmp_path, MAX_OPEN_JOBS="1") as service:
         desk = open_desk(service.url)
         # When four come
-        desk.choose(*(save(f"{number}.png", "sleep=0.5") for number in range(4)))
+        desk.choose(*(save(f"{number}.png", f"until={gate}") for number in range(4)))
         # Then those that are refused say why and when they come back, and all are classified
         expect(desk.page.locator(".state", has_text=re.compile(r"Trying again in \d+ s")).first).to_be_visible()
+        gate.touch()
         expect(desk.cards("succeeded")).to_have_count(4)
         desk.check()
 
@@ -187,10 +191,10 @@ def test_an_upload_on_a_line_that_has_died_is_sent_again(
         assert sum(read_executions(tmp_path / "executions").values()) == 1
 
 
-def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path) -> None:
     # Given accepted pictures, and a service that stops
     desk = open_desk(stubbed.url)
-    desk.choose(save("accepted.png", "sleep=6"))
+    desk.choose(save("accepted.png", f"until={gate}"))
     expect(desk.cards("running")).to_have_count(1)
     assert stubbed.api is not None
     stubbed.api.stop()
@@ -202,16 +206,21 @@ def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Serv
     expect(desk.card("accepted.png")).to_contain_text(re.compile(r"cannot be reached\. Asking again in \d+ s"))
     desk.screenshot("service away")
     # and both get their labels when it is back
+    gate.touch()
     stubbed.start_api()
     expect(desk.cards("succeeded")).to_have_count(2)
     expect(desk.card("late.png").locator(".label").first).to_have_text(digest_of(late.read_bytes()))
 
 
-def test_a_reload_goes_on_with_open_jobs(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+def test_a_reload_goes_on_with_open_jobs(open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path) -> None:
+    # Given two open jobs, whichever of them arrived first
     desk = open_desk(stubbed.url)
-    desk.choose(save("slow.png", "sleep=2"), save("next.png"))
+    desk.choose(*(save(name, f"until={gate}") for name in ("one.png", "two.png")))
     expect(desk.page.locator(".card[data-state=queued], .card[data-state=running]")).to_have_count(2)
+    # When the page is loaded again, Then they are still there, and are followed to their ends
     desk.open()
+    expect(desk.page.locator(".card[data-state=queued], .card[data-state=running]")).to_have_count(2)
+    gate.touch()
     expect(desk.cards("succeeded")).to_have_count(2)
 
 
@@ -284,9 +293,11 @@ def test_a_long_name_is_shown_in_two_lines_and_told_whole(open_desk: OpenDesk, s
     assert desk.page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_nothing_moves_for_those_who_do_not_want_it(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+def test_nothing_moves_for_those_who_do_not_want_it(
+    open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path
+) -> None:
     desk = open_desk(stubbed.url, reduced_motion="reduce")
-    desk.choose(save("slow.png", "sleep=6"))
+    desk.choose(save("slow.png", f"until={gate}"))
     expect(desk.cards("running")).to_contain_text("Running.")
     # Not waited for: it is hidden in the end in any case.
     assert not desk.cards("running").locator("progress").is_visible()

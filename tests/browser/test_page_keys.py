@@ -19,9 +19,7 @@ LARGE_SIDE = 2500
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Service]:
-    with stub_service(
-        tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", WORKERS="2", JOB_TIME_LIMIT_SECONDS="60"
-    ) as service:
+    with stub_service(tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", WORKERS="2") as service:
         yield service
 
 
@@ -42,14 +40,14 @@ def refusal(desk: Desk) -> Locator:
 
 
 def test_a_wrong_key_is_told_and_the_right_one_serves_for_everything(
-    open_desk: OpenDesk, locked: Service, save: Save
+    open_desk: OpenDesk, locked: Service, save: Save, gate: Path
 ) -> None:
     # Given a service that wants keys
     desk = open_desk(locked.url)
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))
     # When pictures come, Then a key is asked for
-    desk.choose(save("one.png"), save("slow.png", "sleep=40"))
+    desk.choose(save("one.png"), save("slow.png", f"until={gate}"))
     expect(key_field(desk)).to_be_focused()
     desk.screenshot("key")
     # When it is wrong, Then that is said, and it is asked for again

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from shared.log import configure_logging
 from shared.settings import Settings
-from tests.support.wait import take_time
+from tests.support.wait import eventually, take_time
 from worker.app import create_worker
 from worker.labels import Prediction
 from worker.metrics import WorkerMetrics, open_metrics
@@ -32,6 +32,8 @@ VISIBILITY_TIMEOUT = "STUB_VISIBILITY_TIMEOUT"
 RESTORE_SECONDS = 1
 
 BEHAVIOUR = "behaviour"
+# Longer than any job may run.
+MOST_UNTIL_SECONDS = 600
 MEBIBYTE = 1024 * 1024
 # Where the memory of a child is not bounded, it ends as if the kernel had done it.
 MOST_MEMORY_BYTES = 64 * 1024 * MEBIBYTE
@@ -40,8 +42,8 @@ MOST_MEMORY_BYTES = 64 * 1024 * MEBIBYTE
 def make_picture(behaviour: str = "", *, side: int = 8) -> bytes:
     """Return a PNG of random pixels, unlike any other; it has about 3 * side * side bytes.
 
-    `behaviour` is what classifying it does: `sleep=SECONDS`, `sigkill`, `segv`, `loop` (past the soft time limit too),
-    `memory` (allocates until it gets no more), `raise`, or nothing.
+    `behaviour` is what classifying it does: `sleep=SECONDS`, `until=FILE` (until there is one), `sigkill`, `segv`,
+    `loop` (past the soft time limit too), `memory` (allocates until it gets no more), `raise`, or nothing.
     """
     told = PngInfo()
     told.add_text(BEHAVIOUR, behaviour)
@@ -101,6 +103,10 @@ def _loop(_: str) -> None:
             continue
 
 
+def _wait_for(file: str) -> None:
+    eventually(Path(file).exists, MOST_UNTIL_SECONDS, f"a file {file}")
+
+
 def _allocate(_: str) -> None:
     blocks = []
     for _size in range(0, MOST_MEMORY_BYTES, 64 * MEBIBYTE):
@@ -116,6 +122,7 @@ def _raise(_: str) -> None:
 BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
     "": lambda _: None,
     "sleep": lambda seconds: take_time(float(seconds)),
+    "until": _wait_for,
     "sigkill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "segv": lambda _: print(ctypes.string_at(0)),
     "loop": _loop,
