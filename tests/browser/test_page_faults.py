@@ -216,10 +216,11 @@ def test_a_reload_goes_on_with_open_jobs(open_desk: OpenDesk, stubbed: Service, 
     # Given two open jobs, whichever of them arrived first
     desk = open_desk(stubbed.url)
     desk.choose(*(save(name, f"until={gate}") for name in ("one.png", "two.png")))
-    expect(desk.page.locator(".card[data-state=queued], .card[data-state=running]")).to_have_count(2)
+    open_cards = desk.page.locator(".card[data-state=queued], .card[data-state=running]")
+    expect(open_cards).to_have_count(2)
     # When the page is loaded again, Then they are still there, and are followed to their ends
     desk.open()
-    expect(desk.page.locator(".card[data-state=queued], .card[data-state=running]")).to_have_count(2)
+    expect(open_cards).to_have_count(2)
     gate.touch()
     expect(desk.cards("succeeded")).to_have_count(2)
 

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from tests.compose.conftest import Pictures
-from tests.support.docker import Stack
-from tests.support.load import CLIENTS, load
+from tests.compose.load import CLIENTS, load, unseen
+from tests.support.docker import Stack, host_of
 from tests.support.wait import eventually
 
 # Pictures of 12 megapixels take a worker some 60 ms each.
@@ -20,11 +20,6 @@ SERVICES = [*APP_SERVICES, "redis"]
 @pytest.fixture(scope="module")
 def large(pictures: Pictures) -> bytes:
     return pictures(1, LARGE)[0]
-
-
-def host_of(worker: str) -> str:
-    """Return the part of a worker's name that stays when it is started again."""
-    return worker.rpartition("-")[0]
 
 
 def assert_workers_answer(stack: Stack, jobs: list[str], names: set[str]) -> None:
@@ -48,11 +43,11 @@ def assert_all_succeeded(records: list[dict[str, Any]], count: int) -> None:
 
 
 class TestWork:
-    def test_sixty_pictures_are_shared_by_three_workers(self, stack: Stack, pictures: Pictures) -> None:
+    def test_sixty_pictures_are_shared_by_three_workers(self, stack: Stack, large: bytes) -> None:
         # Given three ready workers
         names = stack.scale(3)
         # When sixty pictures are sent
-        jobs = [stack.accept(picture) for picture in pictures(60, LARGE)]
+        jobs = [stack.accept(unseen(large)) for _ in range(60)]
         # Then all are answered, and each of the three has answered some
         records = stack.results(jobs, seconds=60)
         assert_all_succeeded(records, 60)

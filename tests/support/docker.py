@@ -83,6 +83,11 @@ class Engine:
         return dict(json.loads(self.run("inspect", thing))[0])
 
 
+def host_of(worker: str) -> str:
+    """Return the part of a worker's name that stays when it is started again: the hostname of its container."""
+    return worker.rpartition("-")[0]
+
+
 class Stack:
     """The service as a compose project of its own, beside which others may run."""
 
@@ -145,7 +150,7 @@ class Stack:
 
     def container_of(self, worker: str) -> str:
         """Return the id of the container that the worker of this name runs in."""
-        return str(self.engine.inspect(worker.rpartition("-")[0])["Id"])
+        return str(self.engine.inspect(host_of(worker))["Id"])
 
     def get(self, path: str, **headers: str) -> requests.Response:
         return requests.get(self.url + path, headers=headers, timeout=10)

@@ -1,5 +1,6 @@
 """Clients that keep the service busy while something happens to it."""
 
+import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,12 @@ from tests.support.wait import eventually
 CLIENTS = 12
 
 
+def unseen(picture: bytes) -> bytes:
+    """Return the same picture in bytes whose result the service does not know yet."""
+    # What follows its end is no part of a picture.
+    return picture + secrets.token_bytes(8)
+
+
 @contextmanager
 def load(stack: Stack, picture: bytes) -> Iterator[list[str]]:
     """Have CLIENTS upload while the `with` block runs, each the next one when its last job has ended.
@@ -22,18 +29,15 @@ def load(stack: Stack, picture: bytes) -> Iterator[list[str]]:
     jobs: list[str] = []
     done = threading.Event()
 
-    def client(name: int) -> None:
-        number = 0
+    def client() -> None:
         while not done.is_set():
-            # What follows the end of a picture is no part of it, but the service has not seen these bytes before.
-            job = stack.accept(picture + f"{name}-{number}".encode())
+            job = stack.accept(unseen(picture))
             jobs.append(job)
-            number += 1
             while not done.is_set() and stack.get(f"/result/{job}", Prefer="wait=2").status_code == 202:
                 pass
 
     with ThreadPoolExecutor(CLIENTS) as clients:
-        running = [clients.submit(client, name) for name in range(CLIENTS)]
+        running = [clients.submit(client) for _ in range(CLIENTS)]
         try:
             eventually(lambda: len(jobs) > 2 * CLIENTS, 60, "workers at work")
             yield jobs
