@@ -19,6 +19,7 @@ from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.log import configure_logging
+from shared.queue import Queue
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 
@@ -42,8 +43,9 @@ def main() -> int:
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)
     limits = limits_of(settings)
-    gate = Gate(BacklogReader(client, limits), limits)
-    waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)
+    queue = Queue(settings.redis_prefix)
+    gate = Gate(BacklogReader(client, queue, limits), limits)
+    waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     metrics = ApiMetrics()
     app = create_app(settings, client, images, gate, waiters, metrics)
     try:

@@ -25,6 +25,7 @@ from shared.image_store import ImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
+from shared.queue import Queue
 from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import Workers
@@ -36,11 +37,12 @@ def create_app(
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
     job_limits = limits_of(settings)
-    jobs = Jobs(client, job_limits, metrics.ended)
-    backlog = BacklogReader(client, job_limits)
-    workers = Workers(client)
+    queue = Queue(settings.redis_prefix)
+    jobs = Jobs(client, queue, job_limits, metrics.ended)
+    backlog = BacklogReader(client, queue, job_limits)
+    workers = Workers(client, queue)
     metrics.registry.register(QueueCollector(backlog, workers))
-    lookup = Lookup(ResultCache(client, settings.result_cache_ttl_seconds), workers)
+    lookup = Lookup(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
     intake = Intake(jobs, images, lookup, metrics.accepted)
     answers = Answers(backlog)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
@@ -58,7 +60,7 @@ def create_app(
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
     app.register_blueprint(health_blueprint(workers, backlog))
     app.register_blueprint(metrics_blueprint(metrics.registry))
-    register_quotas(app, client, settings.rate_limit)
+    register_quotas(app, client, queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
     app.register_blueprint(page_blueprint(limits.max_image_bytes))
     return app

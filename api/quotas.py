@@ -9,9 +9,10 @@ from flask import Blueprint, Flask, Response, request
 
 from api.keys import current_owner
 from api.problems import problem
+from shared.queue import Queue
 
 
-def register_quotas(app: Flask, client: redis.Redis, rate_limit: str) -> None:
+def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
     """Hold the uploads of `app` to `rate_limit`, "" for none; after the keys and the blueprint of the uploads.
 
     While Redis is away uploads answer 503, as they do without quotas: they could not be accepted.
@@ -22,7 +23,8 @@ def register_quotas(app: Flask, client: redis.Redis, rate_limit: str) -> None:
 
     # The bounded pool of connections that everybody here uses; the address only says that it is one to a Redis.
     pool: Any = client.connection_pool
-    limiter = Limiter(caller, app=app, storage_uri="redis://", storage_options={"connection_pool": pool})
+    storage = {"connection_pool": pool, "key_prefix": queue.key("LIMITS")}
+    limiter = Limiter(caller, app=app, storage_uri="redis://", storage_options=storage)
     limiter.limit(rate_limit, methods=["POST"])(cast(Blueprint, app.blueprints["upload"]))
 
     @app.errorhandler(RateLimitExceeded)

@@ -12,6 +12,7 @@ import redis
 from shared.job import EndNotice, Job
 from shared.job_keys import ENDED_CHANNEL
 from shared.jobs import Jobs
+from shared.queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ class Waiter:
 class Waiters:
     """Waits for jobs to end."""
 
-    def __init__(self, client: redis.Redis, jobs: Jobs, max_waiters: int) -> None:
+    def __init__(self, client: redis.Redis, queue: Queue, jobs: Jobs, max_waiters: int) -> None:
         """`client` decodes its answers; the subscription holds one of its connections."""
         self._client = client
+        self._channel = queue.key(ENDED_CHANNEL)
         self._jobs = jobs
         self._places = threading.BoundedSemaphore(max_waiters)
         self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
@@ -116,7 +118,7 @@ class Waiters:
         with self._client.pubsub(  # type: ignore[no-untyped-call]
             ignore_subscribe_messages=True
         ) as subscription:
-            subscription.subscribe(ENDED_CHANNEL)
+            subscription.subscribe(self._channel)
             while not self._closed.is_set():
                 message = subscription.get_message(timeout=RECHECK_SECONDS)
                 if message is not None:

@@ -30,7 +30,7 @@ class IdempotencyKey:
 
     @property
     def redis_key(self) -> str:
-        """Where it is noted; hashed, as clients may choose any text of any length."""
+        """Name of its Redis key; hashed, as clients may choose any text of any length."""
         return "idempotency:" + hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ import redis
 from shared.errors import QueueFull
 from shared.job_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, LEASES_KEY, OPEN_KEY
 from shared.job_limits import JobLimits
+from shared.queue import Queue
 
 # Until a drain rate was seen: about what one core does with a picture of 512 x 512.
 FIRST_INTERVAL_MS = 20.0
@@ -39,9 +40,10 @@ class Backlog:
 class BacklogReader:
     """Reads the backlog from the job records."""
 
-    def __init__(self, client: redis.Redis, limits: JobLimits) -> None:
+    def __init__(self, client: redis.Redis, queue: Queue, limits: JobLimits) -> None:
         """`client` decodes its answers to `str`."""
         self._redis = client
+        self._queue = queue
         self._limits = limits
 
     def read(self) -> Backlog:
@@ -51,12 +53,12 @@ class BacklogReader:
         # In one step: else more could run than are open.
         with self._redis.pipeline() as pipe:
             pipe.time()
-            pipe.zcard(OPEN_KEY)
-            pipe.zcard(LEASES_KEY)
-            pipe.zcount(FAILED_KEY, oldest_failure_ms, "+inf")
-            pipe.zrange(OPEN_KEY, 0, 0, withscores=True)
-            pipe.get(BYTES_KEY)
-            pipe.hget(DRAIN_KEY, "interval_ms")
+            pipe.zcard(self._queue.key(OPEN_KEY))
+            pipe.zcard(self._queue.key(LEASES_KEY))
+            pipe.zcount(self._queue.key(FAILED_KEY), oldest_failure_ms, "+inf")
+            pipe.zrange(self._queue.key(OPEN_KEY), 0, 0, withscores=True)
+            pipe.get(self._queue.key(BYTES_KEY))
+            pipe.hget(self._queue.key(DRAIN_KEY), "interval_ms")
             (seconds, microseconds), open_jobs, running, failed, oldest, stored_bytes, interval_ms = pipe.execute()
         now = seconds + microseconds / 1_000_000
         return Backlog(
@@ -71,8 +73,8 @@ class BacklogReader:
     def position(self, job_id: str) -> int:
         """Return how many queued jobs come up to and including this one, at least 1."""
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zrank(OPEN_KEY, job_id)
-            pipe.zcard(LEASES_KEY)
+            pipe.zrank(self._queue.key(OPEN_KEY), job_id)
+            pipe.zcard(self._queue.key(LEASES_KEY))
             rank, running = pipe.execute()
         return max(1, (rank or 0) + 1 - int(running))
 

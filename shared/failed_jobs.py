@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from shared.job import Job
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
+from shared.queue import Queue
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 
@@ -20,7 +21,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"failed_jobs: {error}\n")
         return 2
-    jobs = Jobs(connect(settings.redis_url, max_connections=1), limits_of(settings))
+    jobs = Jobs(connect(settings.redis_url, max_connections=1), Queue(settings.redis_prefix), limits_of(settings))
     found = jobs.failed(MOST)
     sys.stdout.writelines(line(job) + "\n" for job in found)
     sys.stdout.write(f"{len(found)} failed jobs of the last {settings.result_ttl_seconds} s\n")

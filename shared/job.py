@@ -38,15 +38,15 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 }
 
 
-class Release(StrEnum):
+class Requeued(StrEnum):
     """What became of a job whose attempt was given up."""
 
     QUEUED = "queued"
-    """It must be published."""
+    """It waits again."""
     EXHAUSTED = "exhausted"
     """It has failed, as it was begun as often as it may be."""
     NONE = ""
-    """Nothing: it does not run, or its lease is live."""
+    """Nothing: another execution holds it, or none, or its lease is live."""
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Claim:
-    """Who takes a job: an execution on a worker, under a lease of so many seconds."""
+    """Who takes jobs: an execution on a worker, under a lease of so many seconds, `most` jobs at once.
+
+    Every claim needs an execution of its own: two claims of one execution count as one that was sent twice.
+    """
 
     execution: str
     worker: str
     lease_seconds: float
+    most: int = 1
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What a finished job leaves to the cache: the key, the value as JSON, and how long it counts."""
+    """What a finished job leaves to the cache: the key without a prefix, the value as JSON, and how long it counts."""
 
     key: str
     value: str
@@ -151,11 +155,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A job that has begun, and the picture that its record carries, if it carries one."""
+class ClaimedJob:
+    """A job that an execution holds, and the picture that its record carries, if it carries one."""
 
     job: Job
     picture: bytes
+    execution: str
 
 
 @dataclass(frozen=True)

@@ -1,52 +1,79 @@
 """The scripts that change job records, each atomic: `shared/scripts/*.lua`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import redis
 from redis.client import NEVER_DECODE
-from redis.commands.core import Script
+
+# The one place from which scripts take the time, in milliseconds since the epoch. Tests give another function.
+REDIS_CLOCK = """\
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
 
 
-def load_script(client: redis.Redis, name: str) -> Script:
-    """Return the script `name`, to be run on `client` unless it is told otherwise."""
-    text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
-    return client.register_script(text)
+class JobScript:
+    """One script; its first lines name its keys and arguments, and callers pass them by these names."""
+
+    def __init__(self, client: redis.Redis, name: str, clock: str = REDIS_CLOCK) -> None:
+        """`clock` is Lua that defines `now_ms()`."""
+        text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+        self._keys = _names(text, "KEYS")
+        self._args = _names(text, "ARGV")
+        self._text = clock + text
+        self._sha = client.register_script(self._text).sha
+
+    def call(self, keys: Mapping[str, str], args: Mapping[str, Any]) -> "ScriptCall":
+        """Return a call with these keys and arguments; KeyError if one is missing."""
+        assert keys.keys() == set(self._keys) and args.keys() == set(self._args), (self._keys, self._args)
+        ordered = [*(keys[name] for name in self._keys), *(args[name] for name in self._args)]
+        return ScriptCall(self._sha, self._text, len(self._keys), ordered)
 
 
 @dataclass(frozen=True)
 class ScriptCall:
-    """A script with what it is to do; its answer is not decoded, as a picture is no text."""
+    """A script with its keys and arguments; its answer is not decoded, as a picture is no text.
 
-    script: Script
-    keys: list[str]
-    args: list[Any]
+    Every call may be sent twice, as happens when an answer is lost: the second time changes nothing.
+    """
+
+    sha: str
+    text: str
+    key_count: int
+    parts: list[Any]
 
     def run(self, client: redis.Redis) -> Any:
-        """Return what it answers."""
+        """Return its answer."""
         return run_calls(client, [self])[0]
-
-    def ask(self, client: Any) -> Any:
-        """Send it by a client, or add it to a pipeline."""
-        call = ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
-        return client.execute_command(*call, **{NEVER_DECODE: True})
 
 
 def run_calls(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """Run the calls in one round trip and return their answers; one more for each script the server did not know."""
+    """Run the calls in one round trip and return their answers; in one more if the server did not know a script."""
+    answers = _send(client, [("EVALSHA", call.sha, call.key_count, *call.parts) for call in calls])
+    if any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+        # All of them, with their text: those that were done answer the same.
+        answers = _send(client, [("EVAL", call.text, call.key_count, *call.parts) for call in calls])
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _send(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     with client.pipeline(transaction=False) as pipe:
-        for call in calls:
-            call.ask(pipe)
-        answers = pipe.execute(raise_on_error=False)
-    return [_heard(client, call, answer) for call, answer in zip(calls, answers, strict=True)]
+        for command in commands:
+            pipe.execute_command(*command, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
+        return pipe.execute(raise_on_error=False)
 
 
-def _heard(client: redis.Redis, call: ScriptCall, answer: Any) -> Any:
-    if isinstance(answer, redis.exceptions.NoScriptError):
-        client.script_load(call.script.script)
-        return call.ask(client)
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+def _names(text: str, table: str) -> list[str]:
+    """Return the names in `local a, b = unpack(TABLE)`."""
+    found = re.search(rf"^local ([\w\s,]+?) = unpack\({table}\)", text, re.MULTILINE)
+    assert found, f"the script does not name its {table}"
+    return [name.strip() for name in found[1].split(",")]

@@ -8,6 +8,7 @@ from typing import Any, cast
 import redis
 
 from shared.job import CacheEntry
+from shared.queue import Queue
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class KnownResult:
 class ResultCache:
     """Results under engine, preprocessing version, model digest and picture digest."""
 
-    def __init__(self, client: redis.Redis, ttl_seconds: int) -> None:
+    def __init__(self, client: redis.Redis, queue: Queue, ttl_seconds: int) -> None:
         """`client` decodes its answers to `str`; `ttl_seconds` of 0 turns the cache off."""
         self._redis = client
+        self._queue = queue
         self._ttl_seconds = ttl_seconds
 
     @property
@@ -44,7 +46,7 @@ class ResultCache:
 
     def find(self, answers: str, sha256: str) -> KnownResult | None:
         """Return the result that a worker with the same `answers` tag gave for the same bytes."""
-        text = cast(str | None, self._redis.get(_key(answers, sha256)))
+        text = cast(str | None, self._redis.get(self._queue.key(_key(answers, sha256))))
         if text is None:
             return None
         value = json.loads(text)

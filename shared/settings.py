@@ -41,6 +41,11 @@ class Settings(BaseModel):
         repr=False,
         description="The Redis-protocol server; `rediss://` for TLS.",
     )
+    redis_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
+        description="What every key in Redis begins with, such as `cats:`; services on one Redis need different ones.",
+    )
     image_store_url: str = Field(
         "redis:",
         min_length=1,

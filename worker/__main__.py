@@ -10,10 +10,10 @@ from shared.settings import Settings, SettingsError
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
-from worker.decoding import Decoding
 from worker.engines import load_engine, verify_model
 from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
 from worker.model_folder import ModelFolder, ModelFolderError
+from worker.progress import SharedProgress
 
 log = logging.getLogger("worker")
 
@@ -48,8 +48,8 @@ def _serve(settings: Settings, folder: ModelFolder, metrics: WorkerMetrics) -> i
     if settings.engine == "tensorflow":
         return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder), metrics)
 
-    def load_classifier(decoding: Decoding) -> Classifier:
-        return Classifier(load_engine(settings.engine, folder), folder, decoding, metrics)
+    def load_classifier(progress: SharedProgress) -> Classifier:
+        return Classifier(load_engine(settings.engine, folder), folder, progress, metrics)
 
     worker = create_worker(settings, folder, load_classifier, metrics)
     worker.start()

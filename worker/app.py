@@ -14,6 +14,7 @@ from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
+from shared.queue import Queue
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
@@ -21,14 +22,17 @@ from shared.workers import WorkerRecord, Workers
 from worker.celery_app import create_celery
 from worker.child import Child
 from worker.decode import PREPROCESSING_VERSION
-from worker.decoding import Decoding
+from worker.foreign import ForeignMessages
 from worker.job_runner import JobRunner, PictureClassifier
+from worker.left_behind import LeftBehind
 from worker.memory_limit import limit_memory
 from worker.metrics import WorkerMetrics
 from worker.parent import Parent, attach_parent
-from worker.repair import Repair
+from worker.progress import JobProgress, SharedProgress
+from worker.repair import REPAIR_SECONDS, Repair
 from worker.shift import SHIFT_SECONDS, Shift
 from worker.tasks import register_tasks
+from worker.turns import Turns
 from worker.watchdog import Flag, Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
@@ -50,29 +54,36 @@ class Model(Protocol):
 
 
 def create_worker(
-    settings: Settings, model: Model, load_classifier: Callable[[Decoding], PictureClassifier], metrics: WorkerMetrics
+    settings: Settings,
+    model: Model,
+    load_classifier: Callable[[SharedProgress], PictureClassifier],
+    metrics: WorkerMetrics,
 ) -> Any:
     """Return the Celery worker that answers with `model`; its `start()` blocks until it is told to stop.
 
-    `load_classifier` is called in each child, after the fork, with what is to be told of its decoding; what it returns
-    has been run once.
+    `load_classifier` is called in each child, after the fork, with what is told of its decoding; what it returns has
+    been run once.
     """
     warmed = multiprocessing.get_context("fork").Event()
     record = record_of(settings, model)
-    decoding = Decoding(settings.workers)
-    child = Child(lambda: _make_shift(settings, lambda: load_classifier(decoding), record, metrics), decoding, warmed)
+    progress = SharedProgress(settings.workers)
+
+    def make_shift() -> Shift:
+        return _make_shift(settings, load_classifier, record, metrics, progress)
+
+    child = Child(make_shift, progress, warmed)
     child.attach()
-    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, decoding), warmed, metrics)
+    return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, progress), warmed, metrics)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Which of Celery's pools runs the jobs, how many at once, what it runs for each delivery, and who is decoding."""
+    """Which of Celery's pools runs the jobs, how many at once, what it runs for each task, and what children are at."""
 
     kind: Literal["prefork", "threads"]
     size: int
     run_job: Callable[[str], None]
-    decoding: Decoding | None = None
+    progress: SharedProgress | None = None
 
 
 def record_of(settings: Settings, model: Model) -> WorkerRecord:
@@ -92,10 +103,11 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     register_tasks(app, pool.run_job, limit_seconds)
     # With threads, several may hand back jobs while the event loop beats.
     client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
-    watchdog = Watchdog(client, warmed, limit_seconds, stop_this_process)
-    repair = _make_repair(settings, client, metrics)
-    parent = Parent(record, warmed, Workers(client), repair, limit_seconds, pool.decoding)
-    attach_parent(app, parent, watchdog)
+    queue = Queue(settings.redis_prefix)
+    watchdog = Watchdog(client, queue, warmed, limit_seconds, stop_this_process)
+    repair = _make_repair(settings, client, queue, metrics)
+    parent = Parent(record, warmed, Workers(client, queue), repair, limit_seconds, pool.progress)
+    attach_parent(app, parent, watchdog, ForeignMessages(client, queue, metrics))
     return app.Worker(
         hostname=f"worker@{record.name}",
         pool_cls=pool.kind,
@@ -107,33 +119,46 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     )
 
 
-def _make_repair(settings: Settings, client: redis.Redis, metrics: WorkerMetrics) -> Repair:
-    jobs = Jobs(client, limits_of(settings), metrics.ended)
-    return Repair(client, jobs, open_image_store(settings.image_store_url), metrics.redelivered)
+def _make_repair(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Repair:
+    jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
+    images = open_image_store(settings.image_store_url)
+    turns = Turns(client, queue, REPAIR_SECONDS)
+    return Repair(client, turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
 
 
 def _make_shift(
-    settings: Settings, load_classifier: Callable[[], PictureClassifier], record: WorkerRecord, metrics: WorkerMetrics
+    settings: Settings,
+    load_classifier: Callable[[SharedProgress], PictureClassifier],
+    record: WorkerRecord,
+    metrics: WorkerMetrics,
+    progress: SharedProgress,
 ) -> Shift:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
-    classifier = load_classifier()
-    make_shift = connect_shifts(settings, record, metrics, max_connections=1)
+    classifier = load_classifier(progress)
+    make_shift = connect_shifts(settings, record, metrics, max_connections=1, progress=progress)
     limit_memory(settings.job_memory_bytes)
     return make_shift(classifier)
 
 
 def connect_shifts(
-    settings: Settings, record: WorkerRecord, metrics: WorkerMetrics, max_connections: int
+    settings: Settings,
+    record: WorkerRecord,
+    metrics: WorkerMetrics,
+    max_connections: int,
+    progress: JobProgress,
 ) -> Callable[[PictureClassifier], Shift]:
     """Return what makes shifts; those it makes share the stores, over so many connections to Redis."""
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
-    jobs = Jobs(client, limits_of(settings), metrics.ended)
-    cache = ResultCache(client, settings.result_cache_ttl_seconds)
+    queue = Queue(settings.redis_prefix)
+    jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
+    cache = ResultCache(client, queue, settings.result_cache_ttl_seconds)
+    foreign = ForeignMessages(client, queue, metrics)
     images = open_image_store(settings.image_store_url)
     lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
 
     def make_shift(classifier: PictureClassifier) -> Shift:
-        return Shift(jobs, images, JobRunner(images, cache, classifier, record), record, lease_seconds, metrics)
+        runner = JobRunner(images, cache, classifier, record)
+        return Shift(jobs, images, runner, record, lease_seconds, metrics, foreign, progress)
 
     return make_shift

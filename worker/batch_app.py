@@ -17,6 +17,7 @@ from worker.decoders import DecoderLimits, Decoders
 from worker.engines import Engine
 from worker.metrics import WorkerMetrics
 from worker.model_folder import Manifest, ModelFolder
+from worker.progress import NoProgress
 from worker.watchdog import kill_this_process
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def _make_worker(
 ) -> Any:
     threads = count_threads(settings.max_batch, settings.workers)
     record = record_of(settings, folder)
-    make_shift = connect_shifts(settings, record, metrics, max_connections=threads)
+    make_shift = connect_shifts(settings, record, metrics, max_connections=threads, progress=NoProgress())
     model = {"name": folder.name, "digest": folder.digest}
     runner = BatchRunner(decoders, batcher, model, folder.labels, make_shift, metrics)
     warmed = threading.Event()

@@ -50,8 +50,8 @@ class BatchRunner:
         self._metrics = metrics
 
     def run(self, job_id: str) -> None:
-        """Run one job as `Shift.run_one`; DecoderLost if its decoder died."""
+        """Run one job as `Shift.run`; DecoderLost if its decoder died."""
         # A job begins when a decoder is free, so that its time is not spent in a line.
         with self._decoders.turn() as turn:
             classifier = BatchClassifier(self._model, self._labels, self._batcher, turn, self._metrics)
-            self._make_shift(classifier).run_one(job_id)
+            self._make_shift(classifier).run(job_id, seconds=0)

@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from shared.queue import QUEUE_NAME
+from shared.queue import Queue
 from shared.settings import Settings
 
 # Longer than the second for which kombu asks Redis to block.
@@ -18,7 +18,7 @@ def create_celery(settings: Settings) -> Celery:
         broker_use_ssl={"ssl_cert_reqs": "required"} if settings.redis_url.startswith("rediss:") else None,
         accept_content=["json"],
         task_ignore_result=True,
-        task_default_queue=QUEUE_NAME,
+        task_default_queue=Queue(settings.redis_prefix).list_key,
         broker_connection_retry_on_startup=True,
         # For ever: a worker that gave up would only be started again.
         broker_connection_max_retries=None,

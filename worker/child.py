@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 
-from worker.decoding import Decoding
+from worker.progress import SharedProgress
 from worker.shift import Shift
 
 log = logging.getLogger(__name__)
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 class Child:
     """Holds the model that exists in the child only; the parent never loads a model."""
 
-    def __init__(self, make_shift: Callable[[], Shift], decoding: Decoding, warmed: Event) -> None:
-        """`make_shift` loads and warms the model; `decoding` and `warmed` tell the parent that it is at it, or done."""
-        self._decoding = decoding
+    def __init__(self, make_shift: Callable[[], Shift], progress: SharedProgress, warmed: Event) -> None:
+        """`make_shift` loads and warms the model; `progress` and `warmed` tell the parent what it is at."""
+        self._progress = progress
         self._make_shift = make_shift
         self._warmed = warmed
         self._shift: Shift | None = None
@@ -39,8 +39,8 @@ class Child:
             os._exit(1)
         self._warmed.set()
 
-    def run(self, job_id: str) -> None:
+    def run(self, task_id: str) -> None:
         """Run the job that was delivered, and what its shift brings; Celery calls it after `start`."""
         assert self._shift is not None
-        self._decoding.deliver(job_id)
-        self._shift.run(job_id)
+        self._progress.begin(task_id)
+        self._shift.run(task_id)

@@ -6,6 +6,7 @@ import sys
 
 import redis
 
+from shared.queue import Queue
 from shared.redis_client import connect
 from shared.settings import Settings
 from shared.workers import Workers
@@ -16,7 +17,7 @@ def flaw() -> str | None:
     host = socket.gethostname()
     settings = Settings.from_environ(os.environ)
     try:
-        ready = Workers(connect(settings.redis_url, max_connections=1)).ready()
+        ready = Workers(connect(settings.redis_url, max_connections=1), Queue(settings.redis_prefix)).ready()
     except redis.RedisError as error:
         return f"Redis does not answer: {error}"
     # A worker's name is its host's and its process id, which a check from outside the process does not know.

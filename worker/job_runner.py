@@ -8,7 +8,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.image_store import ImageStore
-from shared.job import Begun, Outcome
+from shared.job import ClaimedJob, Outcome
 from shared.result_cache import KnownResult, ResultCache
 from shared.workers import WorkerRecord
 from worker.labels import Prediction
@@ -38,7 +38,7 @@ class PictureClassifier(Protocol):
 
 
 class JobRunner:
-    """Classifies the picture of a job that has begun; a bad picture fails alone."""
+    """Classifies the picture of a claimed job; a bad picture fails alone."""
 
     def __init__(
         self, images: ImageStore, cache: ResultCache, classifier: PictureClassifier, record: WorkerRecord
@@ -48,15 +48,15 @@ class JobRunner:
         self._classifier = classifier
         self._record = record
 
-    def run(self, begun: Begun) -> Outcome:
+    def run(self, claimed: ClaimedJob) -> Outcome:
         """Return how the job ends.
 
         What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
         that is no fault of the picture.
         """
-        job = begun.job
+        job = claimed.job
         try:
-            data = self._images.get(job.id, begun.picture)
+            data = self._images.get(job.id, claimed.picture)
         except ImageMissing as error:
             return Outcome.failed(problem_of(error))
         try:

@@ -52,6 +52,9 @@ class WorkerMetrics:
         )
         for reason in ("lost", "overtaken"):
             self._redelivered.labels(reason)
+        self._foreign = Counter(
+            "topthree_foreign_messages", "Messages of other programs that were found in the queue.", registry=registry
+        )
         self._finished = finished_counter(registry)
         self._queue = histogram("topthree_queue_seconds", "From acceptance to the first begin of a job.", JOB_SECONDS)
         self._decode = histogram("topthree_decode_seconds", "Decoding one picture.", STAGE_SECONDS)
@@ -76,6 +79,10 @@ class WorkerMetrics:
     def redelivered(self, reason: str, count: int) -> None:
         """Count jobs that were published again."""
         self._redelivered.labels(reason).inc(count)
+
+    def foreign(self) -> None:
+        """Count a message of another program."""
+        self._foreign.inc()
 
     @contextmanager
     def decoding(self) -> Iterator[None]:

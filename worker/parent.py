@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -11,8 +13,9 @@ from celery import Celery, bootsteps, signals
 from shared.image_store import ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
-from worker.decoding import Decoding
+from worker.foreign import ForeignMessages
 from worker.job_runner import TOO_SLOW_PROBLEM
+from worker.progress import ChildProgress, SharedProgress, Stage
 from worker.repair import REPAIR_SECONDS, Repair
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
@@ -33,10 +36,10 @@ class Parent:
         workers: Workers,
         repair: Repair,
         time_limit_seconds: float,
-        decoding: Decoding | None = None,
+        progress: SharedProgress | None = None,
     ) -> None:
-        """`warmed` is set by the first child that has run its model once; `decoding` is what children decode."""
-        self._decoding = decoding
+        """`warmed` is set by the first child that has run its model once; `progress` is what children are at."""
+        self._progress = progress
         self._record = record
         self._warmed = warmed
         self._workers = workers
@@ -51,7 +54,7 @@ class Parent:
         if not self._warmed.is_set():
             return
         late = self._is_late()
-        if not self._guard(self._workers.beat, self._record) or late:
+        if not self._guard(partial(self._workers.beat, self._record)) or late:
             self._steady_since = time.monotonic()
         self._last_beat = time.monotonic()
         if not self._announced:
@@ -64,31 +67,42 @@ class Parent:
 
     def leave(self) -> None:
         """Tell that this worker no longer serves."""
-        self._guard(self._workers.leave, self._record.name)
+        self._guard(partial(self._workers.leave, self._record.name))
 
-    def on_failure(self, delivered_id: str, error: BaseException) -> None:
-        """End or hand back the job of a child that died, was stopped at its time limit, or lost Redis.
+    def on_failure(self, task_id: str, error: BaseException) -> None:
+        """End or requeue the jobs of a child that died, was stopped at its time limit, or lost Redis.
 
-        `delivered_id` is the job with which the child's shift began; it may be at another one by now.
+        `task_id` is the task with which the child's shift began; it may be at another job by now. Jobs that the child
+        had claimed and not begun are requeued, and the attempt does not count.
+        """
+        held: dict[str, str] = {}
+        self._guard(lambda: held.update(self._repair.held(self._record.name, task_id)))
+        child = self._progress.of(task_id) if self._progress else None
+        for job_id, execution in held.items():
+            if child is not None and job_id != child.job_id:
+                reason = "it was claimed and not begun"
+                self._guard(partial(self._repair.requeue_uncounted, job_id, execution, reason, publish=True))
+            else:
+                self._guard(partial(self._judge, job_id, execution, error, child))
+
+    def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
+        """End or requeue the job that was being run.
 
         A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
-        limit counts against the job only if Redis answered all the while: else the child may have been waiting for it,
-        or this loop may not have heard of the end. While the image store is away the job waits, and its attempt does
-        not count.
+        limit counts against a job that is being run only if Redis answered all the while: else the child may have been
+        waiting for it, or this loop may not have heard of the end. While the image store is away the job waits, and its
+        attempt does not count.
         """
-        own_fault = isinstance(error, TimeLimitExceeded) and self._steady_seconds() > self._time_limit_seconds
-        if isinstance(error, TimeLimitExceeded) and self._decoded_for_long(delivered_id):
-            self._guard(self._repair.give_up, self._record.name, delivered_id, TOO_SLOW_PROBLEM)
-        elif own_fault:
-            self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
+        stopped = isinstance(error, TimeLimitExceeded) and (child is None or child.stage is not Stage.ENDING)
+        if stopped and child is not None and child.decode_seconds > OWN_SECONDS:
+            self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)
+        elif stopped and self._steady_seconds() > self._time_limit_seconds:
+            self._repair.fail(job_id, execution, TIME_LIMIT_PROBLEM)
         elif isinstance(error, ImageStoreAway):
-            self._guard(self._repair.postpone, self._record.name, delivered_id, f"the image store says: {error}")
+            reason = f"the image store says: {error}"
+            self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
         else:
-            reason = f"its worker process was lost ({type(error).__name__})"
-            self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)
-
-    def _decoded_for_long(self, delivered_id: str) -> bool:
-        return self._decoding is not None and self._decoding.seconds(delivered_id) > OWN_SECONDS
+            self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
 
     def _steady_seconds(self) -> float:
         return 0 if self._is_late() else time.monotonic() - self._steady_since
@@ -96,18 +110,18 @@ class Parent:
     def _is_late(self) -> bool:
         return self._last_beat is not None and time.monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
 
-    def _guard(self, duty: Any, *arguments: Any) -> bool:
+    def _guard(self, duty: Callable[[], object]) -> bool:
         # The duties come round again, and what is missed here the repair finds: never end the worker for it.
         try:
-            duty(*arguments)
+            duty()
         except (redis.RedisError, OSError) as error:
             log.warning("A store does not answer: %s", error)
             return False
         return True
 
 
-def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
-    """Give the parent its turns in the event loop of `app`'s worker, and the failures of its children."""
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: ForeignMessages) -> None:
+    """Give the parent its turns in the event loop of `app`'s worker, and what Celery finds that is no job."""
 
     class Duties(bootsteps.StartStopStep):
         requires = ("celery.worker.components:Timer",)
@@ -130,3 +144,8 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
     @signals.task_failure.connect(weak=False)
     def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
         parent.on_failure(task_id, exception)
+
+    @signals.task_unknown.connect(weak=False)
+    @signals.task_rejected.connect(weak=False)
+    def on_foreign(message: Any, **_: Any) -> None:
+        foreign.keep(message)

@@ -3,14 +3,21 @@
 import logging
 import time
 import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
 
 from shared.image_store import ImageStore
-from shared.job import Begun, Claim, Outcome
-from shared.jobs import Jobs
+from shared.job import Claim, ClaimedJob, Outcome
+from shared.jobs import Claimed, Jobs
 from shared.log import about_job, job_id, request_id
 from shared.workers import WorkerRecord
+from worker.foreign import ForeignMessages
 from worker.job_runner import JobRunner
 from worker.metrics import WorkerMetrics
+from worker.progress import JobProgress
 
 # Under load this many seconds' jobs of a child pass by Celery's parent, which would cost a sixth of what the model does
 # (docs/decisions/0008). Short, since a stop and a time limit wait for it.
@@ -30,6 +37,8 @@ class Shift:
         record: WorkerRecord,
         lease_seconds: float,
         metrics: WorkerMetrics,
+        foreign: ForeignMessages,
+        progress: JobProgress,
     ) -> None:
         self._jobs = jobs
         self._images = images
@@ -37,46 +46,77 @@ class Shift:
         self._record = record
         self._lease_seconds = lease_seconds
         self._metrics = metrics
-        self._begun_at = 0.0
+        self._foreign = foreign
+        self._progress = progress
 
-    def run(self, delivered_id: str) -> None:
-        """Run the delivered job and then those that wait, at most for SHIFT_SECONDS and the last job.
+    def run(self, task_id: str, seconds: float = SHIFT_SECONDS) -> None:
+        """Run the delivered job and then those that wait, at most for so many seconds and the last job.
 
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
-        picture, and the job is handed back.
+        picture, and the job is requeued.
         """
-        until = time.monotonic() + SHIFT_SECONDS
-        begun = self._begin(delivered_id)
-        while begun:
-            outcome = self._runner.run(begun)
-            begun = self._end(begun, outcome, self._claim(delivered_id) if time.monotonic() < until else None)
+        until = time.monotonic() + seconds
+        waiting = deque(self._claim_delivered(task_id))
+        while waiting:
+            claimed = waiting.popleft()
+            go_on = not waiting and time.monotonic() < until
+            waiting.extend(self._run(claimed, task_id if go_on else ""))
 
-    def run_one(self, delivered_id: str) -> None:
-        """Run the delivered job only; raises as `run`."""
-        begun = self._begin(delivered_id)
-        if begun:
-            self._end(begun, self._runner.run(begun), None)
-
-    def _claim(self, delivered_id: str) -> Claim:
-        return Claim(execution_of(delivered_id), self._record.name, self._lease_seconds)
-
-    def _begin(self, delivered_id: str) -> Begun | None:
-        begun = self._noted(self._jobs.begin(delivered_id, self._claim(delivered_id)))
-        if begun is None:
-            with about_job(delivered_id, self._jobs.request_ids([delivered_id])[0]):
-                log.info("A delivery was dropped: the job may not begin.")
-        return begun
-
-    def _end(self, begun: Begun, outcome: Outcome, claim: Claim | None) -> Begun | None:
-        """End the job and, with a claim, begin the next one that waits."""
-        ended_id, following = begun.job.id, None
-        if claim:
-            following = self._jobs.end_and_begin_next(ended_id, outcome, claim)
+    def _run(self, claimed: ClaimedJob, next_for: str) -> list[ClaimedJob]:
+        """Run a job and end it; claim the next ones in the same round trip if they are for a task."""
+        ended = claimed.job
+        # What is logged from now on bears the ids of the job and of its request; Celery logs what passes through here.
+        job_id.set(ended.id)
+        request_id.set(ended.request_id)
+        self._progress.run(ended.id)
+        self._metrics.begun(ended)
+        began = time.monotonic()
+        outcome = self._runner.run(claimed)
+        self._progress.end()
+        following = Claimed()
+        if next_for:
+            following = self._end_and_claim(claimed, outcome, self._claim(next_for))
         else:
-            self._jobs.end(ended_id, outcome)
-        self._forget_picture(ended_id)
-        self._metrics.done(begun.job, time.monotonic() - self._begun_at)
+            self._jobs.end(ended.id, outcome, claimed.execution)
+        self._progress.idle()
+        self._forget_picture(ended.id)
+        self._metrics.done(ended, time.monotonic() - began)
+        job_id.set("")
+        request_id.set("")
         return self._noted(following)
+
+    def _claim(self, task_id: str) -> Claim:
+        return Claim(execution_of(task_id), self._record.name, self._lease_seconds)
+
+    def _claim_delivered(self, task_id: str) -> list[ClaimedJob]:
+        claim = self._claim(task_id)
+        with self._given_back_unless_heard(claim):
+            jobs = self._noted(self._jobs.claim(claim, task_id))
+        if not jobs:
+            with about_job(task_id, self._jobs.request_ids([task_id])[0]):
+                log.info("A delivery was dropped: the job may not begin.")
+        return jobs
+
+    def _end_and_claim(self, claimed: ClaimedJob, outcome: Outcome, claim: Claim) -> Claimed:
+        with self._given_back_unless_heard(claim):
+            return self._jobs.end_and_claim(claimed.job.id, outcome, claimed.execution, claim)
+
+    @contextmanager
+    def _given_back_unless_heard(self, claim: Claim) -> Iterator[None]:
+        """Requeue what the claim took if its answer does not come; the attempt does not count, as nothing was run."""
+        try:
+            yield
+        except Exception:
+            try:
+                self._jobs.give_back(claim.execution)
+            except redis.RedisError as error:
+                log.warning("Jobs that were perhaps claimed wait until their lease ends: %s", error)
+            raise
+
+    def _noted(self, claimed: Claimed) -> list[ClaimedJob]:
+        for name in claimed.foreign:
+            self._foreign.noticed(name)
+        return list(claimed.jobs)
 
     def _forget_picture(self, ended_id: str) -> None:
         try:
@@ -85,24 +125,12 @@ class Shift:
             # The job has ended all the same, and another may have begun; the sweep finds the picture.
             log.warning("A picture could not be deleted: %s", error)
 
-    def _noted(self, begun: Begun | None) -> Begun | None:
-        """Count a job that has begun, and have what is logged from now on bear its id and that of its request.
 
-        Until the next one begins: Celery logs what passes through here.
-        """
-        job_id.set(begun.job.id if begun else "")
-        request_id.set(begun.job.request_id if begun else "")
-        if begun:
-            self._begun_at = time.monotonic()
-            self._metrics.begun(begun.job)
-        return begun
+def execution_of(task_id: str) -> str:
+    """Return a new execution of the shift that began with this task: from it the parent knows what was lost."""
+    return f"{task_id}:{uuid.uuid4().hex}"
 
 
-def execution_of(delivered_id: str) -> str:
-    """Return a new execution of the shift that began with this delivery: from it the parent knows what was lost."""
-    return f"{delivered_id}:{uuid.uuid4().hex}"
-
-
-def is_of_shift(execution: str, delivered_id: str) -> bool:
-    """Whether an execution belongs to the shift that began with this delivery."""
-    return execution.startswith(f"{delivered_id}:")
+def is_of_shift(execution: str, task_id: str) -> bool:
+    """Whether an execution belongs to the shift that began with this task."""
+    return execution.startswith(f"{task_id}:")

@@ -11,7 +11,7 @@ from typing import Protocol
 import redis
 from celery.worker import state
 
-from shared.queue import QUEUE_NAME
+from shared.queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,15 @@ class Flag(Protocol):
 class Watchdog:
     """Watches from inside the event loop whether jobs are taken, and from a thread whether the loop turns."""
 
-    def __init__(self, client: redis.Redis, warmed: Flag, job_limit_seconds: float, end: Callable[[], None]) -> None:
+    def __init__(
+        self, client: redis.Redis, queue: Queue, warmed: Flag, job_limit_seconds: float, end: Callable[[], None]
+    ) -> None:
         """`end` is called when no job was taken for longer than any may run, though jobs were there.
 
         Until `warmed` is set the model is being loaded, and jobs may wait.
         """
         self._redis = client
+        self._queue = queue
         self._warmed = warmed
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
         self._stop_seconds = job_limit_seconds + STOP_MARGIN_SECONDS
@@ -80,7 +83,7 @@ class Watchdog:
 
     def _jobs_wait(self) -> bool:
         try:
-            return bool(self._redis.llen(QUEUE_NAME))
+            return bool(self._redis.llen(self._queue.list_key))
         except redis.RedisError:
             return False
 

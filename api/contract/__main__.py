@@ -11,6 +11,7 @@ from shared.backlog import BacklogReader
 from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
+from shared.queue import Queue
 from shared.redis_client import connect
 from shared.settings import Settings
 
@@ -20,8 +21,9 @@ def main() -> None:
     settings = Settings.from_environ({})
     client = connect(settings.redis_url, max_connections=1)
     limits = limits_of(settings)
-    gate = Gate(BacklogReader(client, limits), limits)
-    waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)
+    queue = Queue(settings.redis_prefix)
+    gate = Gate(BacklogReader(client, queue, limits), limits)
+    waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
 

@@ -1,25 +1,50 @@
 -- Publishes queued jobs again whose message must have been lost: later ones have begun, or the broker's queue is empty.
--- KEYS: jobs:open, jobs:leases, jobs:begun, the broker's queue   ARGV: grace_ms, most, prefix of job keys,
---       message with JOB_ID for the id
--- Returns their ids. Looks at the oldest open jobs only: those that
--- are lost further back become the oldest in time. A backlog alone makes no job overtaken.
+-- Looks at the `most` oldest open jobs only: those that are lost further back become the oldest in time. A backlog alone
+-- makes no job overtaken. Sent twice by one caller (`by`) it answers the same.
+-- A job without a record cannot be helped (only a server that evicts keys loses one): it is no longer counted as open.
+-- Returns {ids published, ids without a record}.
+local open_key, leases_key, deadlines_key, bytes_key, reached_key, queue_key, round_key = unpack(KEYS)
+local by, grace_ms, most, job_prefix, gone_prefix, gone_ttl_seconds, message = unpack(ARGV)
+
+local round = redis.call('HMGET', round_key, 'by', 'answer')
+if round[1] == by then return cjson.decode(round[2]) end
 -- On a server that is full, a script may write anything once it has made a write that takes no memory.
-redis.call('ZREM', KEYS[2], '')
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local begun_ms = tonumber(redis.call('GET', KEYS[3]) or 0)
-local queue_empty = redis.call('LLEN', KEYS[4]) == 0
-local oldest = redis.call('ZRANGE', KEYS[1], 0, ARGV[2] - 1, 'WITHSCORES')
-local found = {}
-for i = 1, #oldest, 2 do
-  local id, accepted_ms = oldest[i], tonumber(oldest[i + 1])
-  if (queue_empty or accepted_ms < begun_ms) and not redis.call('ZSCORE', KEYS[2], id) then
-    local key = ARGV[3] .. id
-    if now_ms - tonumber(redis.call('HGET', key, 'published_ms') or 0) >= tonumber(ARGV[1]) then
-      redis.call('HSET', key, 'published_ms', now_ms)
-      redis.call('LPUSH', KEYS[4], (string.gsub(ARGV[4], 'JOB_ID', id)))
-      found[#found + 1] = id
+redis.call('ZREM', leases_key, '')
+local now = now_ms()
+local reached = tonumber(redis.call('GET', reached_key) or 0)
+local queue_empty = redis.call('LLEN', queue_key) == 0
+local published, vanished = {}, {}
+
+local function look_at(id, order)
+  local key = job_prefix .. id
+  local record = redis.call('HMGET', key, 'state', 'published_ms')
+  if not record[1] then
+    redis.call('DEL', key)
+    redis.call('ZREM', open_key, id)
+    redis.call('ZREM', leases_key, id)
+    redis.call('ZREM', deadlines_key, id)
+    redis.call('SET', gone_prefix .. id, 1, 'EX', gone_ttl_seconds)
+    vanished[#vanished + 1] = id
+  elseif record[1] == 'queued' and (queue_empty or order < reached) then
+    local waited_ms = now - (record[2] or 0)
+    if waited_ms >= tonumber(grace_ms) then
+      redis.call('HSET', key, 'published_ms', now)
+      redis.call('LPUSH', queue_key, (string.gsub(message, 'JOB_ID', id)))
+      published[#published + 1] = id
+    elseif waited_ms < 0 then
+      -- The clock was set back: the grace begins anew.
+      redis.call('HSET', key, 'published_ms', now)
     end
   end
 end
-return found
+
+local oldest = redis.call('ZRANGE', open_key, 0, most - 1, 'WITHSCORES')
+for i = 1, #oldest, 2 do look_at(oldest[i], tonumber(oldest[i + 1])) end
+if #vanished > 0 and redis.call('ZCARD', open_key) == 0 then redis.call('DEL', bytes_key) end
+if #published + #vanished > 0 then
+  -- An empty table would become an object in JSON.
+  local answer = '[' .. (#published > 0 and cjson.encode(published) or '[]') .. ','
+                 .. (#vanished > 0 and cjson.encode(vanished) or '[]') .. ']'
+  redis.call('HSET', round_key, 'by', by, 'answer', answer)
+end
+return {published, vanished}

@@ -10,10 +10,12 @@ import pytest
 from shared.admission import Order
 from shared.errors import ImageMissing
 from shared.image_store import ImageStore, ImageStoreAway, open_image_store
-from shared.job import Claim, Picture
+from shared.job import Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.queue import Queue
 from shared.settings import SettingsError
+from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
 from tests.support.s3_server import BUCKET, S3Server
 
@@ -35,14 +37,14 @@ class Bench:
 
     def __init__(self, client: Any, store: ImageStore) -> None:
         self.client = client
-        self.jobs = Jobs(client, LIMITS)
+        self.jobs = Jobs(client, Queue(), LIMITS)
         self.store = store
 
     def accept(self, job_id: str, data: bytes) -> None:
         self.jobs.admit(job_id, ORDER, picture=self.store.put(job_id, data))
 
     def fetch(self, job_id: str) -> bytes:
-        begun = self.jobs.begin(job_id, Claim("x", "w", 60))
+        begun = claim_job(self.jobs, job_id)
         assert begun is not None
         return self.store.get(job_id, begun.picture)
 

@@ -9,10 +9,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from shared.admission import Order
 from shared.errors import QueueFull
-from shared.job import TRANSITIONS, Claim, JobState, Picture, Release
+from shared.job import TRANSITIONS, Claim, JobState, Picture, Requeued
 from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.queue import Queue
+from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
 from worker.left_behind import LeftBehind
 
@@ -33,11 +35,12 @@ class LifeCycle(RuleBasedStateMachine):
     @initialize()
     def empty(self) -> None:
         self.client.flushall()
-        self.jobs = Jobs(self.client, LIMITS)
-        self.left_behind = LeftBehind(self.client)
+        self.jobs = Jobs(self.client, Queue(), LIMITS)
+        self.left_behind = LeftBehind(self.client, Queue())
         self.seen: dict[str, JobState] = {}
         self.results: dict[str, Any] = {}
         self.begun: dict[str, int] = {}
+        self.held: dict[str, str] = {}
         self.executions = 0
 
     def observe(self, job_id: str) -> JobState:
@@ -66,13 +69,16 @@ class LifeCycle(RuleBasedStateMachine):
     def deliver(self, job_id: str, lease: float) -> None:
         """A message arrives: the first one, a duplicate, or one for a job that was never admitted."""
         self.executions += 1
-        begun = self.jobs.begin(job_id, Claim(f"x{self.executions}", "w", lease))
-        if begun is None:
+        claim = Claim(f"x{self.executions}", "w", lease)
+        claimed = claim_job(self.jobs, job_id, claim)
+        if claimed is None:
             return
         assert self.seen[job_id] is JobState.QUEUED, "only what is queued begins"
         self.begun[job_id] = self.begun.get(job_id, 0) + 1
-        assert begun.job.attempts == self.begun[job_id] <= LIMITS.attempts
+        self.held[job_id] = claim.execution
+        assert claimed.job.attempts == self.begun[job_id] <= LIMITS.attempts
         self.observe(job_id)
+        assert not lease or claim_job(self.jobs, job_id, claim) == claimed, "sent twice, a claim answers the same"
 
     @rule(job_id=ids, label=st.integers(0, 5))
     def succeed(self, job_id: str, label: int) -> None:
@@ -97,21 +103,24 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(job_id=ids)
     def process_lost(self, job_id: str) -> None:
         """The parent of a worker saw the child die that ran the job."""
-        release = self.jobs.release(job_id, "killed")
-        if release is Release.EXHAUSTED:
+        requeued = self.jobs.requeue(job_id, self.held.get(job_id, ""), "killed")
+        if requeued is Requeued.EXHAUSTED:
             assert self.begun[job_id] == LIMITS.attempts
         if job_id in self.seen:
             self.observe(job_id)
 
     @rule()
     def repair(self) -> None:
-        for job_id in self.left_behind.past_deadline():
+        seconds, microseconds = self.client.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        for job_id in self.left_behind.past_deadline(now_ms):
             if self.jobs.expire(job_id):
                 assert self.seen[job_id] is JobState.QUEUED
-        for job_id in self.left_behind.overdue():
+        for job_id, execution in self.left_behind.overdue(now_ms).items():
             assert self.seen[job_id] is JobState.RUNNING
-            self.jobs.release(job_id, "lost", lease_ended=True)
-        for job_id in self.left_behind.publish_overtaken():
+            assert execution == self.held[job_id]
+            self.jobs.requeue(job_id, execution, "lost", lease_ended=True)
+        for job_id in self.left_behind.publish_overtaken().published:
             assert self.seen[job_id] is JobState.QUEUED
         for job_id in self.seen:
             self.observe(job_id)

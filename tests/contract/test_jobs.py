@@ -9,12 +9,13 @@ import pytest
 from shared.admission import IdempotencyKey, Order
 from shared.backlog import BacklogReader
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Release
+from shared.job import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Requeued
 from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
-from shared.queue import QUEUE_NAME
+from shared.queue import QUEUE_NAME, Queue
 from shared.result_cache import KnownResult
+from tests.support.claims import claim_job, claim_next, new_claim
 from tests.support.messages import take_all
 from tests.support.processes import RedisServer
 from tests.support.wait import eventually
@@ -27,6 +28,7 @@ LIMITS = JobLimits(
 ORDER = Order(PICTURE, top=3)
 MODEL = {"name": "m", "digest": "d"}
 LONG, ENDED = 60.0, 0.0
+QUEUE = Queue()
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -41,17 +43,22 @@ def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterato
 
 @pytest.fixture
 def jobs(client: Any) -> Jobs:
-    return Jobs(client, LIMITS)
+    return Jobs(client, QUEUE, LIMITS)
 
 
 @pytest.fixture
 def reader(client: Any) -> BacklogReader:
-    return BacklogReader(client, LIMITS)
+    return BacklogReader(client, QUEUE, LIMITS)
 
 
 @pytest.fixture
 def left_behind(client: Any) -> LeftBehind:
-    return LeftBehind(client)
+    return LeftBehind(client, QUEUE)
+
+
+def now_ms(client: Any) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def admit(jobs: Jobs, *job_ids: str) -> None:
@@ -63,7 +70,7 @@ def put_into(jobs: Jobs, state: JobState) -> None:
     """Bring a new job "j" into `state`."""
     admit(jobs, "j")
     if state is not JobState.QUEUED and state is not JobState.CANCELED:
-        jobs.begin("j", Claim("x", "w", LONG))
+        claim_job(jobs, "j", Claim("x", "w", LONG))
     moves = {
         JobState.SUCCEEDED: lambda: jobs.succeed("j", {}, MODEL),
         JobState.FAILED: lambda: jobs.fail("j", {"status": 422}),
@@ -102,47 +109,78 @@ def test_the_next_job_is_begun_from_the_queue(jobs: Jobs, client: Any) -> None:
     admit(jobs, *"abc")
     jobs.cancel("a")
     # When a worker asks for the next one, Then it has the first that may begin, and its message is gone
-    begun = jobs.begin_next(Claim("x", "w", LONG))
-    assert begun is not None and begun.job.id == "b"
+    claimed = claim_next(jobs)
+    assert claimed is not None and claimed.job.id == "b"
     assert take_all(client) == ["c"]
-    assert jobs.begin_next(Claim("x", "w", LONG)) is None
+    assert claim_next(jobs) is None
 
 
 def test_one_job_ends_and_the_next_one_begins(jobs: Jobs, client: Any) -> None:
     # Given a job that runs and one that waits
     admit(jobs, *"ab")
-    jobs.begin_next(Claim("x1", "w", LONG))
+    claim_next(jobs, Claim("x1", "w", LONG))
     # When the first ends and the next is wanted, also on a server that has lost the scripts
     if not isinstance(client, fakeredis.FakeRedis):
         client.script_flush()
-    begun = jobs.end_and_begin_next("a", Outcome.failed({"status": 422}), Claim("x2", "w", LONG))
+    failed = Outcome.failed({"status": 422})
+    (claimed,) = jobs.end_and_claim("a", failed, "x1", Claim("x2", "w", LONG)).jobs
     # Then both has happened, once
-    assert begun is not None and (begun.job.id, begun.job.attempts) == ("b", 1)
+    assert (claimed.job.id, claimed.job.attempts) == ("b", 1)
     assert jobs.get("a").state is JobState.FAILED
-    assert jobs.end_and_begin_next("b", Outcome.failed({"status": 422}), Claim("x3", "w", LONG)) is None
+    assert jobs.end_and_claim("b", failed, "x2", Claim("x3", "w", LONG)).jobs == []
 
 
-def test_a_message_about_no_job_is_dropped(jobs: Jobs, client: Any, caplog: pytest.LogCaptureFixture) -> None:
-    # Given what nobody here has written
-    for message in ("no JSON", "[]", '{"headers": {}}', '{"headers": {"id": 5}}'):
-        client.lpush(QUEUE_NAME, message)
-        # When it is taken, Then it is no job, and was logged
-        assert jobs.begin_next(Claim("x", "w", LONG)) is None
-        assert message in caplog.messages[-1]
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("no JSON", "no task"),
+        ("", "no task"),
+        ("[]", "no task"),
+        ("5", "no task"),
+        ('{"headers": {}}', "no task"),
+        ('{"headers": []}', "no task"),
+        ('{"headers": {"id": 5, "task": "classify"}}', "classify"),
+        ('{"headers": {"id": "j", "task": 5}, "content-type": "application/json"}', "no task"),
+        ('{"headers": {"id": "j", "task": "shop.send_mail"}, "content-type": "application/json"}', "shop.send_mail"),
+    ],
+)
+def test_a_message_of_another_program_is_moved_aside_and_named(
+    jobs: Jobs, client: Any, message: str, name: str
+) -> None:
+    # Given a message that nobody here has written, and a job behind it
+    client.lpush(QUEUE_NAME, message)
+    admit(jobs, "j")
+    # When the next job is claimed, by a claim that is sent twice
+    claim = new_claim()
+    first, second = jobs.claim(claim), jobs.claim(claim)
+    # Then it is the job, the message is kept once, and it was named
+    assert first == second
+    assert ([claimed.job.id for claimed in first.jobs], first.foreign) == (["j"], [name])
+    assert client.lrange("jobs:foreign", 0, -1) == [message]
+
+
+def test_the_list_of_foreign_messages_is_capped(jobs: Jobs, client: Any) -> None:
+    # Given more messages of other programs than one claim looks at
+    client.lpush(QUEUE_NAME, *[f"message {number}" for number in range(250)])
+    # When they have been claimed past, Then the newest ones are kept
+    names = [len(jobs.claim(new_claim()).foreign) for _ in range(3)]
+    assert names == [100, 100, 50]
+    assert client.llen("jobs:foreign") == 100
+    assert client.lindex("jobs:foreign", 0) == "message 249"
 
 
 def test_a_released_job_is_published_again(jobs: Jobs, client: Any) -> None:
     admit(jobs, "j")
     take_all(client)
-    jobs.begin("j", Claim("x", "w", LONG))
-    jobs.release("j", "its worker died")
+    claim_job(jobs, "j", Claim("x", "w", LONG))
+    jobs.requeue("j", "x", "its worker died")
     assert take_all(client) == ["j"]
 
 
 def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, left_behind: LeftBehind) -> None:
     admit(jobs, *"abc")
-    jobs.begin("a", Claim("x1", "w1", LONG))
-    jobs.begin("b", Claim("x2", "w2", LONG))
+    claim_job(jobs, "a", Claim("x1", "w1", LONG))
+    claim_job(jobs, "b", Claim("x2", "w2", LONG))
     assert left_behind.running("w1") == {"a": "x1"}
 
 
@@ -169,7 +207,7 @@ def test_positions_follow_the_order_of_acceptance(jobs: Jobs, reader: BacklogRea
     for job_id in "abc":
         admit(jobs, job_id)
         eventually(lambda job_id=job_id: reader.position(job_id))
-    jobs.begin("a", Claim("x", "w", LONG))
+    claim_job(jobs, "a", Claim("x", "w", LONG))
     # Then the others are first and second
     assert sorted([reader.position("b"), reader.position("c")]) == [1, 2]
 
@@ -178,7 +216,7 @@ def test_begin_counts_the_attempt_and_takes_a_lease(jobs: Jobs, client: Any) -> 
     # Given a queued job
     admit(jobs, "j")
     # When a worker begins it
-    begun = jobs.begin("j", Claim("x", "worker-1", LONG))
+    begun = claim_job(jobs, "j", Claim("x", "worker-1", LONG))
     # Then it is running there, once
     assert begun is not None
     job = begun.job
@@ -192,20 +230,20 @@ def test_a_delivery_of_a_job_that_is_not_queued_is_dropped(jobs: Jobs, state: Jo
     put_into(jobs, state)
     before = jobs.get("j")
     # When its message is delivered again, Then nothing begins and nothing changes
-    assert jobs.begin("j", Claim("other", "w2", LONG)) is None
+    assert claim_job(jobs, "j", Claim("other", "w2", LONG)) is None
     assert jobs.get("j") == before
 
 
 def test_a_delivery_of_an_unknown_job_is_dropped(jobs: Jobs) -> None:
-    assert jobs.begin("nobody", Claim("x", "w", LONG)) is None
+    assert claim_job(jobs, "nobody", Claim("x", "w", LONG)) is None
 
 
 def test_the_same_execution_may_ask_again(jobs: Jobs) -> None:
     # Given an execution whose answer was lost on the way
     admit(jobs, "j")
-    first = jobs.begin("j", Claim("x", "w", LONG))
+    first = claim_job(jobs, "j", Claim("x", "w", LONG))
     # When it asks again, Then it has the job, and no attempt was counted twice
-    assert jobs.begin("j", Claim("x", "w", LONG)) == first
+    assert claim_job(jobs, "j", Claim("x", "w", LONG)) == first
 
 
 TERMINAL = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED]
@@ -277,13 +315,13 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     # Given a job that was begun and released twice
     admit(jobs, "j")
     for attempt in (1, 2):
-        begun = jobs.begin("j", Claim(f"x{attempt}", "w", LONG))
-        assert begun is not None and begun.job.attempts == attempt
-        assert jobs.release("j", "its worker died") is Release.QUEUED
+        claimed = claim_job(jobs, "j", Claim(f"a{attempt}", "w", LONG))
+        assert claimed is not None and claimed.job.attempts == attempt
+        assert jobs.requeue("j", f"a{attempt}", "its worker died") is Requeued.QUEUED
         assert jobs.get("j").state is JobState.QUEUED
     # When the third attempt is lost too
-    jobs.begin("j", Claim("x3", "w", LONG))
-    assert jobs.release("j", "its worker died") is Release.EXHAUSTED
+    claim_job(jobs, "j", Claim("a3", "w", LONG))
+    assert jobs.requeue("j", "a3", "its worker died") is Requeued.EXHAUSTED
     # Then the job has failed and says why
     job = jobs.get("j")
     assert job.state is JobState.FAILED
@@ -293,21 +331,21 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
 def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
     # Given a job whose attempt was given up
     put_into(jobs, JobState.RUNNING)
-    jobs.release("j", "slow")
+    jobs.requeue("j", "x", "slow")
     # When the slow attempt ends after all, Then its result is taken, and the new delivery is dropped
     assert jobs.succeed("j", {"slow": 1}, MODEL)
-    assert jobs.begin("j", Claim("x2", "w", LONG)) is None
+    assert claim_job(jobs, "j", Claim("x2", "w", LONG)) is None
 
 
-def test_only_leases_that_ended_are_overdue(jobs: Jobs, left_behind: LeftBehind) -> None:
+def test_only_leases_that_ended_are_overdue(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
     # Given one job under a live lease and one whose lease has ended
     admit(jobs, "live", "dead")
-    jobs.begin("live", Claim("x", "w", LONG))
-    jobs.begin("dead", Claim("x", "w", ENDED))
+    claim_job(jobs, "live", Claim("x1", "w", LONG))
+    claim_job(jobs, "dead", Claim("x2", "w", ENDED))
     # Then the second is overdue, and only it is released as such
-    assert left_behind.overdue() == ["dead"]
-    assert jobs.release("dead", "lost", lease_ended=True) is Release.QUEUED
-    assert jobs.release("live", "lost", lease_ended=True) is Release.NONE
+    assert left_behind.overdue(now_ms(client)) == {"dead": "x2"}
+    assert jobs.requeue("dead", "x2", "lost", lease_ended=True) is Requeued.QUEUED
+    assert jobs.requeue("live", "x1", "lost", lease_ended=True) is Requeued.NONE
     assert jobs.get("live").state is JobState.RUNNING
 
 
@@ -322,7 +360,7 @@ def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any, left_behind: 
     admit(jobs, *"abc")
     age(client, *"abc")
     # Then none of them is published again
-    assert left_behind.publish_overtaken() == []
+    assert left_behind.publish_overtaken().published == []
 
 
 def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
@@ -331,10 +369,10 @@ def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client
     eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
     age(client, "early")
     # When the later one begins
-    jobs.begin("late", Claim("x", "w", LONG))
+    claim_job(jobs, "late", Claim("x", "w", LONG))
     # Then the earlier one is published again, once
-    assert left_behind.publish_overtaken() == ["early"]
-    assert left_behind.publish_overtaken() == []
+    assert left_behind.publish_overtaken().published == ["early"]
+    assert left_behind.publish_overtaken().published == []
     assert take_all(client)[-1] == "early"
 
 
@@ -350,15 +388,15 @@ def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: A
     # Given a job whose message was lost, some time ago
     admit(jobs, "j")
     take_all(client)
-    assert left_behind.publish_overtaken() == [], "it was published just now"
+    assert left_behind.publish_overtaken().published == [], "it was published just now"
     age(client, "j")
     # Then it is published again
-    assert left_behind.publish_overtaken() == take_all(client) == ["j"]
+    assert left_behind.publish_overtaken().published == take_all(client) == ["j"]
 
 
 def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader) -> None:
     # Given room for three pictures
-    jobs = Jobs(client, JobLimits(100, 3_500, 3, 100, 200))
+    jobs = Jobs(client, QUEUE, JobLimits(100, 3_500, 3, 100, 200))
     admit(jobs, *"abc")
     # When one more comes, Then it is refused
     with pytest.raises(QueueFull):
@@ -378,10 +416,10 @@ def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: 
     # Given a job with a deadline that passes while it is queued, and one with time left
     jobs.admit("late", Order(PICTURE, 3, deadline_seconds=0.001))
     jobs.admit("early", Order(PICTURE, 3, deadline_seconds=100))
-    eventually(lambda: left_behind.past_deadline() == ["late"])
+    eventually(lambda: left_behind.past_deadline(now_ms(client)) == ["late"])
     # When both are delivered
-    assert jobs.begin("late", Claim("x", "w", LONG)) is None
-    assert jobs.begin("early", Claim("y", "w", LONG)) is not None
+    assert claim_job(jobs, "late", Claim("x", "w", LONG)) is None
+    assert claim_job(jobs, "early", Claim("y", "w", LONG)) is not None
     # Then the first expires, and one that has begun never does
     assert jobs.expire("late") and not jobs.expire("early")
     assert jobs.get("late").state is JobState.EXPIRED
@@ -393,31 +431,31 @@ def test_a_record_of_a_newer_version_is_left_to_a_newer_worker(jobs: Jobs, clien
     admit(jobs, "j")
     client.hset("job:j", "format_version", 99)
     # When it is delivered to this worker, Then it stays queued
-    assert jobs.begin("j", Claim("x", "w", LONG)) is None
+    assert claim_job(jobs, "j", Claim("x", "w", LONG)) is None
     assert jobs.get("j").state is JobState.QUEUED
 
 
-def test_a_postponed_job_waits_for_the_repair_and_its_attempt_does_not_count(jobs: Jobs, client: Any) -> None:
+def test_a_job_may_be_requeued_uncounted_to_wait_for_some_seconds(jobs: Jobs, client: Any) -> None:
     # Given a job that runs, and was delivered
     admit(jobs, "j")
     take_all(client)
-    assert jobs.begin("j", Claim("x", "w", LONG)) is not None
-    # When it is postponed, twice
-    jobs.postpone("j")
-    jobs.postpone("j")
+    assert claim_job(jobs, "j", Claim("x", "w", LONG)) is not None
+    # When it is requeued without being published, twice
+    jobs.requeue("j", "x", "store away", counted=False, publish=False)
+    jobs.requeue("j", "x", "store away", counted=False, publish=False)
     # Then it waits without an attempt or a lease, and is not delivered for now
     job = jobs.get("j")
     assert (job.state, job.attempts) == (JobState.QUEUED, 0)
     assert not client.exists(LEASES_KEY) and not client.llen(QUEUE_NAME)
     # And when it comes back, it is as good as new
-    begun = jobs.begin("j", Claim("y", "w", LONG))
-    assert begun is not None and begun.job.attempts == 1
+    claimed = claim_job(jobs, "j", Claim("y", "w", LONG))
+    assert claimed is not None and claimed.job.attempts == 1
 
 
-def test_a_job_that_has_ended_is_not_postponed(jobs: Jobs) -> None:
+def test_a_job_that_has_ended_is_not_requeued(jobs: Jobs) -> None:
     admit(jobs, "j")
     jobs.fail("j", {"status": 422})
-    jobs.postpone("j")
+    assert jobs.requeue("j", "", "store away", counted=False) is Requeued.NONE
     assert jobs.get("j").state is JobState.FAILED
 
 
@@ -455,7 +493,7 @@ def test_a_job_has_an_owner_and_the_id_of_its_request_to_its_end_and_beyond(jobs
     jobs.admit("j", order)
     jobs.admit("k", order, known=KnownResult({}, MODEL))
     # Then whoever begins it knows both
-    begun = jobs.begin_next(Claim("x", "w", LONG))
+    begun = claim_next(jobs, Claim("x", "w", LONG))
     assert begun is not None and (begun.job.owner, begun.job.request_id) == ("alice", "r1")
     # And when it has ended and was deleted or has outlived its time, it still has its owner
     jobs.succeed("j", {}, MODEL)
@@ -500,7 +538,7 @@ def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(
     admit(jobs, *"abcd")
     assert reader.read().seconds_for(10) == 1, "a guess, before anything has ended"
     for job_id in "ab":
-        jobs.begin(job_id, Claim(job_id, "w", LONG))
+        claim_job(jobs, job_id, Claim(job_id, "w", LONG))
         client.hset(f"job:{job_id}", "begun_ms", int(client.hget(f"job:{job_id}", "begun_ms")) - 4000)
         client.delete("jobs:drain")
         jobs.succeed(job_id, {}, MODEL)

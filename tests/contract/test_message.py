@@ -2,17 +2,15 @@
 
 import base64
 import json
-import logging
 from typing import Any
 
-import pytest
-
 from shared.admission import Order
-from shared.job import Claim, Picture
+from shared.job import Picture
 from shared.job_limits import limits_of
-from shared.jobs import Jobs
-from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME, TASK_NAME
+from shared.jobs import Claimed, Jobs
+from shared.queue import JOB_ID, QUEUE_NAME, TASK_NAME, Queue
 from shared.settings import Settings
+from tests.support.claims import claim_next, new_claim
 from tests.support.processes import RedisServer
 from worker.celery_app import create_celery
 
@@ -30,7 +28,7 @@ def test_the_message_says_what_celery_would_say(redis_server: RedisServer) -> No
     # Given what Celery publishes for a job
     theirs = published_by_celery(redis_server, "a" * 32)
     # When it is compared with ours
-    ours = json.loads(MESSAGE.replace(JOB_ID, "a" * 32))
+    ours = json.loads(Queue().message.replace(JOB_ID, "a" * 32))
     # Then task, arguments, ids, types and route are the same
     assert json.loads(base64.b64decode(theirs["body"]))[:2] == json.loads(ours["body"])[:2]
     assert ours["headers"] == {name: theirs["headers"][name] for name in ours["headers"]}
@@ -44,27 +42,23 @@ def test_a_job_that_celery_published_is_begun_from_the_queue(redis_server: Redis
     # Given a job whose message Celery itself has written, as an older API does
     message = json.dumps(published_by_celery(redis_server, "b" * 32))
     with redis_server.client() as client:
-        jobs = Jobs(client, limits_of(Settings.from_environ({})))
+        jobs = Jobs(client, Queue(), limits_of(Settings.from_environ({})))
         jobs.admit("b" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
         client.delete(QUEUE_NAME)
         client.lpush(QUEUE_NAME, message)
         # When a worker asks for the next job, Then it is this one
-        begun = jobs.begin_next(Claim("x", "w", 60))
+        begun = claim_next(jobs)
         assert begun is not None and begun.job.id == "b" * 32
 
 
-def test_a_message_that_is_not_in_json_is_refused_and_logged(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_message_that_is_not_in_json_is_moved_aside(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.flushall()
         # Given a job whose message is a pickle
-        jobs = Jobs(client, limits_of(Settings.from_environ({})))
+        jobs = Jobs(client, Queue(), limits_of(Settings.from_environ({})))
         jobs.admit("c" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
         message = json.loads(client.rpop(QUEUE_NAME))
         client.lpush(QUEUE_NAME, json.dumps({**message, "content-type": "application/x-python-serialize"}))
-        # When a worker asks for the next job, Then there is none, and the log says why
-        with caplog.at_level(logging.WARNING):
-            assert jobs.begin_next(Claim("x", "w", 60)) is None
-        assert "refused" in caplog.text and "x-python-serialize" in caplog.text
+        # When a worker asks for the next job, Then there is none, and the message was named
+        assert jobs.claim(new_claim()) == Claimed([], ["classify"])
         assert not client.llen(QUEUE_NAME)

@@ -61,7 +61,7 @@ def test_jobs_wait_for_a_store_that_a_worker_cannot_reach(stored: Service, s3: S
 
 
 def postponed(worker: Process, job: str) -> bool:
-    return any("postponed" in line and job in line for line in worker.output.splitlines())
+    return any("the image store says" in line and job in line for line in worker.output.splitlines())
 
 
 def test_uploads_are_refused_while_the_store_is_away(stored: Service, s3: S3Server) -> None:

@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Callable
 
-from shared.queue import JOB_ID, MESSAGE, QUEUE_NAME
+from shared.queue import JOB_ID, QUEUE_NAME, Queue
 from shared.settings import Settings
 from tests.faults.checks import settle
 from tests.faults.conftest import Scale
@@ -29,7 +29,7 @@ def test_each_message_is_delivered_ten_times(
     with server.client() as client:
         for _ in range(scale.jobs):
             job_id = case.upload(*stub_picture("sleep=0.02")).job_id
-            client.lpush(QUEUE_NAME, *[MESSAGE.replace(JOB_ID, job_id)] * (DELIVERIES - 1))
+            client.lpush(QUEUE_NAME, *[Queue().message.replace(JOB_ID, job_id)] * (DELIVERIES - 1))
     # When two workers take them
     service.start_worker()
     service.start_worker()

@@ -22,7 +22,7 @@ from shared.backlog import BacklogReader
 from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
-from shared.queue import QUEUE_NAME
+from shared.queue import QUEUE_NAME, Queue
 from shared.settings import Settings
 from tests.support.contract import Contract
 from tests.support.messages import job_of
@@ -92,9 +92,10 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     """Return an application with these settings; on the Redis of `client`, if there is one."""
     client = client or FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
-    jobs = Jobs(client, limits_of(chosen))
-    waiters = Waiters(client, jobs, chosen.max_waiters)
-    images, own_gate = RecordImageStore(), Gate(BacklogReader(client, limits_of(chosen)), limits_of(chosen))
+    queue = Queue(chosen.redis_prefix)
+    jobs = Jobs(client, queue, limits_of(chosen))
+    waiters = Waiters(client, queue, jobs, chosen.max_waiters)
+    images, own_gate = RecordImageStore(), Gate(BacklogReader(client, queue, limits_of(chosen)), limits_of(chosen))
     app = create_app(chosen, client, images, own_gate, waiters, ApiMetrics())
     app.test_client_class = CheckedClient
     return Bench(app.test_client(), jobs, own_gate, waiters, client)

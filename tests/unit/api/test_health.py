@@ -2,8 +2,9 @@
 
 import fakeredis
 
-from shared.job import Claim
+from shared.queue import Queue
 from shared.workers import WorkerRecord, Workers
+from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench
 
 
@@ -23,10 +24,10 @@ def test_ready_counts_jobs_and_tells_nothing_else_of_them(bench: Bench, png: byt
     ids = []
     for _ in range(2):
         ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
-    bench.jobs.begin(ids[0], Claim("e", "w1", 10))
+    claim_job(bench.jobs, ids[0], new_claim("w1"))
     bench.jobs.fail(ids[0], {"status": 500, "title": "A secret", "detail": "A secret"})
     ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
-    bench.jobs.begin(ids[1], Claim("e", "w1", 10))
+    claim_job(bench.jobs, ids[1], new_claim("w1"))
     # When health is asked for, Then they are counted
     answer = bench.http.get("/health/ready")
     assert answer.json["jobs"] == {"open": 2, "running": 1, "failed": 1}
@@ -43,7 +44,7 @@ def test_a_failed_job_that_can_no_longer_be_read_is_no_longer_counted(bench: Ben
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:
     record = WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2)
-    Workers(bench.redis).beat(record)
+    Workers(bench.redis, Queue()).beat(record)
     answer = bench.http.get("/health/ready")
     assert answer.json["workers"] == [
         {
@@ -54,7 +55,7 @@ def test_ready_names_workers_and_models(bench: Bench) -> None:
 
 
 def test_a_worker_whose_heartbeat_stopped_is_no_longer_named(bench: Bench) -> None:
-    Workers(bench.redis).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
+    Workers(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
     bench.redis.delete("worker:w1")
     assert bench.http.get("/health/ready").json["workers"] == []
     assert bench.redis.smembers("workers") == set()

@@ -3,8 +3,9 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.job import Claim
+from shared.queue import Queue
 from shared.workers import WorkerRecord, Workers
+from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench, make_bench
 
 ASYNC = {"Prefer": "respond-async"}
@@ -26,7 +27,7 @@ def test_accepted_jobs_and_the_queue_are_told(bench: Bench, png: bytes) -> None:
     # Given two uploads, of which one is being run, and one too many
     first, _ = (bench.upload(png, headers=ASYNC).json["id"] for _ in range(2))
     assert bench.upload(png, headers=ASYNC).status_code == 503
-    bench.jobs.begin(first, Claim("x", "w", 60))
+    claim_job(bench.jobs, first, new_claim("w"))
     # When the figures are asked for
     found = figures(bench)
     # Then they are those of the records
@@ -64,7 +65,7 @@ def test_what_a_client_cancels_is_an_outcome(bench: Bench, png: bytes) -> None:
 def test_hits_are_accepted_and_finished_and_joined_jobs_are_neither(png: bytes) -> None:
     # Given a result that is known, and a job under a key
     bench = make_bench(wait_seconds=0.05)
-    Workers(bench.redis).beat(WorkerRecord("w", "litert", "m", "d", "litert-1:d", 1))
+    Workers(bench.redis, Queue()).beat(WorkerRecord("w", "litert", "m", "d", "litert-1:d", 1))
     keyed = {**ASYNC, "Idempotency-Key": "k"}
     first = bench.jobs.get(bench.upload(png, headers=keyed).json["id"])
     bench.redis.set(f"cache:litert-1:d:{first.picture.sha256}", '{"result": {}, "model": {}}')

@@ -6,6 +6,7 @@ import pytest
 
 from api import lookup
 from shared.job_keys import OPEN_KEY
+from shared.queue import Queue
 from shared.result_cache import KnownResult, ResultCache
 from shared.workers import WorkerRecord, Workers
 from tests.unit.api.conftest import Bench, make_bench
@@ -22,11 +23,13 @@ def _look_at_workers_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ready(bench: Bench, name: str, answers: str = ANSWERS) -> None:
-    Workers(bench.redis).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
+    Workers(bench.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
 
 
 def remember(bench: Bench, png: bytes, answers: str = ANSWERS) -> None:
-    entry = ResultCache(bench.redis, 100).entry(answers, hashlib.sha256(png).hexdigest(), KnownResult(RESULT, MODEL))
+    entry = ResultCache(bench.redis, Queue(), 100).entry(
+        answers, hashlib.sha256(png).hexdigest(), KnownResult(RESULT, MODEL)
+    )
     assert entry is not None
     bench.redis.set(entry.key, entry.value)
 

@@ -1,6 +1,6 @@
 """What `/result/<id>` answers."""
 
-from shared.job import Claim
+from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench
 
 MODEL = {"name": "m", "digest": "d"}
@@ -20,7 +20,7 @@ def test_an_open_job_answers_202_with_its_position(bench: Bench, png: bytes) -> 
 
 def test_a_running_job_answers_202_without_a_position(bench: Bench, png: bytes) -> None:
     job_id = accept(bench, png)
-    bench.jobs.begin(job_id, Claim("x", "w", 60))
+    claim_job(bench.jobs, job_id, new_claim("w"))
     answer = bench.http.get(f"/result/{job_id}")
     assert (answer.status_code, answer.json) == (202, {"id": job_id, "status": "running"})
 
@@ -28,7 +28,7 @@ def test_a_running_job_answers_202_without_a_position(bench: Bench, png: bytes) 
 def test_a_finished_job_answers_everything_about_it(bench: Bench, png: bytes) -> None:
     # Given a job that a worker has finished
     job_id = accept(bench, png)
-    bench.jobs.begin(job_id, Claim("x", "worker-1", 60))
+    claim_job(bench.jobs, job_id, new_claim("worker-1"))
     bench.jobs.succeed(job_id, LABELS, MODEL)
     # When it is asked for
     answer = bench.http.get(f"/result/{job_id}")

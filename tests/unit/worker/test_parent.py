@@ -11,6 +11,7 @@ from shared.image_store import ImageStoreAway
 from shared.workers import WorkerRecord
 from worker import parent as parent_module
 from worker.parent import Parent
+from worker.progress import ChildProgress, Stage
 
 RECORD = WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2)
 
@@ -29,31 +30,42 @@ class StubWorkers:
 
 
 class StubRepair:
-    """Notes what was done to jobs."""
+    """Says which jobs a shift holds, and notes what was done to them."""
 
     def __init__(self) -> None:
+        self.jobs = {"j": "t:1"}
         self.done: list[tuple[str, str]] = []
         self.problem: Any = None
+        self.error: Exception | None = None
 
-    def give_up(self, worker: str, delivered_id: str, problem: Any) -> None:
-        self.done.append(("given up", delivered_id))
+    def held(self, worker: str, task_id: str) -> dict[str, str]:
+        return self.jobs if task_id == "t" else {}
+
+    def fail(self, job_id: str, execution: str, problem: Any) -> None:
+        self._note("failed", job_id, execution)
         self.problem = problem
 
-    def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
-        self.done.append(("handed back", delivered_id))
+    def requeue(self, job_id: str, execution: str, reason: str) -> None:
+        self._note("requeued", job_id, execution)
 
-    def postpone(self, worker: str, delivered_id: str, reason: str) -> None:
-        self.done.append(("postponed", delivered_id))
+    def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
+        self._note("uncounted" if publish else "postponed", job_id, execution)
+
+    def _note(self, what: str, job_id: str, execution: str) -> None:
+        if self.error:
+            raise self.error
+        assert self.jobs[job_id] == execution
+        self.done.append((what, job_id))
 
 
-class StubDecoding:
-    """Says for how long the shift that began with "j" has been decoding."""
+class StubProgress:
+    """Says what the child of the task "t" is at."""
 
     def __init__(self) -> None:
-        self.decoded_seconds = 0.0
+        self.child: ChildProgress | None = ChildProgress("j", Stage.RUNNING, 0)
 
-    def seconds(self, delivered_id: str) -> float:
-        return self.decoded_seconds if delivered_id == "j" else 0
+    def of(self, task_id: str) -> ChildProgress | None:
+        return self.child if task_id == "t" else None
 
 
 class Clock:
@@ -73,9 +85,9 @@ class Bench:
         self.clock = clock
         self.warmed = threading.Event()
         self.workers, self.repair = StubWorkers(), StubRepair()
-        self.decoding = StubDecoding()
+        self.progress = StubProgress()
         parts: tuple[Any, ...] = (self.warmed, self.workers, self.repair)
-        self.parent = Parent(RECORD, *parts, time_limit_seconds=10, decoding=self.decoding)  # type: ignore[arg-type]
+        self.parent = Parent(RECORD, *parts, time_limit_seconds=10, progress=self.progress)  # type: ignore[arg-type]
 
     def turn(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -98,13 +110,18 @@ def test_a_worker_is_ready_when_a_child_has_loaded_its_model(bench: Bench) -> No
     assert bench.workers.beats == 3
 
 
+def ran_for(bench: Bench, seconds: int = 12) -> None:
+    """Let a job run for so long while Redis answers every heartbeat."""
+    bench.warmed.set()
+    bench.turn(seconds)
+
+
 def test_a_time_limit_counts_against_the_picture_while_redis_answers(bench: Bench) -> None:
     # Given a worker whose heartbeats all arrived while the job ran
-    bench.warmed.set()
-    bench.turn(12)
+    ran_for(bench)
     # When its child is stopped at the time limit, Then the job has failed
-    bench.parent.on_failure("j", TimeLimitExceeded(10))
-    assert bench.repair.done == [("given up", "j")]
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("failed", "j")]
 
 
 def test_a_time_limit_does_not_count_if_redis_was_away(bench: Bench) -> None:
@@ -116,47 +133,73 @@ def test_a_time_limit_does_not_count_if_redis_was_away(bench: Bench) -> None:
     bench.workers.error = None
     bench.turn(6)
     # When the child is stopped at the time limit, Then the job gets another attempt
-    bench.parent.on_failure("j", TimeLimitExceeded(10))
-    assert bench.repair.done == [("handed back", "j")]
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("requeued", "j")]
 
 
 def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> None:
     # Given a loop that connected to Redis anew for some seconds, and may have missed the job's end
-    bench.warmed.set()
-    bench.turn(12)
+    ran_for(bench)
     bench.clock.now += 6
     # When it returns and finds the time limit passed, Then the job gets another attempt
-    bench.parent.on_failure("j", TimeLimitExceeded(10))
-    assert bench.repair.done == [("handed back", "j")]
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("requeued", "j")]
 
 
-def test_the_job_of_a_lost_child_is_handed_back(bench: Bench) -> None:
-    bench.parent.on_failure("j", WorkerLostError("signal 9"))
-    assert bench.repair.done == [("handed back", "j")]
+def test_the_job_of_a_lost_child_is_requeued(bench: Bench) -> None:
+    bench.parent.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.repair.done == [("requeued", "j")]
 
 
-@pytest.mark.parametrize(("delivered_id", "seconds", "status"), [("j", 8, 422), ("j", 0.5, 500), ("k", 8, 500)])
+@pytest.mark.parametrize("error", [TimeLimitExceeded(10), WorkerLostError("signal 9")])
+def test_jobs_that_the_child_had_claimed_and_not_begun_keep_their_attempts(bench: Bench, error: BaseException) -> None:
+    # Given a child that holds three jobs by Redis' account, and was running the second
+    ran_for(bench)
+    bench.repair.jobs = {"i": "t:1", "j": "t:1", "k": "t:2"}
+    # When it is stopped or dies
+    bench.parent.on_failure("t", error)
+    # Then only that one pays for it
+    blamed = "failed" if isinstance(error, TimeLimitExceeded) else "requeued"
+    assert sorted(bench.repair.done) == sorted([("uncounted", "i"), (blamed, "j"), ("uncounted", "k")])
+
+
+def test_a_child_that_waited_for_redis_with_a_result_in_hand_is_no_fault_of_the_picture(bench: Bench) -> None:
+    # Given a child that had run its job and was writing the end
+    ran_for(bench)
+    bench.progress.child = ChildProgress("j", Stage.ENDING, 0)
+    # When it is stopped at the time limit, Then the job gets another attempt
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("requeued", "j")]
+
+
+def test_a_child_that_held_nothing_to_its_knowledge_ran_nothing(bench: Bench) -> None:
+    # Given a child that asked for a job and did not hear of the one that it got
+    ran_for(bench)
+    bench.progress.child = ChildProgress("", Stage.IDLE, 0)
+    # When it is stopped, Then the attempt does not count
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("uncounted", "j")]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(8, 422), (0.5, 500)])
 def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
-    bench: Bench, delivered_id: str, seconds: float, status: int
+    bench: Bench, seconds: float, status: int
 ) -> None:
-    # Given a shift that has decoded a picture for so long
-    bench.warmed.set()
-    bench.turn(12)
-    bench.decoding.decoded_seconds = seconds
-    # When one is stopped at the time limit, Then its job has failed by the fault of whoever took the time
-    bench.parent.on_failure(delivered_id, TimeLimitExceeded(10))
-    assert bench.repair.done == [("given up", delivered_id)]
+    # Given a child that has decoded a picture for so long
+    ran_for(bench)
+    bench.progress.child = ChildProgress("j", Stage.DECODING, seconds)
+    # When it is stopped at the time limit, Then its job has failed by the fault of whoever took the time
+    bench.parent.on_failure("t", TimeLimitExceeded(10))
+    assert bench.repair.done == [("failed", "j")]
     assert bench.repair.problem["status"] == status
 
 
 def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
-    bench.parent.on_failure("j", ImageStoreAway("Could not connect"))
+    bench.parent.on_failure("t", ImageStoreAway("Could not connect"))
     assert bench.repair.done == [("postponed", "j")]
 
 
-def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
-        raise redis.TimeoutError
-
-    monkeypatch.setattr(bench.repair, "hand_back", fail)
-    bench.parent.on_failure("j", WorkerLostError("signal 9"))
+def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench) -> None:
+    bench.repair.error = redis.TimeoutError()
+    bench.parent.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.repair.done == []

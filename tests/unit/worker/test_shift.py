@@ -17,16 +17,20 @@ from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from shared.log import job_id, request_id
+from shared.queue import Queue
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord
 from tests.support.messages import take_all
+from worker.foreign import ForeignMessages
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
 from worker.lost import DecoderLost
 from worker.metrics import WorkerMetrics
+from worker.progress import NoProgress
 from worker.shift import Shift, is_of_shift
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
+QUEUE = Queue()
 
 
 class StubClassifier:
@@ -69,7 +73,7 @@ def server() -> fakeredis.FakeServer:
 
 @pytest.fixture
 def jobs(server: fakeredis.FakeServer) -> Jobs:
-    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), JobLimits(10, 10_000, 3, 100, 100))
+    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), QUEUE, JobLimits(10, 10_000, 3, 100, 100))
 
 
 @pytest.fixture(params=["carried", "file"])
@@ -84,8 +88,10 @@ def classifier() -> StubClassifier:
 
 def make_shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
     record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
-    runner = JobRunner(images, ResultCache(jobs._redis, 100), classifier, record)
-    return Shift(jobs, images, runner, record, 60, WorkerMetrics(CollectorRegistry()))
+    runner = JobRunner(images, ResultCache(jobs._redis, QUEUE, 100), classifier, record)
+    metrics = WorkerMetrics(CollectorRegistry())
+    foreign = ForeignMessages(jobs._redis, QUEUE, metrics)
+    return Shift(jobs, images, runner, record, 60, metrics, foreign, NoProgress())
 
 
 @pytest.fixture
@@ -116,14 +122,14 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(shift: Shift, job
 
 def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(shift: Shift, jobs: Jobs) -> None:
     shift.run("j")
-    known = ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256)
+    known = ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256)
     assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
 
 
 def test_a_failure_is_not_cached(shift: Shift, jobs: Jobs, classifier: StubClassifier) -> None:
     classifier.error = UndecodablePicture("cut off")
     shift.run("j")
-    assert ResultCache(jobs._redis, 100).find("litert-1:d", PICTURE.sha256) is None
+    assert ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
 def test_a_second_delivery_is_not_computed(shift: Shift, classifier: StubClassifier) -> None:
@@ -255,15 +261,8 @@ def test_jobs_that_wait_are_run_in_the_same_shift(
     assert all(is_of_shift(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
 
 
-def test_a_shift_ends_in_time(jobs: Jobs, images: ImageStore, shift: Shift, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a shift whose time is over with its first job, When it is run, Then the others wait on
-    monkeypatch.setattr("worker.shift.SHIFT_SECONDS", 0)
+def test_a_shift_ends_in_time(jobs: Jobs, images: ImageStore, shift: Shift) -> None:
+    # Given jobs that wait, When a shift is run whose time is over with its first job, Then the others wait on
     admit_others(jobs, images)
-    shift.run("j")
-    assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]
-
-
-def test_a_single_job_may_be_run(jobs: Jobs, images: ImageStore, shift: Shift) -> None:
-    admit_others(jobs, images)
-    shift.run_one("j")
+    shift.run("j", seconds=0)
     assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]

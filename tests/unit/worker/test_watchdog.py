@@ -9,7 +9,7 @@ import time
 import fakeredis
 import pytest
 
-from shared.queue import QUEUE_NAME
+from shared.queue import QUEUE_NAME, Queue
 from worker import watchdog
 from worker.watchdog import Watchdog
 
@@ -43,7 +43,7 @@ def ended() -> list[bool]:
 
 @pytest.fixture
 def dog(client: fakeredis.FakeRedis, ended: list[bool]) -> Watchdog:
-    return Watchdog(client, WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
+    return Watchdog(client, Queue(), WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
 
 
 def test_a_worker_with_nothing_to_do_is_left_alone(dog: Watchdog, ended: list[bool]) -> None:
@@ -71,7 +71,7 @@ def test_a_busy_worker_that_takes_jobs_is_left_alone(
 def test_a_worker_that_still_loads_its_model_is_left_alone(client: fakeredis.FakeRedis, ended: list[bool]) -> None:
     # Given jobs, and a model that takes long to load
     client.lpush(QUEUE_NAME, "message")
-    dog = Watchdog(client, threading.Event(), job_limit_seconds=0.1, end=lambda: ended.append(True))
+    dog = Watchdog(client, Queue(), threading.Event(), job_limit_seconds=0.1, end=lambda: ended.append(True))
     assert not ends_within(dog, ended)
 
 
@@ -81,7 +81,7 @@ def test_a_worker_without_redis_is_left_alone(ended: list[bool]) -> None:
     client = fakeredis.FakeRedis(server=server, decode_responses=True)
     client.lpush(QUEUE_NAME, "message")
     server.connected = False
-    dog = Watchdog(client, WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
+    dog = Watchdog(client, Queue(), WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
     assert not ends_within(dog, ended)
 
 
@@ -89,9 +89,8 @@ def test_a_worker_without_redis_is_left_alone(ended: list[bool]) -> None:
 def test_a_loop_that_stands_still_and_a_stop_that_hangs_are_killed(hang: str, stopping: bool) -> None:
     # Given a process whose loop never turns, or whose end never comes
     program = f"import worker.watchdog as w; w.{hang}; w.CHECK_SECONDS = 0.05; "
-    program += (
-        f"w.Watchdog(None, None, 1, print).start(lambda: {stopping}); import threading; threading.Event().wait(20)"
-    )
+    program += f"w.Watchdog(None, None, None, 1, print).start(lambda: {stopping}); "
+    program += "import threading; threading.Event().wait(20)"
     # Then its watchdog kills it
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL

@@ -1,0 +1,81 @@
+-- Takes queued jobs under a lease: counts the attempt, notes which execution has them and until when.
+-- Sent twice by one execution it pops nothing more: what it claimed is remembered under `claimed_key`.
+-- `wanted` is the id of a job whose message was delivered, "" to take the next messages off the queue, at most `most`.
+-- A claim that arrives after `valid_until_ms` (0: never too late) claims nothing: nobody waits for its answer any more.
+-- Returns {now, "claimed" | "late", names of other programs' tasks that were moved aside, then for each job: its id, the
+-- picture that the record carries or "", the record as field, value, …}. A job that is not there, has a lease, has ended,
+-- is past its deadline, or was written by a newer version (a newer worker takes it) is not claimed.
+local queue_key, leases_key, reached_key, foreign_key, claimed_key = unpack(KEYS)
+local wanted, execution, worker, lease_ms, valid_until_ms, format_version, job_prefix, picture_prefix, task, most,
+  max_foreign = unpack(ARGV)
+local now = now_ms()
+local answer = {now, 'claimed', {}}
+local ids = {}
+
+local function add(id)
+  answer[#answer + 1] = {id, redis.call('GET', picture_prefix .. id) or '', redis.call('HGETALL', job_prefix .. id)}
+  ids[#ids + 1] = id
+end
+
+local before = redis.call('GET', claimed_key)
+if before then
+  before = cjson.decode(before)
+  answer[3] = before[2]
+  for _, id in ipairs(before[1]) do
+    local held = redis.call('HMGET', job_prefix .. id, 'state', 'execution')
+    if held[1] == 'running' and held[2] == execution then add(id) end
+  end
+  return answer
+end
+if valid_until_ms ~= '0' and now > tonumber(valid_until_ms) then return {now, 'late', {}} end
+
+local function claim(id)
+  local key = job_prefix .. id
+  local record = redis.call('HMGET', key, 'state', 'format_version', 'deadline_ms', 'order', 'accepted_ms')
+  if record[1] ~= 'queued' or tonumber(record[2]) > tonumber(format_version) then return end
+  if record[3] and tonumber(record[3]) <= now then return end
+  -- On a server that is full, a script may write anything once it has made a write that takes no memory.
+  redis.call('ZREM', leases_key, id)
+  redis.call('HINCRBY', key, 'attempts', 1)
+  redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now)
+  redis.call('ZADD', leases_key, now + lease_ms, id)
+  -- How far the queue was worked through: a job that is before it and still queued was overtaken.
+  local order = tonumber(record[4] or record[5])
+  if order > tonumber(redis.call('GET', reached_key) or 0) then
+    redis.call('SET', reached_key, string.format('%d', order))
+  end
+  add(id)
+end
+
+-- Returns the id of the job that a message is about; nil and the name of its task for one of another program.
+local function read(message)
+  local ok, envelope = pcall(cjson.decode, message)
+  local headers = ok and type(envelope) == 'table' and envelope.headers
+  if type(headers) ~= 'table' then return nil, 'no task' end
+  if headers.task == task and type(headers.id) == 'string' and envelope['content-type'] == 'application/json' then
+    return headers.id
+  end
+  return nil, type(headers.task) == 'string' and headers.task or 'no task'
+end
+
+if wanted ~= '' then
+  claim(wanted)
+else
+  for _ = 1, 100 do
+    if #ids >= tonumber(most) then break end
+    local message = redis.call('RPOP', queue_key)
+    if not message then break end
+    local id, name = read(message)
+    if id then
+      claim(id)
+    else
+      redis.call('LPUSH', foreign_key, message)
+      redis.call('LTRIM', foreign_key, 0, max_foreign - 1)
+      table.insert(answer[3], name)
+    end
+  end
+end
+if #ids > 0 or #answer[3] > 0 then
+  redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
+end
+return answer

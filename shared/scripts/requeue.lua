@@ -1,0 +1,22 @@
+-- Gives up the attempt of one execution: its job is queued again, unless it has used up its attempts.
+-- `by` names the caller: sent twice by one, it answers the same. Options are "1" for yes: `counted`, the attempt counts;
+-- `publish`, publish it now (else the reaper does some seconds later); `lease_ended`, only if its lease has ended.
+-- Returns "queued", "exhausted" when the job is to be failed, "" when the execution does not hold the job.
+local job_key, leases_key, queue_key = unpack(KEYS)
+local id, execution, by, max_attempts, counted, publish, lease_ended, message = unpack(ARGV)
+
+local record = redis.call('HMGET', job_key, 'state', 'execution', 'attempts', 'requeued_by')
+if record[4] == by then return 'queued' end
+if record[1] ~= 'running' or record[2] ~= execution then return '' end
+local now = now_ms()
+if lease_ended == '1' then
+  local until_ms = redis.call('ZSCORE', leases_key, id)
+  if until_ms and tonumber(until_ms) > now then return '' end
+end
+if counted == '1' and tonumber(record[3]) >= tonumber(max_attempts) then return 'exhausted' end
+-- On a server that is full, a script may write anything once it has made a write that takes no memory.
+redis.call('ZREM', leases_key, id)
+if counted ~= '1' then redis.call('HINCRBY', job_key, 'attempts', -1) end
+redis.call('HSET', job_key, 'state', 'queued', 'published_ms', now, 'requeued_by', by)
+if publish == '1' then redis.call('LPUSH', queue_key, (string.gsub(message, 'JOB_ID', id))) end
+return 'queued'
