@@ -9,24 +9,22 @@ from typing import Any
 import redis
 from redis.client import NEVER_DECODE
 
-# The one place from which scripts take the time, in milliseconds since the epoch. Tests give another function.
-REDIS_CLOCK = """\
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-"""
+from shared.clock import Clock
+
+
+def read_script(name: str) -> str:
+    """Return the text of a script."""
+    return resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
 
 
 class JobScript:
     """One script; its first lines name its keys and arguments, and callers pass them by these names."""
 
-    def __init__(self, client: redis.Redis, name: str, clock: str = REDIS_CLOCK) -> None:
-        """`clock` is Lua that defines `now_ms()`."""
-        text = resources.files("shared").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    def __init__(self, client: redis.Redis, name: str, clock: Clock) -> None:
+        text = read_script(name)
         self._keys = _names(text, "KEYS")
         self._args = _names(text, "ARGV")
-        self._text = clock + text
+        self._text = clock.script + text
         self._sha = client.register_script(self._text).sha
 
     def call(self, keys: Mapping[str, str], args: Mapping[str, Any]) -> "ScriptCall":

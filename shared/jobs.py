@@ -10,6 +10,7 @@ import redis
 
 from shared.admission import Admission, IdempotencyKey, Order
 from shared.backlog import BacklogReader
+from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
 from shared.errors import GoneJob, KeyReused, UnknownJob
 from shared.image_store import IMAGE_TTL_SECONDS
 from shared.job import FORMAT_VERSION, TRANSITIONS, CacheEntry, Claim, ClaimedJob, Job, JobState, Outcome, Requeued
@@ -29,9 +30,8 @@ from shared.job_keys import (
     REACHED_KEY,
 )
 from shared.job_limits import JobLimits
-from shared.job_script import REDIS_CLOCK, JobScript, ScriptCall, run_calls
+from shared.job_script import JobScript, ScriptCall, run_calls
 from shared.queue import TASK_NAME, Queue
-from shared.redis_time import RedisTime
 from shared.result_cache import KnownResult
 
 # What stands where a job without an owner has been; no name of a key begins with a digit.
@@ -63,7 +63,7 @@ class Jobs:
         queue: Queue,
         limits: JobLimits,
         on_end: Callable[[JobState], None] = lambda _: None,
-        clock: str = REDIS_CLOCK,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`client` decodes its answers to `str`; `on_end` hears of every job that is ended here."""
         self._redis = client
@@ -71,7 +71,7 @@ class Jobs:
         self._on_end = on_end
         self._limits = limits
         self._backlog = BacklogReader(client, queue, limits)
-        self._time = RedisTime()
+        self._time = RedisTime(clock)
         self._admit = JobScript(client, "admit", clock)
         self._claim = JobScript(client, "claim", clock)
         self._finish = JobScript(client, "finish", clock)

@@ -123,7 +123,7 @@ def _make_repair(settings: Settings, client: redis.Redis, queue: Queue, metrics:
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
     images = open_image_store(settings.image_store_url)
     turns = Turns(client, queue, REPAIR_SECONDS)
-    return Repair(client, turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
+    return Repair(client, queue, turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
 
 
 def _make_shift(

@@ -6,6 +6,7 @@ from typing import cast
 
 import redis
 
+from shared.clock import SYSTEM_CLOCK, Clock
 from shared.job_keys import (
     BYTES_KEY,
     DEADLINES_KEY,
@@ -16,7 +17,7 @@ from shared.job_keys import (
     REACHED_KEY,
     ROUND_KEY,
 )
-from shared.job_script import REDIS_CLOCK, JobScript
+from shared.job_script import JobScript
 from shared.queue import Queue
 
 # A message may be on its way for so long before its job counts as overtaken.
@@ -36,8 +37,8 @@ class Overtaken:
 class LeftBehind:
     """Searches the indexes of the job records, MOST jobs at a time; times are milliseconds of Redis' clock."""
 
-    def __init__(self, client: redis.Redis, queue: Queue, clock: str = REDIS_CLOCK) -> None:
-        """`client` decodes its answers to `str`; `clock` is as of `JobScript`."""
+    def __init__(self, client: redis.Redis, queue: Queue, clock: Clock = SYSTEM_CLOCK) -> None:
+        """`client` decodes its answers to `str`."""
         self._redis = client
         self._queue = queue
         self._overtaken = JobScript(client, "overtaken", clock)

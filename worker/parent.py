@@ -1,7 +1,6 @@
 """What the parent of the worker's children does beside feeding them: heartbeat, repair, lost children."""
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,12 +9,13 @@ import redis
 from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 
+from shared.clock import SYSTEM_CLOCK, Clock
 from shared.image_store import ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
 from worker.foreign import ForeignMessages
 from worker.job_runner import TOO_SLOW_PROBLEM
-from worker.progress import ChildProgress, SharedProgress, Stage
+from worker.progress import ChildProgress, ChildrenProgress, Stage
 from worker.repair import REPAIR_SECONDS, Repair
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
@@ -36,17 +36,19 @@ class Parent:
         workers: Workers,
         repair: Repair,
         time_limit_seconds: float,
-        progress: SharedProgress | None = None,
+        progress: ChildrenProgress | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """`warmed` is set by the first child that has run its model once; `progress` is what children are at."""
         self._progress = progress
+        self._monotonic = clock.monotonic
         self._record = record
         self._warmed = warmed
         self._workers = workers
         self._repair = repair
         self._time_limit_seconds = time_limit_seconds
         self._announced = False
-        self._steady_since = time.monotonic()
+        self._steady_since = self._monotonic()
         self._last_beat: float | None = None
 
     def beat(self) -> None:
@@ -55,8 +57,8 @@ class Parent:
             return
         late = self._is_late()
         if not self._guard(partial(self._workers.beat, self._record)) or late:
-            self._steady_since = time.monotonic()
-        self._last_beat = time.monotonic()
+            self._steady_since = self._monotonic()
+        self._last_beat = self._monotonic()
         if not self._announced:
             self._announced = True
             log.info("worker %s is ready: %d children", self._record.name, self._record.children)
@@ -105,10 +107,10 @@ class Parent:
             self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
 
     def _steady_seconds(self) -> float:
-        return 0 if self._is_late() else time.monotonic() - self._steady_since
+        return 0 if self._is_late() else self._monotonic() - self._steady_since
 
     def _is_late(self) -> bool:
-        return self._last_beat is not None and time.monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
+        return self._last_beat is not None and self._monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
 
     def _guard(self, duty: Callable[[], object]) -> bool:
         # The duties come round again, and what is missed here the repair finds: never end the worker for it.

@@ -41,6 +41,13 @@ class JobProgress(Protocol):
         """Its end was written."""
 
 
+class ChildrenProgress(Protocol):
+    """What is known of a worker's children."""
+
+    def of(self, task_id: str) -> "ChildProgress | None":
+        """Return what the child is at that began with this task; None if none did."""
+
+
 class NoProgress:
     """For threads, which cannot be killed alone: what they were at is known where they fail."""
 
@@ -96,7 +103,6 @@ class SharedProgress:
         self._write(Stage.RUNNING)
 
     def of(self, task_id: str) -> ChildProgress | None:
-        """Return, in the parent, what the child is at that began with this task; None if none did."""
         for told_task, job_id, stage, pid, began in _NOTE.iter_unpack(self._notes[:]):
             if pid and told_task.rstrip(b"\0") == task_id.encode():
                 seconds = max(0.0, cpu_seconds(pid) - float(began)) if stage == Stage.DECODING else 0.0

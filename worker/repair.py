@@ -10,6 +10,7 @@ from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
 from shared.job import Requeued
 from shared.jobs import Jobs
 from shared.log import about_job
+from shared.queue import Queue
 from worker.left_behind import LeftBehind
 from worker.shift import is_of_shift
 from worker.turns import Turns
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 REPAIR_SECONDS = 2
 SWEEP_SECONDS = 600
-SWEEP_LEASE_KEY = "repair:sweep"
+SWEEP_KEY = "repair:sweep"
 
 
 class Repair:
@@ -27,6 +28,7 @@ class Repair:
     def __init__(
         self,
         client: redis.Redis,
+        queue: Queue,
         turns: Turns,
         jobs: Jobs,
         left_behind: LeftBehind,
@@ -35,6 +37,7 @@ class Repair:
     ) -> None:
         """`redelivered` hears why jobs were published again (`lost`, `overtaken`), and how many."""
         self._redis = client
+        self._sweep_key = queue.key(SWEEP_KEY)
         self._turns = turns
         self._redelivered = redelivered
         self._jobs = jobs
@@ -61,7 +64,7 @@ class Repair:
         self._log(published, "published again")
         for job_id in overtaken.vanished:
             log.error("The record of the accepted job %s is gone: Redis must not evict keys.", job_id)
-        if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
+        if self._redis.set(self._sweep_key, 1, nx=True, ex=SWEEP_SECONDS):
             self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 

@@ -37,7 +37,8 @@ local function claim(id)
   -- On a server that is full, a script may write anything once it has made a write that takes no memory.
   redis.call('ZREM', leases_key, id)
   redis.call('HINCRBY', key, 'attempts', 1)
-  redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now)
+  redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now,
+             'lease_ms', lease_ms)
   redis.call('ZADD', leases_key, now + lease_ms, id)
   -- How far the queue was worked through: a job that is before it and still queued was overtaken.
   local order = tonumber(record[4] or record[5])

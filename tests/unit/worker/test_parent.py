@@ -7,9 +7,9 @@ import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
+from shared.clock import Clock
 from shared.image_store import ImageStoreAway
 from shared.workers import WorkerRecord
-from worker import parent as parent_module
 from worker.parent import Parent
 from worker.progress import ChildProgress, Stage
 
@@ -68,7 +68,7 @@ class StubProgress:
         return self.child if task_id == "t" else None
 
 
-class Clock:
+class TurnedClock:
     """Seconds that pass when the test says so."""
 
     def __init__(self) -> None:
@@ -81,13 +81,13 @@ class Clock:
 class Bench:
     """A parent whose loop the test turns."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: TurnedClock) -> None:
         self.clock = clock
         self.warmed = threading.Event()
         self.workers, self.repair = StubWorkers(), StubRepair()
         self.progress = StubProgress()
         parts: tuple[Any, ...] = (self.warmed, self.workers, self.repair)
-        self.parent = Parent(RECORD, *parts, time_limit_seconds=10, progress=self.progress)  # type: ignore[arg-type]
+        self.parent = Parent(RECORD, *parts, 10, self.progress, Clock(monotonic=clock.monotonic))
 
     def turn(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -96,10 +96,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    clock = Clock()
-    monkeypatch.setattr(parent_module, "time", clock)
-    return Bench(clock)
+def bench() -> Bench:
+    return Bench(TurnedClock())
 
 
 def test_a_worker_is_ready_when_a_child_has_loaded_its_model(bench: Bench) -> None:

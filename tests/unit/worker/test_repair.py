@@ -47,7 +47,7 @@ def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repai
 
 def make_repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repair:
     turns = Turns(client, Queue(), REPAIR_SECONDS)
-    return Repair(client, turns, jobs, LeftBehind(client, Queue()), images, lambda *_: None)
+    return Repair(client, Queue(), turns, jobs, LeftBehind(client, Queue()), images, lambda *_: None)
 
 
 def stored(images: ImageStore) -> bool:

@@ -1,0 +1,112 @@
+"""What was promised to the clients of a simulated service, what was seen, and whether both agree."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.job import Job, JobState
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass
+class Ledger:
+    """Written by the simulated clients and workers; judged when the world has come to rest."""
+
+    max_attempts: int
+    accepted: set[str] = field(default_factory=set)
+    # Uploads whose answer never came: they may have been accepted.
+    unknown: set[str] = field(default_factory=set)
+    deletions: Counter[str] = field(default_factory=Counter)
+    deadlines: set[str] = field(default_factory=set)
+    # How often the model was run for a job, and how often to its end.
+    begun: Counter[str] = field(default_factory=Counter)
+    completed: Counter[str] = field(default_factory=Counter)
+    # Jobs that were being run when their child was stopped at a time limit.
+    stopped: set[str] = field(default_factory=set)
+    # Ends that processes have counted; and processes that were ended, or gave up asking Redis, and may have missed one.
+    counted: Counter[JobState] = field(default_factory=Counter)
+    deaths: int = 0
+    # Whether a process may have claimed a job and never heard of it: its line is bad for longer than it asks.
+    cut_off: bool = False
+    seen: dict[str, Job] = field(default_factory=dict)
+
+    def observe(self, job: Job) -> None:
+        """Note what a client reads; an end never changes."""
+        before = self.seen.get(job.id)
+        if before is not None and before.state.terminal:
+            same = (before.state, before.result, before.problem) == (job.state, job.result, job.problem)
+            require(same, f"{job.id} ended as {before.state} and then as {job.state}")
+        self.seen[job.id] = job
+
+    def judge(self, jobs: dict[str, Job | None], *, calm: bool) -> None:
+        """Check every job when nothing moves any more; None for one that is gone.
+
+        `calm`: no process was ended or stopped, or gave up asking Redis.
+        """
+        for job_id in sorted(self.accepted):
+            job = jobs.get(job_id)
+            if job is None:
+                self._judge_gone(job_id)
+                continue
+            require(job.state.terminal, f"{job_id} was accepted and is {job.state} for ever")
+            self.observe(job)
+            self._judge_end(job)
+            if calm:
+                self._judge_attempts(job)
+        if calm:
+            ended = Counter(job.state for job in jobs.values() if job is not None)
+            gone = sum(job is None for job in jobs.values())
+            missing = sum((ended - self.counted).values())
+            extra = sum((self.counted - ended).values())
+            require(missing == 0, f"ended {dict(ended)}, counted {dict(self.counted)}")
+            require(extra <= gone, f"ended {dict(ended)}, counted {dict(self.counted)}")
+
+    def _judge_gone(self, job_id: str) -> None:
+        deleted = self.deletions[job_id]
+        require(deleted > 0, f"{job_id} was accepted and is gone")
+        # The first deletion of an open job cancels it, and its record stays.
+        ended = self.completed[job_id] or job_id in self.stopped or job_id in self.deadlines or self.deaths
+        require(deleted > 1 or ended, f"{job_id} was canceled once, and its record is gone")
+
+    def _judge_end(self, job: Job) -> None:
+        title = (job.problem or {}).get("title")
+        if job.state is JobState.SUCCEEDED:
+            require(job.result == {"prediction_1": expected(job.id)}, f"{job.id} has the labels {job.result}")
+        elif job.state is JobState.CANCELED:
+            require(self.deletions[job.id] > 0, f"{job.id} was canceled by nobody")
+        elif job.state is JobState.EXPIRED:
+            require(job.id in self.deadlines, f"{job.id} has no deadline and expired")
+        elif title == "Time limit":
+            require(job.id in self.stopped, f"{job.id} failed for a time limit while it was not run")
+        else:
+            require(title == "Too many attempts", f"{job.id} failed: {job.problem}")
+            require(job.attempts >= self.max_attempts, f"{job.id} failed after {job.attempts} attempts")
+            require(self.deaths > 0, f"{job.id} used up its attempts, and nothing had happened to it")
+        require(job.attempts <= self.max_attempts, f"{job.id} has {job.attempts} attempts")
+        # A process may have been ended before it ran what it had claimed. A job that is canceled between its claim and its
+        # run is not run.
+        limit = self.begun[job.id] + self.deaths + min(1, self.deletions[job.id])
+        require(
+            job.attempts <= limit or self.cut_off,
+            f"{job.id} has {job.attempts} attempts and was run {self.begun[job.id]} times",
+        )
+
+    def _judge_attempts(self, job: Job) -> None:
+        runs = self.begun[job.id]
+        require(runs <= 1, f"{job.id} was run {runs} times, and nothing had happened to its process")
+        claimed = runs + min(1, self.deletions[job.id])
+        require(runs <= job.attempts <= claimed, f"{job.id} has {job.attempts} attempts and was run {runs} times")
+
+
+def expected(job_id: str) -> dict[str, Any]:
+    """Return the answer of the simulated model to the picture of this job."""
+    return {"confidence_level": 0.5, "predicted_label": f"label of {job_id}"}
+
+
+def require(holds: bool, what: str) -> None:
+    """Raise Broken unless it holds."""
+    if not holds:
+        raise Broken(what)

@@ -1,0 +1,156 @@
+"""The line between a simulated process and a real Redis server: late, lost and repeated requests and answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from greenlet import GreenletExit
+from redis.client import Pipeline
+
+from shared.clock import Clock
+from tests.simulation.world import World
+
+CLOCK_KEY = "simulated:clock"
+# As of shared/redis_client.py.
+ANSWER_TIMEOUT_SECONDS = 1.0
+PATIENT_TRIES = 11
+
+
+@dataclass
+class Faults:
+    """How probable it is that a request or its answer is lost, or that a request arrives late and is sent again."""
+
+    lost_requests: float = 0
+    lost_answers: float = 0
+    late_requests: float = 0
+    # Redis answers nobody until then (seconds of the world's time).
+    stalled_until: float = 0
+
+
+class Network:
+    """Carries what simulated processes ask of Redis, and has Redis' clock be the world's."""
+
+    def __init__(self, world: World, server: Any) -> None:
+        """`server` is a client of a real server that nobody else uses."""
+        self.world = world
+        self.faults = Faults()
+        # How often a process has stopped asking, and how many late requests are still under way.
+        self.gave_up = 0
+        self.under_way = 0
+        self._server = server
+        self._told_ms = 0
+
+    def clock(self) -> Clock:
+        """Return the clock of this world, for scripts and for Python."""
+        script = f"local function now_ms() return tonumber(redis.call('GET', '{CLOCK_KEY}')) end\n"
+        return Clock(script, lambda: self.world.now)
+
+    def call(self, run: Callable[[], Any]) -> Any:
+        """Send a request until an answer is heard or patience is over, and return the answer."""
+        error: redis.RedisError = redis.ConnectionError("lost")
+        for _ in range(PATIENT_TRIES if self.world.current.patient else 2):
+            try:
+                return self._send(run)
+            except redis.TimeoutError as timeout:
+                error = timeout
+                if not self.world.current.patient:
+                    break
+            except redis.ConnectionError as lost:
+                error = lost
+            self.world.pause(self.world.rng.uniform(0, 0.3))
+        self.gave_up += 1
+        self.world.note(f"gave up: {error}")
+        raise error
+
+    def _send(self, run: Callable[[], Any]) -> Any:
+        rng, faults = self.world.rng, self.faults
+        chance = rng.random()
+        try:
+            self.world.pause(rng.expovariate(1000))
+        except GreenletExit:
+            # Its process was killed; what it has sent may arrive all the same.
+            if rng.random() < 0.5:
+                self._deliver_later(run, 0.001)
+            raise
+        stall = faults.stalled_until - self.world.now
+        if stall > ANSWER_TIMEOUT_SECONDS:
+            self._deliver_later(run, stall)
+            self.world.pause(ANSWER_TIMEOUT_SECONDS)
+            raise redis.TimeoutError("stalled")
+        if stall > 0:
+            self.world.pause(stall)
+        if chance < faults.lost_requests:
+            raise redis.ConnectionError("the request was lost")
+        if chance < faults.lost_requests + faults.late_requests:
+            self._deliver_later(run, rng.uniform(0.5, 8))
+            self.world.pause(ANSWER_TIMEOUT_SECONDS)
+            raise redis.TimeoutError("the request is late")
+        answer = self.process(run)
+        if chance < faults.lost_requests + faults.late_requests + faults.lost_answers:
+            if rng.random() < 0.5:
+                raise redis.ConnectionError("the answer was lost")
+            self.world.pause(ANSWER_TIMEOUT_SECONDS)
+            raise redis.TimeoutError("the answer was lost")
+        self.world.pause(rng.expovariate(1000))
+        return answer
+
+    def process(self, run: Callable[[], Any]) -> Any:
+        """Have the server do what was asked, at the world's time."""
+        if self._told_ms != self.world.redis_ms:
+            self._told_ms = self.world.redis_ms
+            self._server.set(CLOCK_KEY, self._told_ms)
+        return run()
+
+    def _deliver_later(self, run: Callable[[], Any], seconds: float) -> None:
+        self.under_way += 1
+
+        def deliver() -> None:
+            self.under_way -= 1
+            self.world.note("a late request arrives")
+            try:
+                self.process(run)
+            except redis.ResponseError as error:
+                self.world.note(f"it is refused: {error}")
+
+        self.world.spawn("late request", deliver, after=seconds)
+
+
+class SimulatedRedis(redis.Redis):
+    """A client whose every round trip passes through a network."""
+
+    def __init__(self, network: Network, server: Any) -> None:
+        super().__init__(connection_pool=server.connection_pool)
+        self._network = network
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        ask = super().execute_command
+        self._network.world.note(f"asks {args[0]} {args[1] if len(args) > 1 else ''}")
+        return self._network.call(lambda: ask(*args, **options))
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        return _SimulatedPipeline(self._network, self.connection_pool, self.response_callbacks, transaction)
+
+
+class _SimulatedPipeline(Pipeline):
+    def __init__(self, network: Network, pool: Any, callbacks: Any, transaction: bool) -> None:
+        super().__init__(pool, callbacks, transaction, None)
+        self._network = network
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        stack = list(self.command_stack)
+        self.command_stack = []
+        if not stack:
+            return []
+        self._network.world.note("asks " + "; ".join(_told(command) for command, _ in stack))
+        run = super().execute
+
+        def ask() -> list[Any]:
+            self.command_stack = list(stack)
+            return run(raise_on_error)
+
+        return self._network.call(ask)
+
+
+def _told(command: tuple[Any, ...]) -> str:
+    return " ".join(str(part)[:40] for part in command if not isinstance(part, bytes))[:160]

@@ -1,0 +1,237 @@
+"""One simulated run: which faults there are and when, drawn from a seed; then peace, and the reckoning."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from shared.errors import GoneJob, UnknownJob
+from shared.job import Job
+from shared.job_script import read_script
+from shared.jobs import Jobs
+from shared.queue import JOB_ID
+from tests.simulation.ledger import Ledger, require
+from tests.simulation.network import CLOCK_KEY, Network
+from tests.simulation.service import (
+    LOST,
+    PICTURE_BYTES,
+    QUEUE,
+    STOPPED,
+    SimulatedClient,
+    SimulatedService,
+    SimulatedStore,
+    SimulatedWorker,
+)
+from tests.simulation.world import World
+from worker.progress import Stage
+
+# When the last fault is over, every job must have ended within this many seconds of the world's time: a lease, a round
+# of repair, the grace of a lost message, a round, and some jobs that take nine seconds.
+REST_SECONDS = 60
+SCRIPTS = ("admit", "claim", "finish", "requeue", "overtaken", "take_turn", "settle_clock")
+INDEXES = ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:bytes", QUEUE.name)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Which kinds of faults a run has; each run has some of them only, so that none hides another."""
+
+    lines: bool
+    stalls: bool
+    crashes: bool
+    limits: bool
+    clocks: bool
+    stores: bool
+    messages: bool
+    scripts: bool
+
+    @property
+    def calm(self) -> bool:
+        """Whether no process is ended or stopped."""
+        return not (self.crashes or self.limits)
+
+
+class Scenario:
+    """A run of one seed; Broken if an invariant does not hold."""
+
+    def __init__(self, seed: int, server: Any) -> None:
+        """`server` is a client of a real server, which is emptied."""
+        server.flushall()
+        self.world = World(seed)
+        self._rng = rng = self.world.rng
+        self._server = server
+        self.weather = Weather(*(rng.random() < 0.4 for _ in range(8)))
+        self._network = Network(self.world, server)
+        self._ledger = Ledger(rng.choice([1, 2, 3]))
+        # Else it would depend on the seeds before which of them the server knows.
+        for name in SCRIPTS:
+            server.script_load(self._network.clock().script + read_script(name))
+        store = SimulatedStore(self.world, carried=not self.weather.stores)
+        self._service = SimulatedService(self.world, self._network, server, self._ledger, store)
+        self._store = store
+        self._workers: list[SimulatedWorker] = []
+        self._clients: list[SimulatedClient] = []
+        self._names = iter(range(1_000_000))
+
+    def run(self) -> None:
+        """Let it all happen; Broken if an invariant does not hold."""
+        rng, world = self._rng, self.world
+        self._service.slow = 0.1 if rng.random() < 0.3 else 0
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            self._start_worker()
+        # The clock was looked at before it is set.
+        world.run(lambda: False, 4)
+        deadlines, cancels = rng.choice([0, 0, 0.3]), rng.choice([0, 0.2])
+        for number in range(rng.choice([1, 2, 4])):
+            uploads = rng.randint(2, 12)
+            self._clients.append(SimulatedClient(self._service, f"c{number}", uploads, deadlines, cancels))
+        chaos = world.spawn("chaos", self._chaos)
+        world.spawn("auditor", self._audit)
+        world.run(lambda: not chaos.alive and not any(client.actor.alive for client in self._clients), 300)
+        self._make_peace()
+        at_rest = world.run(self._at_rest, REST_SECONDS)
+        # What was asked last is answered.
+        world.run(lambda: False, 3)
+        self._reckon(at_rest)
+
+    def _start_worker(self) -> None:
+        self._workers.append(SimulatedWorker(self._service, f"w{next(self._names)}", self._rng.choice([1, 2])))
+
+    def _chaos(self) -> None:
+        """Bring about a fault now and then."""
+        rng, world, weather = self._rng, self.world, self.weather
+        if weather.lines:
+            faults = self._network.faults
+            faults.lost_answers, faults.lost_requests = rng.choice([0.05, 0.3]), rng.choice([0, 0.1])
+            faults.late_requests = rng.choice([0, 0.05])
+        kinds = [
+            *([self._stall] if weather.stalls else []),
+            *([self._crash] if weather.crashes else []),
+            *([self._stop_child] if weather.limits else []),
+            *([self._set_clock] if weather.clocks else []),
+            *([self._lose_store] if weather.stores else []),
+            *([self._spoil_queue] if weather.messages else []),
+            *([self._flush_scripts] if weather.scripts else []),
+        ]
+        for _ in range(rng.randint(2, 10) if kinds else 0):
+            world.pause(rng.expovariate(0.4))
+            rng.choice(kinds)()
+
+    def _audit(self) -> None:
+        """Compare the indexes with the records, between any two steps of the others."""
+        server, key = self._server, QUEUE.key
+        for _ in range(1000):
+            self.world.pause(self._rng.expovariate(1))
+            open_ids = server.zrange(key("jobs:open"), 0, -1)
+            states = {job_id: server.hget(key(f"job:{job_id}"), "state") for job_id in open_ids}
+            running = {job_id for job_id, state in states.items() if state == "running"}
+            require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
+            require(set(server.zrange(key("jobs:leases"), 0, -1)) == running, f"running are {running}")
+            require(set(server.zrange(key("jobs:deadlines"), 0, -1)) <= set(open_ids), "deadlines of jobs that ended")
+            stored = int(server.get(key("jobs:bytes")) or 0)
+            require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
+
+    def _stall(self) -> None:
+        self._network.faults.stalled_until = self.world.now + self._rng.choice([0.5, 1.5, 3, 20])
+        self.world.note("Redis stalls")
+
+    def _crash(self) -> None:
+        worker = self._rng.choice(self._workers)
+        if self._rng.random() < 0.5:
+            worker.lose_child(self._rng.choice(worker.children), LOST)
+        else:
+            worker.crash()
+            self._workers.remove(worker)
+            self._start_worker()
+
+    def _stop_child(self) -> None:
+        worker = self._rng.choice(self._workers)
+        child = self._rng.choice(worker.children)
+        if self._rng.random() < 0.5:
+            worker.lose_child(child, STOPPED)
+        elif child.task_id and child.actor.alive:
+            if child.told.stage is Stage.RUNNING:
+                self._ledger.stopped.add(child.told.job_id)
+            self._ledger.deaths += 1
+            self.world.note(f"soft time limit of {child.actor.name}")
+            self.world.interrupt(child.actor, SoftTimeLimitExceeded())
+
+    def _set_clock(self) -> None:
+        seconds = self._rng.choice([-3600, -60, -7, -2, 2, 7, 60, 3600, 8 * 3600])
+        self.world.note(f"Redis' clock is set by {seconds} s")
+        self.world.set_by_ms += seconds * 1000
+
+    def _lose_store(self) -> None:
+        self._store.away_until = self.world.now + self._rng.uniform(1, 10)
+        self.world.note("the store is away")
+
+    def _spoil_queue(self) -> None:
+        """Lose a message, deliver one twice, or put one there that is none."""
+        messages = self._server.lrange(QUEUE.list_key, 0, -1)
+        what = self._rng.choice(["lose", "twice", "foreign", "ended"])
+        self.world.note(f"a message: {what}")
+        if what == "lose":
+            self._server.rpop(QUEUE.list_key)
+        elif what == "twice" and messages:
+            self._server.lpush(QUEUE.list_key, self._rng.choice(messages))
+        elif what == "foreign":
+            self._server.rpush(QUEUE.list_key, '{"headers": {"task": "mail.send", "id": "1"}}')
+        elif self._ledger.accepted:
+            job_id = self._rng.choice(sorted(self._ledger.accepted))
+            self._server.rpush(QUEUE.list_key, QUEUE.message.replace(JOB_ID, job_id))
+
+    def _flush_scripts(self) -> None:
+        self.world.note("Redis forgets the scripts")
+        self._server.script_flush()
+
+    def _make_peace(self) -> None:
+        faults = self._network.faults
+        faults.lost_answers = faults.lost_requests = faults.late_requests = faults.stalled_until = 0
+        self._store.away_until = 0
+        self.world.note("peace")
+
+    def _at_rest(self) -> bool:
+        key = QUEUE.key
+        if self._network.under_way:
+            return False
+        return not self._server.exists(key("jobs:open")) and not self._server.exists(QUEUE.list_key)
+
+    def _reckon(self, at_rest: bool) -> None:
+        jobs = self._service.make_jobs(self._server)
+        ids = self._ledger.accepted | self._ledger.unknown
+        records = {job_id: found for job_id in ids if (found := _read(jobs, job_id)) is not NEVER}
+        for job_id in self._ledger.accepted:
+            require(job_id in records, f"{job_id} was accepted and never was")
+        gave_up = self._network.gave_up > 0
+        self._ledger.cut_off = gave_up and self.weather.lines
+        self._ledger.judge(records, calm=self.weather.calm and not gave_up)
+        require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
+        left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
+        require(not left, f"left in the end: {left}")
+        strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
+        require(not strange, f"keys without the prefix: {strange}")
+
+
+NEVER: Any = object()
+
+
+def _read(jobs: Jobs, job_id: str) -> Job | None:
+    try:
+        return jobs.get(job_id)
+    except GoneJob:
+        return None
+    except UnknownJob:
+        return NEVER  # type: ignore[no-any-return]
+
+
+@contextmanager
+def explained(seed: int, scenario: Scenario) -> Iterator[None]:
+    """Add the seed and the last steps to whatever is raised."""
+    try:
+        yield
+    except Exception as error:
+        steps = "\n".join(scenario.world.trace[-40:])
+        error.add_note(f"seed {seed}, {scenario.weather}:\n{steps}")
+        raise

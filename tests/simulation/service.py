@@ -1,0 +1,333 @@
+"""The processes of a simulated service: the product's own classes, on a simulated line to a real Redis server."""
+
+import json
+from typing import Any, ClassVar
+
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+
+from api.intake import Intake
+from api.lookup import Lookup
+from api.uploads import Upload
+from shared.admission import Order
+from shared.errors import GoneJob, ImageMissing, KeyReused, QueueFull, UnknownJob
+from shared.image_store import ImageStoreAway
+from shared.job import Job, JobState, Picture
+from shared.job_limits import JobLimits
+from shared.jobs import Jobs
+from shared.queue import Queue
+from shared.result_cache import ResultCache
+from shared.workers import WorkerRecord, Workers
+from tests.simulation.ledger import Ledger
+from tests.simulation.network import Network, SimulatedRedis
+from tests.simulation.world import Actor, World
+from worker.foreign import ForeignMessages
+from worker.job_runner import JobRunner
+from worker.labels import Prediction
+from worker.left_behind import LeftBehind
+from worker.parent import Parent
+from worker.progress import ChildProgress, Stage
+from worker.repair import REPAIR_SECONDS, Repair
+from worker.shift import Shift
+from worker.turns import Turns
+
+QUEUE = Queue("s:")
+PICTURE_BYTES = 7
+TIME_LIMIT_SECONDS = 11.0
+LEASE_SECONDS = 12.0
+CHILD_START_SECONDS = 1.5
+
+
+class SimulatedStore:
+    """Pictures that all processes share; away for as long as the world says."""
+
+    def __init__(self, world: World, *, carried: bool) -> None:
+        """`carried`: pictures travel with their record, and there is no store."""
+        self._world = world
+        self._carried = carried
+        self._pictures: dict[str, bytes] = {}
+        self.away_until = 0.0
+
+    def put(self, job_id: str, data: bytes) -> bytes:
+        if self._carried:
+            return data
+        self._reach()
+        self._pictures[job_id] = data
+        return b""
+
+    def get(self, job_id: str, carried: bytes) -> bytes:
+        if not self._carried:
+            self._reach()
+            carried = self._pictures.get(job_id, b"")
+        if not carried:
+            raise ImageMissing("The picture of this job is no longer stored.")
+        return carried
+
+    def delete(self, job_id: str) -> None:
+        if not self._carried:
+            self._reach()
+            self._pictures.pop(job_id, None)
+
+    def sweep(self, max_age_seconds: float) -> None:
+        """Nothing is ever so old."""
+
+    def _reach(self) -> None:
+        self._world.pause(self._world.rng.expovariate(200))
+        if self._world.now < self.away_until:
+            raise ImageStoreAway("away")
+
+
+class Figures:
+    """Stands in for the metrics of a worker."""
+
+    def begun(self, job: Job) -> None:
+        pass
+
+    def done(self, job: Job, seconds: float) -> None:
+        pass
+
+    def foreign(self) -> None:
+        pass
+
+    def redelivered(self, reason: str, count: int) -> None:
+        pass
+
+
+class SimulatedModel:
+    """Labels a picture with its own text, after a while."""
+
+    model: ClassVar = {"name": "simulated", "digest": "0"}
+
+    def __init__(self, world: World, ledger: Ledger, slow: float) -> None:
+        """`slow` is the share of pictures that take seconds."""
+        self._world = world
+        self._ledger = ledger
+        self._slow = slow
+
+    def classify(self, data: bytes, top: int) -> list[Prediction]:
+        job_id = data.decode()
+        self._ledger.begun[job_id] += 1
+        self._world.note(f"runs {job_id}")
+        rng = self._world.rng
+        self._world.pause(rng.uniform(2, 9) if rng.random() < self._slow else rng.uniform(0.01, 0.3))
+        self._ledger.completed[job_id] += 1
+        return [Prediction(f"label of {job_id}", 0.5)]
+
+
+class Child:
+    """One child of a worker, which takes a message as Celery delivers it and runs a shift."""
+
+    def __init__(self, worker: "SimulatedWorker") -> None:
+        self._worker = worker
+        self.task_id = ""
+        self.told = ChildProgress("", Stage.IDLE, 0)
+        service = worker.service
+        world = service.world
+        self._redis = SimulatedRedis(service.network, service.server)
+        jobs = service.make_jobs(self._redis)
+        figures: Any = Figures()
+        cache = ResultCache(self._redis, QUEUE, 0)
+        runner = JobRunner(service.store, cache, SimulatedModel(world, service.ledger, service.slow), worker.record)
+        foreign = ForeignMessages(self._redis, QUEUE, figures)
+        self._shift = Shift(jobs, service.store, runner, worker.record, LEASE_SECONDS, figures, foreign, self)
+        self.actor = world.spawn(f"{worker.record.name} child", self._live, after=CHILD_START_SECONDS)
+
+    def run(self, job_id: str) -> None:
+        self.told = ChildProgress(job_id, Stage.RUNNING, 0)
+
+    def end(self) -> None:
+        self.told = ChildProgress(self.told.job_id, Stage.ENDING, 0)
+
+    def idle(self) -> None:
+        self.told = ChildProgress("", Stage.IDLE, 0)
+
+    def _live(self) -> None:
+        rng, world = self._worker.service.world.rng, self._worker.service.world
+        while True:
+            task_id = self._take_message()
+            if not task_id:
+                world.pause(rng.uniform(0.05, 1))
+                continue
+            self.task_id = task_id
+            self.idle()
+            try:
+                self._shift.run(task_id, seconds=rng.choice([0, 1e9]))
+            except Exception as error:
+                world.note(f"fails: {error!r}")
+                self._fail(task_id, error)
+            self.task_id = ""
+
+    def _fail(self, task_id: str, error: Exception) -> None:
+        try:
+            self._worker.parent.on_failure(task_id, error)
+        except SoftTimeLimitExceeded:
+            self._worker.service.world.note("the failure could not be handled in time")
+
+    def _take_message(self) -> str:
+        """Take a message as Celery does: one whose answer is lost is lost."""
+        self._worker.service.world.current.patient = False
+        try:
+            message = self._redis.rpop(QUEUE.list_key)
+            headers = json.loads(message)["headers"] if message else {}
+        except redis.RedisError:
+            return ""
+        finally:
+            self._worker.service.world.current.patient = True
+        return str(headers.get("id", ""))
+
+
+class SimulatedWorker:
+    """A worker: its main process, which beats, repairs and looks after its children."""
+
+    def __init__(self, service: "SimulatedService", name: str, children: int) -> None:
+        self.service = service
+        self.record = WorkerRecord(name, "litert", "m", "d", "litert-1:d", children)
+        self._redis = SimulatedRedis(service.network, service.server)
+        clock = service.network.clock()
+        figures: Any = Figures()
+        jobs = service.make_jobs(self._redis)
+        left_behind = LeftBehind(self._redis, QUEUE, clock)
+        turns = Turns(self._redis, QUEUE, REPAIR_SECONDS, clock)
+        repair = Repair(self._redis, QUEUE, turns, jobs, left_behind, service.store, figures.redelivered)
+        workers = Workers(self._redis, QUEUE)
+        self.parent = Parent(self.record, _Set(), workers, repair, TIME_LIMIT_SECONDS, self, clock)
+        self.children = [Child(self) for _ in range(children)]
+        self._loop = service.world.spawn(f"{name} main", self._live, patient=False)
+        self._events: list[Actor] = []
+
+    def of(self, task_id: str) -> ChildProgress | None:
+        return next((child.told for child in self.children if child.task_id == task_id), None)
+
+    def lose_child(self, child: Child, error: Exception) -> None:
+        """End a child, as a crash or a hard time limit does; the main process notices."""
+        world = self.service.world
+        world.note(f"{self.record.name} loses a child: {error!r}")
+        self._stop(child)
+
+        def notice() -> None:
+            if child.task_id:
+                self.parent.on_failure(child.task_id, error)
+            self.children[self.children.index(child)] = Child(self)
+
+        self._events.append(world.spawn(f"{self.record.name} event", notice, patient=False, after=0.01))
+
+    def crash(self) -> None:
+        """End all of it: nobody notices."""
+        world = self.service.world
+        world.note(f"{self.record.name} crashes")
+        for child in self.children:
+            self._stop(child)
+        for actor in (self._loop, *self._events):
+            world.end(actor)
+
+    def _stop(self, child: Child) -> None:
+        if child.told.stage is Stage.RUNNING:
+            self.service.ledger.stopped.add(child.told.job_id)
+        self.service.ledger.deaths += 1
+        self.service.world.end(child.actor)
+
+    def _live(self) -> None:
+        world = self.service.world
+        world.pause(world.rng.uniform(0, 1))
+        for second in range(1_000_000):
+            self.parent.beat()
+            if second % REPAIR_SECONDS == 0:
+                self.parent.repair()
+            world.pause(1)
+
+
+class _Set:
+    def is_set(self) -> bool:
+        return True
+
+
+class SimulatedService:
+    """What all processes of the service share: the line, the store, the limits."""
+
+    def __init__(self, world: World, network: Network, server: Any, ledger: Ledger, store: SimulatedStore) -> None:
+        self.world = world
+        self.network = network
+        self.server = server
+        self.ledger = ledger
+        self.store = store
+        self.slow = 0.0
+        self.limits = JobLimits(world.rng.choice([3, 8, 50]), 10_000, ledger.max_attempts, 3600, 3600)
+
+    def make_jobs(self, client: Any) -> Jobs:
+        """Return the job records as one process uses them."""
+        return Jobs(client, QUEUE, self.limits, self._count, self.network.clock())
+
+    def _count(self, state: JobState) -> None:
+        self.ledger.counted[state] += 1
+
+
+class SimulatedClient:
+    """A client with an API process of its own: uploads, asks, cancels."""
+
+    def __init__(self, service: SimulatedService, name: str, uploads: int, deadlines: float, cancels: float) -> None:
+        """`deadlines` and `cancels` are the shares of jobs that have a deadline, or are canceled."""
+        self._service = service
+        self._name = name
+        self._uploads = uploads
+        self._deadlines = deadlines
+        self._cancels = cancels
+        client = SimulatedRedis(service.network, service.server)
+        self._jobs = service.make_jobs(client)
+        lookup = Lookup(ResultCache(client, QUEUE, 0), Workers(client, QUEUE))
+        self._intake = Intake(self._jobs, service.store, lookup, lambda _: None)
+        self.actor = service.world.spawn(name, self._live, patient=False)
+
+    def _live(self) -> None:
+        world = self._service.world
+        for number in range(self._uploads):
+            world.pause(world.rng.expovariate(2))
+            self._upload(f"{self._name}-{number}")
+
+    def _upload(self, name: str) -> None:
+        rng, ledger = self._service.world.rng, self._service.ledger
+        has_deadline = rng.random() < self._deadlines
+        key = name if rng.random() < 0.5 else ""
+        for attempt in range(3 if key else 1):
+            job_id = f"{name}-{attempt}"
+            if has_deadline:
+                ledger.deadlines.add(job_id)
+            # The picture of a retry is that of the first try; its label tells which job it was.
+            order = Order(Picture("0" * 64, "PNG", 1, 1, PICTURE_BYTES), 1, rng.choice([2, 30]) if has_deadline else 0)
+            try:
+                admission = self._intake.accept(job_id, Upload(job_id.encode(), order), key)
+            except QueueFull:
+                return
+            except KeyReused:
+                # The same name came with another deadline.
+                return
+            except (redis.RedisError, OSError) as error:
+                self._service.world.note(f"unknown: {job_id} {error!r}")
+                ledger.unknown.add(job_id)
+                continue
+            ledger.accepted.add(admission.job_id)
+            self._service.world.note(f"accepted: {admission.job_id}")
+            self._follow(admission.job_id)
+            return
+
+    def _follow(self, job_id: str) -> None:
+        world = self._service.world
+        for _ in range(world.rng.randrange(3)):
+            world.pause(world.rng.expovariate(1))
+            try:
+                self._service.ledger.observe(self._jobs.get(job_id))
+            except (redis.RedisError, GoneJob, UnknownJob) as error:
+                world.note(f"{job_id}: {error!r}")
+        if world.rng.random() < self._cancels:
+            self._service.ledger.deletions[job_id] += 1
+            try:
+                self._intake.cancel(job_id)
+            except (redis.RedisError, OSError) as error:
+                # Whether it was done is not known: it may have been done twice.
+                self._service.ledger.deletions[job_id] += 1
+                world.note(f"{job_id}: {error!r}")
+            except (GoneJob, UnknownJob):
+                pass
+
+
+LOST = WorkerLostError("signal 9")
+STOPPED = TimeLimitExceeded(TIME_LIMIT_SECONDS)
