@@ -12,6 +12,7 @@ from shared.image_store import open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.redis_client import connect
+from shared.redis_server import RedisServer
 from shared.settings import Settings
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     settings = Settings.from_environ({})
     client = connect(settings.redis_url, max_connections=1)
     limits = limits_of(settings)
-    gate = Gate(BacklogReader(client, limits), limits)
+    gate = Gate(BacklogReader(client, limits), RedisServer(client), limits)
     waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)
     app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
