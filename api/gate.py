@@ -46,7 +46,7 @@ class Gate:
         """
         state = self._recent_state()
         if state.flaw:
-            raise self._close(ServerUnfit(f"{state.flaw} Nothing was accepted."))
+            raise self._close(ServerUnfit(f"{state.flaw} No pictures are accepted until then."))
 
     def check(self, wait_seconds: float) -> None:
         """Let the request in that wants to wait so long for its answer, 0 for one that does not wait.
