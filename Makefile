@@ -63,7 +63,7 @@ fuzz: $(VENV)-fuzz/.done ## have atheris look for a header that breaks the check
 	  -artifact_prefix=artifacts/ artifacts/fuzz
 
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
-	@REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
+	@TOPTHREE_REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
 
 key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
 	@$(BIN)/python -m api.new_key $(NAME)

@@ -21,7 +21,8 @@ from shared.jobs import Jobs
 from shared.log import configure_logging
 from shared.queue import Queue
 from shared.redis_client import connect
-from shared.settings import Settings, SettingsError
+from shared.redis_server import RedisServer
+from shared.settings import Settings, SettingsError, unknown_settings
 
 log = logging.getLogger("api")
 
@@ -38,13 +39,16 @@ def main() -> int:
         print(f"api: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
+    for variable in unknown_settings(os.environ):
+        log.warning("%s is set, but there is no such setting", variable)
     return_large_blocks()
     threads = settings.max_waiters + SPARE_THREADS
     # One for each thread, and one for the subscription.
     client = connect(settings.redis_url, max_connections=threads + 1)
     limits = limits_of(settings)
+    store = RedisServer(client)
     queue = Queue(settings.redis_prefix)
-    gate = Gate(BacklogReader(client, queue, limits), limits)
+    gate = Gate(BacklogReader(client, queue, limits), store, limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     metrics = ApiMetrics()
     app = create_app(settings, client, images, gate, waiters, metrics)
@@ -63,6 +67,9 @@ def main() -> int:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
         return 1
     waiters.start()
+    # It serves all the same: `/health/ready` says so too, until Redis is there and fit.
+    if flaw := store.flaw():
+        log.error("Not ready: %s", flaw)
     log.info("serving on http://%s:%d", settings.host, settings.port)
     server.serve(on_stop=waiters.close)
     return 0

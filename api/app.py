@@ -26,6 +26,7 @@ from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
 from shared.queue import Queue
+from shared.redis_server import RedisServer
 from shared.result_cache import ResultCache
 from shared.settings import Settings
 from shared.workers import Workers
@@ -58,7 +59,7 @@ def create_app(
     register_keys(app, Keys(settings.api_keys), jobs)
     app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
     app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
-    app.register_blueprint(health_blueprint(workers, backlog))
+    app.register_blueprint(health_blueprint(workers, backlog, RedisServer(client)))
     app.register_blueprint(metrics_blueprint(metrics.registry))
     register_quotas(app, client, queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint())

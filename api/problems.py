@@ -5,12 +5,13 @@ import logging
 from typing import Any
 
 import redis
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.contract.schemas import Problem
 from shared import errors
+from shared.redis_server import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,17 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.UnknownJob: 404,
     errors.GoneJob: 410,
     errors.QueueFull: 503,
+    errors.ServerUnfit: 503,
     errors.TooManyWaiters: 503,
 }
 STORE_RETRY_AFTER_SECONDS = 5
+UPLOAD = "upload.upload"
+ADVICE = "Try again later."
+# The answer of the store may be what was lost.
+ADVICE_ON_UPLOADS = (
+    "The picture may have been accepted all the same. Try again later; with the same `Idempotency-Key` it is not "
+    "classified twice."
+)
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -65,7 +74,7 @@ def register_problem_handlers(app: Flask) -> None:
 
 def _domain_error(error: errors.TopThreeError) -> Response:
     headers = {}
-    if isinstance(error, errors.QueueFull):
+    if isinstance(error, errors.TryLater):
         headers["Retry-After"] = str(error.retry_after_seconds)
     return problem(STATUS_OF[type(error)], str(error), headers=headers)
 
@@ -74,7 +83,7 @@ def _store_away(error: Exception) -> Response:
     log.warning("A store does not answer: %s", error)
     return problem(
         503,
-        "The service cannot reach its storage right now. Try again later.",
+        f"{reason_of(error)} {ADVICE_ON_UPLOADS if request.endpoint == UPLOAD else ADVICE}",
         headers={"Retry-After": str(STORE_RETRY_AFTER_SECONDS)},
     )
 

@@ -29,12 +29,24 @@ class BadRequest(TopThreeError):
     """The request is malformed; the sentence says where."""
 
 
-class QueueFull(TopThreeError):
-    """As many jobs are open as are admitted."""
+class TryLater(TopThreeError):
+    """The request may be sent again after so many seconds."""
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFull(TryLater):
+    """As many jobs are open as are admitted."""
+
+
+class ServerUnfit(TryLater):
+    """Redis cannot run jobs, or may drop accepted ones."""
+
+    def __init__(self, message: str) -> None:
+        # Somebody has to change the server first.
+        super().__init__(message, retry_after_seconds=30)
 
 
 class TooManyWaiters(QueueFull):

@@ -123,7 +123,7 @@ class Jobs:
         )
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
-            raise self._backlog.read().full()
+            raise self._backlog.read().refusal(self._limits, order.picture.bytes)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
@@ -133,12 +133,15 @@ class Jobs:
         """Return the job.
 
         Raises:
-            GoneJob: it was deleted or has outlived its time.
+            GoneJob: it was deleted or has outlived its time, or Redis has lost parts of its record.
             UnknownJob: it never was.
         """
         record = cast(dict[str, str], self._redis.hgetall(self._queue.key(JOB_PREFIX + job_id)))
         if record:
-            return Job.from_hash(job_id, record)
+            try:
+                return Job.from_hash(job_id, record)
+            except (KeyError, ValueError):
+                raise GoneJob("The record of this job is damaged: Redis has lost parts of it.") from None
         if self._redis.exists(self._queue.key(GONE_PREFIX + job_id)):
             raise GoneJob("This result was deleted or has outlived its time.")
         raise UnknownJob("There is no job with this id.")

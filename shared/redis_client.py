@@ -1,8 +1,12 @@
 """Connections to Redis, bounded in number and in time."""
 
+from typing import Any
+
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
+
+from shared.redis_url import RedisUrl
 
 # A request must learn within 2 seconds that Redis is away: connect, ask, once more if the connection had gone stale.
 CONNECT_TIMEOUT_SECONDS = 0.5
@@ -11,15 +15,16 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 PATIENT_RETRIES = 10
 
 
-def connect(url: str, *, max_connections: int, patient: bool = False) -> redis.Redis:
+def connect(url: RedisUrl, *, max_connections: int, patient: bool = False) -> redis.Redis:
     """Return a client over a pool of at most `max_connections`; answers are `str`.
 
     As many threads may use it at a time. A `patient` client rides out short outages, others give up at once. Nothing
     is connected yet.
     """
     backoff = ExponentialWithJitterBackoff(cap=1, base=0.05)
-    pool = redis.ConnectionPool.from_url(
-        url,
+    keepalive: dict[str, Any] = {} if url.path else {"socket_keepalive": True}
+    pool = redis.ConnectionPool(
+        connection_class=_connection_class(url),
         max_connections=max_connections,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -27,6 +32,13 @@ def connect(url: str, *, max_connections: int, patient: bool = False) -> redis.R
         retry=Retry(backoff, PATIENT_RETRIES) if patient else Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         retry_on_error=[redis.ConnectionError, redis.TimeoutError] if patient else [redis.ConnectionError],
         health_check_interval=0,
-        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        **keepalive,
+        **url.connection_options(),
     )
     return redis.Redis(connection_pool=pool)
+
+
+def _connection_class(url: RedisUrl) -> type[redis.connection.AbstractConnection]:
+    if url.path:
+        return redis.UnixDomainSocketConnection
+    return redis.SSLConnection if url.tls else redis.Connection

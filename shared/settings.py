@@ -1,22 +1,28 @@
 """Every setting of the service, read once from an environment mapping."""
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
-from redis.connection import parse_url
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared.api_keys import ApiKey, parse_api_keys
+from shared.redis_url import RedisUrl, parse_redis_url
 
 MEBIBYTE = 1024 * 1024
 LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 # As browsers write it: no path, no wildcard.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
-BAD_REDIS_URL = (
-    "it cannot be read as a URL with a host; in a password all but letters, digits, `-` and `_` is written as %XX"
-)
+PREFIX = "TOPTHREE_"
+FILE = "_FILE"
+# Kubernetes, and links of Docker's, set such variables for a service called topthree: TOPTHREE_PORT=tcp://10.0.0.1:80.
+LINK_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
+LINK_NAME = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)")
+# Those of the command line (client/) and of the tests.
+OTHERS = re.compile(r"URL|API_KEY|TEST_\w+|FAULTS|HOSTILE|CONTAINER_ENGINE")
 
 
 class SettingsError(ValueError):
@@ -24,9 +30,10 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """The settings; a field `max_image_bytes` is read from the variable `MAX_IMAGE_BYTES`.
+    """The settings; a field `max_image_bytes` is read from `TOPTHREE_MAX_IMAGE_BYTES`, else from `MAX_IMAGE_BYTES`.
 
-    What may hold a password has `repr=False`: it is never printed, nor in an error.
+    What may hold a password has `repr=False`: it is never printed, nor in an error; and it may stand in a file that
+    `TOPTHREE_API_KEYS_FILE` or `API_KEYS_FILE` names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -35,9 +42,8 @@ class Settings(BaseModel):
         "127.0.0.1", min_length=1, description="Address the API listens on, and a worker with its metrics."
     )
     port: int = Field(5000, ge=1, le=65535, description="Port the API listens on.")
-    redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
-        pattern="^(redis|rediss|unix)://",
+    redis_url: Annotated[RedisUrl, BeforeValidator(parse_redis_url)] = Field(
+        parse_redis_url("redis://127.0.0.1:6379/0"),
         repr=False,
         description="The Redis-protocol server; `rediss://` for TLS.",
     )
@@ -107,18 +113,6 @@ class Settings(BaseModel):
         """The origins in `cors_origins`."""
         return self.cors_origins.split(",") if self.cors_origins else []
 
-    @field_validator("redis_url")
-    @classmethod
-    def _has_a_host(cls, url: str) -> str:
-        # Else whoever connects would say so, with a part of the password in the sentence.
-        try:
-            parts = parse_url(url)  # type: ignore[no-untyped-call]
-        except ValueError:
-            parts = {}
-        if not ("host" in parts or "path" in parts):
-            raise ValueError(BAD_REDIS_URL)
-        return url
-
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings from `environ`; an empty value counts as absent.
@@ -126,14 +120,46 @@ class Settings(BaseModel):
         Raises:
             SettingsError: names the variable, what is wanted instead and, unless it may hold a password, its value.
         """
-        given = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
+        variables = {name: variable for name in cls.model_fields if (variable := cls._variable(name, environ))}
+        given = {name: _value(variable, environ) for name, variable in variables.items()}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             flaws = [(str(e["loc"][0]), e["input"], e["msg"]) for e in error.errors()]
-            raise SettingsError("; ".join(cls._sentence(*flaw) for flaw in flaws)) from None
+            sentences = [cls._sentence(variables[name], name, *flaw) for name, *flaw in flaws]
+            raise SettingsError("; ".join(sentences)) from None
 
     @classmethod
-    def _sentence(cls, name: str, value: object, message: str) -> str:
+    def _variable(cls, name: str, environ: Mapping[str, str]) -> str | None:
+        """Return the variable that gives the setting `name`, None if there is none."""
+        endings = ("",) if cls.model_fields[name].repr else ("", FILE)
+        names = (prefix + name.upper() + ending for prefix in (PREFIX, "") for ending in endings)
+        return next((found for found in names if environ.get(found) and not _is_link(found, environ)), None)
+
+    @classmethod
+    def _sentence(cls, variable: str, name: str, value: object, message: str) -> str:
         shown = f"={value!r}" if cls.model_fields[name].repr else ""
-        return f"{name.upper()}{shown}: {message.removeprefix('Value error, ')}"
+        return f"{variable}{shown}: {message.removeprefix('Value error, ')}"
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin like settings and are none, such as a misspelt one."""
+    fields = Settings.model_fields.items()
+    known = {name.upper() for name, _ in fields} | {name.upper() + FILE for name, field in fields if not field.repr}
+    given = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX) and not _is_link(name, environ)}
+    return sorted(PREFIX + name for name in given - known if not OTHERS.fullmatch(name))
+
+
+def _is_link(variable: str, environ: Mapping[str, str]) -> bool:
+    name = variable.removeprefix(PREFIX)
+    return name != variable and bool(LINK_NAME.fullmatch(name) or LINK_VALUE.fullmatch(environ[variable]))
+
+
+def _value(variable: str, environ: Mapping[str, str]) -> str:
+    if not variable.endswith(FILE):
+        return environ[variable]
+    try:
+        return Path(environ[variable]).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SettingsError(f"{variable}={environ[variable]!r}: the file cannot be read: {reason}") from None

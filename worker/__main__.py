@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from shared.log import configure_logging
-from shared.settings import Settings, SettingsError
+from shared.redis_client import connect
+from shared.redis_server import RedisServer
+from shared.settings import Settings, SettingsError, unknown_settings
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.classifier import Classifier
@@ -14,6 +16,7 @@ from worker.engines import load_engine, verify_model
 from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
 from worker.model_folder import ModelFolder, ModelFolderError
 from worker.progress import SharedProgress
+from worker.start_up import semaphore_flaw, wait_for_server
 
 log = logging.getLogger("worker")
 
@@ -26,6 +29,11 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
+    for variable in unknown_settings(os.environ):
+        log.warning("%s is set, but there is no such setting", variable)
+    if flaw := semaphore_flaw():
+        log.critical("This worker cannot start: %s", flaw)
+        return 1
     try:
         folder = ModelFolder.open(Path(settings.model_dir))
         verify_model(settings.engine, folder)
@@ -33,6 +41,8 @@ def main() -> int:
         log.critical("%s", error)
         return 3
     log.info("model %s, digest %s, engine %s", folder.name, folder.digest, settings.engine)
+    with connect(settings.redis_url, max_connections=1) as client:
+        wait_for_server(RedisServer(client))
     try:
         with open_metrics(settings) as metrics:
             return _serve(settings, folder, metrics)

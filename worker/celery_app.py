@@ -1,5 +1,7 @@
 """The Celery application of a worker."""
 
+import os
+
 from celery import Celery
 
 from shared.queue import Queue
@@ -7,15 +9,17 @@ from shared.settings import Settings
 
 # Longer than the second for which kombu asks Redis to block.
 ANSWER_TIMEOUT_SECONDS = 5
+# Celery prefers these to its configuration; the queue would be on another server than the records.
+FOREIGN_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 
 
 def create_celery(settings: Settings) -> Celery:
     """Return the application; nothing is connected yet."""
-    app = Celery("topthree", broker=settings.redis_url.replace("unix://", "redis+socket://"), set_as_current=False)
+    for variable in FOREIGN_URLS:
+        os.environ.pop(variable, None)
+    app = Celery("topthree", set_as_current=False)
     app.conf.update(
-        # By default kombu takes any certificate for a `rediss://` that names none of its options; this is what the
-        # other connections do (shared/redis_client.py). What stands in the URL wins.
-        broker_use_ssl={"ssl_cert_reqs": "required"} if settings.redis_url.startswith("rediss:") else None,
+        **settings.redis_url.broker_settings(),
         accept_content=["json"],
         task_ignore_result=True,
         task_default_queue=Queue(settings.redis_prefix).list_key,

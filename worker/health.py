@@ -8,18 +8,22 @@ import redis
 
 from shared.queue import Queue
 from shared.redis_client import connect
-from shared.settings import Settings
+from shared.redis_server import RedisServer
+from shared.settings import Settings, SettingsError
 from shared.workers import Workers
 
 
 def flaw() -> str | None:
     """What is wrong, or None."""
     host = socket.gethostname()
-    settings = Settings.from_environ(os.environ)
     try:
-        ready = Workers(connect(settings.redis_url, max_connections=1), Queue(settings.redis_prefix)).ready()
-    except redis.RedisError as error:
-        return f"Redis does not answer: {error}"
+        settings = Settings.from_environ(os.environ)
+        client = connect(settings.redis_url, max_connections=1)
+        if unfit := RedisServer(client).flaw():
+            return unfit
+        ready = Workers(client, Queue(settings.redis_prefix)).ready()
+    except (SettingsError, redis.RedisError) as error:
+        return str(error)
     # A worker's name is its host's and its process id, which a check from outside the process does not know.
     if not any(record.name.rpartition("-")[0] == host for record in ready):
         return f"no worker on {host} has said within the last seconds that it is ready"

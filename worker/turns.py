@@ -19,9 +19,7 @@ MAX_JUMP_MS = 5_000
 class Turns:
     """Takes turns with the other workers, and moves leases and deadlines along when Redis' clock is set."""
 
-    def __init__(
-        self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
+    def __init__(self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         """A turn comes every `period_seconds`."""
         self._redis = client
         self._queue = queue

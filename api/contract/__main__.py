@@ -13,6 +13,7 @@ from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.queue import Queue
 from shared.redis_client import connect
+from shared.redis_server import RedisServer
 from shared.settings import Settings
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     client = connect(settings.redis_url, max_connections=1)
     limits = limits_of(settings)
     queue = Queue(settings.redis_prefix)
-    gate = Gate(BacklogReader(client, queue, limits), limits)
+    gate = Gate(BacklogReader(client, queue, limits), RedisServer(client), limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))

@@ -15,7 +15,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
     401: ("A key is needed, and none or a wrong one came.", "Send a key: `Authorization: Bearer <key>`."),
     404: ("There never was such a job, or there is no such page.", "There is no job with this id."),
     410: (
-        "The job was canceled, deleted or not begun before its deadline, or its time is over.",
+        "The job was canceled, deleted or not begun before its deadline, its time is over, or its record is damaged.",
         "The result of this job is gone.",
     ),
     413: ("Too many bytes or pixels.", "The picture has 30000000 bytes; at most 20971520 are accepted."),
@@ -32,8 +32,9 @@ MEANINGS: dict[int, tuple[str, str]] = {
     500: ("The model failed, or the service made a mistake.", "The service made a mistake. It was logged."),
     501: ("The request's transfer encoding is not supported.", "Unsupported Transfer-Encoding."),
     503: (
-        "The queue or the waiting room is full, or the service cannot reach its storage.",
-        "The queue is full. Try again later.",
+        "The queue or the waiting room is full, or Redis is away or not fit for accepted jobs. An upload may have been "
+        "accepted all the same if its sentence says so.",
+        "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (
         "A plain upload has waited in vain; the job goes on at its Location.",

@@ -7,6 +7,8 @@ from flask import Blueprint, Response, jsonify
 from api.contract.operation import Answer, operation
 from api.contract.schemas import Live, Ready
 from shared.backlog import BacklogReader
+from shared.errors import ServerUnfit
+from shared.redis_server import RedisServer
 from shared.workers import Workers
 
 READY_EXAMPLE = {
@@ -25,7 +27,7 @@ READY_EXAMPLE = {
 }
 
 
-def health_blueprint(workers: Workers, reader: BacklogReader) -> Blueprint:
+def health_blueprint(workers: Workers, reader: BacklogReader, server: RedisServer) -> Blueprint:
     """Return the health routes."""
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -40,8 +42,12 @@ def health_blueprint(workers: Workers, reader: BacklogReader) -> Blueprint:
     def ready() -> Response:
         """Whether pictures can be accepted.
 
-        The ready workers stand in the body, not in the status: without any, pictures are accepted and wait.
+        503 says why not: Redis is away, or is not set up as the service needs it. The ready workers stand in the
+        body, not in the status: without any, pictures are accepted and wait.
         """
+        flaw = server.state().flaw
+        if flaw:
+            raise ServerUnfit(flaw)
         found, backlog = workers.ready(), reader.read()
         # Counts only: which jobs failed, and why, is for who runs the service (`make failed`).
         counts = {"open": backlog.open_jobs, "running": backlog.running, "failed": backlog.failed}

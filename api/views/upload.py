@@ -103,8 +103,10 @@ def upload_blueprint(
         plain = preferences.wait_seconds is None and not preferences.respond_async
         seconds = wait_seconds if plain else preferences.wait_seconds or 0
         key = read_idempotency_key(request)
-        if not key:
+        if key:
             # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
+            gate.check_server()
+        else:
             gate.check(wait_seconds if plain else 0)
         job_id = new_job_id()
         with waiters.place(wanted=seconds > 0) as may_wait, waiters.listen(job_id) as waiter:

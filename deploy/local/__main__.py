@@ -58,14 +58,17 @@ def supervise(settings: Settings, model_dir: str) -> int:
     server = EmbeddedRedis.create(state_dir)
     environ = {
         **os.environ,
-        "MODEL_DIR": model_dir,
-        "REDIS_URL": server.url,
+        # With the prefix, which wins over what the environment may have.
+        "TOPTHREE_MODEL_DIR": model_dir,
+        "TOPTHREE_REDIS_URL": server.url,
         "EMBEDDED_REDIS": server.command,
         "PYTHON": sys.executable,
         "STATE_DIR": str(state_dir),
         "PYTHONUNBUFFERED": "1",
         # What the processes log passes through pipes to this one's terminal.
-        "LOG_FORMAT": settings.log_format if settings.log_format != "auto" or not sys.stdout.isatty() else "text",
+        "TOPTHREE_LOG_FORMAT": settings.log_format
+        if settings.log_format != "auto" or not sys.stdout.isatty()
+        else "text",
     }
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
     # In a session of its own, so that Ctrl-C reaches supervisor once and a closed terminal stops the service too.

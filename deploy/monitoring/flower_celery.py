@@ -1,8 +1,13 @@
-"""What Flower must know of the broker that its URL does not say; read by its Celery, not by the service."""
+"""What Flower must know of the broker; read by its Celery, not by the service."""
 
 import os
 
-broker_url = os.environ["CELERY_BROKER_URL"]
+# In Flower's container nothing else of the service is there.
+from shared.redis_url import parse_redis_url
+
+_broker = parse_redis_url(os.environ["REDIS_URL"]).broker_settings()
+broker_url = _broker["broker_url"]
+broker_use_ssl = _broker["broker_use_ssl"]
 # The only queue there is, which Flower shows the length of.
 task_default_queue = "classify"
 # One list, as the workers have it.

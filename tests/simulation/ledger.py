@@ -86,8 +86,8 @@ class Ledger:
             require(job.attempts >= self.max_attempts, f"{job.id} failed after {job.attempts} attempts")
             require(self.deaths > 0, f"{job.id} used up its attempts, and nothing had happened to it")
         require(job.attempts <= self.max_attempts, f"{job.id} has {job.attempts} attempts")
-        # A process may have been ended before it ran what it had claimed. A job that is canceled between its claim and its
-        # run is not run.
+        # A process may have been ended before it ran what it had claimed; a job that is canceled after its claim is not
+        # run.
         limit = self.begun[job.id] + self.deaths + min(1, self.deletions[job.id])
         require(
             job.attempts <= limit or self.cut_off,

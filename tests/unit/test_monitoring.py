@@ -67,5 +67,30 @@ def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
 
 
 def test_compose_mounts_what_is_there() -> None:
-    mounted = re.findall(r"- \./(deploy/monitoring/[^:]+):", (ROOT / "docker-compose.yml").read_text("utf-8"))
+    mounted = re.findall(
+        r"- \./((?:deploy/monitoring|shared)/[^:]+):", (ROOT / "docker-compose.yml").read_text("utf-8")
+    )
     assert mounted and all(Path(ROOT, path).exists() and os.access(ROOT / path, os.R_OK) for path in mounted)
+
+
+@pytest.mark.parametrize(
+    ("url", "broker", "verified"),
+    [
+        ("redis://:secret@redis:6379/0", "redis://:secret@redis:6379/0", None),
+        ("rediss://:secret@redis/1?ssl_cert_reqs=CERT_NONE", "rediss://:secret@redis:6379/1", "none"),
+        ("rediss://redis", "rediss://redis:6379/0", "required"),
+    ],
+)
+def test_flower_reads_the_url_as_the_service_does(tmp_path: Path, url: str, broker: str, verified: str | None) -> None:
+    # Given a folder with what compose mounts into Flower's container, and nothing else
+    for source, target in re.findall(
+        r"- \./(\S+\.py):/etc/flower/(\S+):ro", (ROOT / "docker-compose.yml").read_text("utf-8")
+    ):
+        (tmp_path / target).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / source, tmp_path / target)
+    # When Celery reads it there, Then it connects as the service does
+    program = "import json, flower_celery as told; print(json.dumps([told.broker_url, told.broker_use_ssl]))"
+    environ = {"REDIS_URL": url, "PYTHONPATH": str(tmp_path)}
+    output = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, env=environ, text=True)
+    read, tls = json.loads(output)
+    assert (read, tls and tls["ssl_cert_reqs"]) == (broker, verified)

@@ -20,9 +20,10 @@ from api.metrics import ApiMetrics
 from api.waiters import Waiters
 from shared.backlog import BacklogReader
 from shared.image_store import RecordImageStore
-from shared.job_limits import limits_of
+from shared.job_limits import JobLimits, limits_of
 from shared.jobs import Jobs
 from shared.queue import QUEUE_NAME, Queue
+from shared.redis_server import RedisServer
 from shared.settings import Settings
 from tests.support.contract import Contract
 from tests.support.messages import job_of
@@ -45,12 +46,13 @@ class CheckedClient(FlaskClient):
 
 
 class FakeRedis(fakeredis.FakeRedis):
-    """fakeredis knows no INFO; this one has the memory that it is given."""
+    """fakeredis knows no INFO; this one answers what it is given."""
 
-    memory: ClassVar = {"used_memory": 50, "maxmemory": 0}
+    answer: ClassVar[dict[str, Any]] = {"used_memory": 50, "maxmemory": 0}
 
-    def info(self, section: str) -> dict[str, int]:
-        return dict(getattr(self, section))
+    def info(self) -> dict[str, Any]:
+        self.ping()
+        return dict(self.answer)
 
 
 @dataclass
@@ -88,6 +90,10 @@ class Bench:
             thread.join()
 
 
+def make_gate(client: Any, limits: JobLimits) -> Gate:
+    return Gate(BacklogReader(client, Queue(), limits), RedisServer(client), limits)
+
+
 def make_bench(client: Any = None, **settings: Any) -> Bench:
     """Return an application with these settings; on the Redis of `client`, if there is one."""
     client = client or FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
@@ -95,7 +101,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     queue = Queue(chosen.redis_prefix)
     jobs = Jobs(client, queue, limits_of(chosen))
     waiters = Waiters(client, queue, jobs, chosen.max_waiters)
-    images, own_gate = RecordImageStore(), Gate(BacklogReader(client, queue, limits_of(chosen)), limits_of(chosen))
+    images, own_gate = RecordImageStore(), make_gate(client, limits_of(chosen))
     app = create_app(chosen, client, images, own_gate, waiters, ApiMetrics())
     app.test_client_class = CheckedClient
     return Bench(app.test_client(), jobs, own_gate, waiters, client)

@@ -1,6 +1,10 @@
 """Health: live is the process, ready is Redis, workers stand in the body."""
 
+from typing import Any
+
 import fakeredis
+import pytest
+import redis
 
 from shared.queue import Queue
 from shared.workers import WorkerRecord, Workers
@@ -65,3 +69,65 @@ def test_ready_is_red_while_redis_is_away(bench: Bench) -> None:
     server: fakeredis.FakeServer = bench.redis.connection_pool.connection_kwargs["server"]
     server.connected = False
     assert bench.http.get("/health/ready").status_code == 503
+
+
+EVICTS = {"used_memory": 1, "maxmemory": 100}
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        ({**EVICTS, "maxmemory_policy": "allkeys-lru"}, "allkeys-lru"),
+        ({**EVICTS, "maxmemory_policy": "volatile-ttl"}, "volatile-ttl"),
+        ({"redis_mode": "cluster"}, "cluster mode"),
+        ({"server_mode": "cluster"}, "cluster mode"),
+        ({"cluster_enabled": 1}, "cluster mode"),
+        ({"redis_mode": "sentinel"}, "sentinel"),
+        ({"role": "slave"}, "replica"),
+        ({"redis_version": "5.0.14"}, "5.0.14 is too old"),
+        ({"redis_version": "6.0.20"}, "6.0.20 is too old"),
+    ],
+)
+def test_ready_says_why_redis_is_not_fit(bench: Bench, info: dict[str, Any], reason: str) -> None:
+    bench.redis.answer = info
+    answer = bench.http.get("/health/ready")
+    assert (answer.status_code, reason in answer.json["error"]) == (503, True), answer.text
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {},
+        {**EVICTS, "maxmemory_policy": "noeviction"},
+        # Without a limit nothing is evicted.
+        {"maxmemory": 0, "maxmemory_policy": "allkeys-lru"},
+        {"redis_mode": "standalone", "role": "master", "redis_version": "6.2.0", "cluster_enabled": 0},
+        {"redis_version": "255.255.255"},
+        {"redis_version": "unstable"},
+    ],
+)
+def test_ready_takes_a_server_that_is_fit(bench: Bench, info: dict[str, Any]) -> None:
+    bench.redis.answer = info
+    assert bench.http.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (redis.AuthenticationError("invalid username-password pair or user is disabled."), "refuses the user name"),
+        (redis.AuthenticationError("HELLO must be called with the client already authenticated"), "has none"),
+        (redis.ResponseError("DB index is out of range"), "no database"),
+        (redis.ResponseError("unknown command 'HELLO'"), "6.2 or newer"),
+        (redis.exceptions.NoPermissionError("User me has no permissions to run the 'info' command"), "may not run"),
+        (redis.BusyLoadingError("Redis is loading the dataset in memory"), "loading"),
+        (redis.ConnectionError("Error 111 connecting to hunter2:1"), "cannot reach its storage"),
+        (redis.TimeoutError("Timeout reading from hunter2:1"), "cannot reach its storage"),
+    ],
+)
+def test_ready_says_why_redis_does_not_answer(bench: Bench, error: Exception, reason: str) -> None:
+    def fail() -> None:
+        raise error
+
+    bench.redis.info = fail
+    answer = bench.http.get("/health/ready")
+    assert (answer.status_code, reason in answer.json["error"], "hunter2" in answer.text) == (503, True, False)

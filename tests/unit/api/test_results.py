@@ -87,3 +87,13 @@ def test_unknown_routes_and_methods_answer_problems(bench: Bench) -> None:
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
         assert answer.json["error"]
     assert "POST" in bench.http.get("/upload").headers["Allow"]
+
+
+def test_a_record_that_lost_parts_is_gone_and_no_mistake_of_the_service(bench: Bench, png: bytes) -> None:
+    # Given a job whose record was evicted, and of which something was written again
+    job_id = accept(bench, png)
+    bench.redis.delete(f"job:{job_id}")
+    bench.redis.hset(f"job:{job_id}", "published_ms", 1)
+    # When it is asked for or taken back, Then it is gone
+    for answer in (bench.http.get(f"/result/{job_id}"), bench.http.delete(f"/result/{job_id}")):
+        assert (answer.status_code, "damaged" in answer.json["error"]) == (410, True)

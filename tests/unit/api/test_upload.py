@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from io import BytesIO
 from typing import Any
 
@@ -105,10 +106,30 @@ def test_a_full_queue_refuses_and_leaves_nothing(bench: Bench, png: bytes) -> No
     before = keys_left(bench)
     # When one more comes
     answer = bench.upload(png, headers=ASYNC)
-    # Then it is told when to come back
+    # Then it is told why, and when to come back
     assert answer.status_code == 503
+    assert answer.json["error"] == "The queue is full: 2 jobs are open; the limit is 2. Try again later."
     assert int(answer.headers["Retry-After"]) >= 1
     assert keys_left(bench) == before
+
+
+def test_pictures_that_take_too_many_bytes_are_refused_as_such(png: bytes) -> None:
+    # Given a queue that has room for the bytes of one picture
+    bench = make_bench(max_stored_bytes=len(png) + 1)
+    assert bench.upload(png, headers=ASYNC).status_code == 202
+    # When one more comes, Then it is told that bytes are short
+    answer = bench.upload(png, headers=ASYNC)
+    assert (
+        answer.status_code,
+        "the pictures of open jobs take 0.0 MiB; the limit is 0.0 MiB" in answer.json["error"],
+    ) == (503, True)
+
+
+def test_a_wait_of_less_than_a_second_is_refused_only_in_vain(bench: Bench, png: bytes) -> None:
+    # Given a wait of 0.05 s, and a job that takes about 0.02
+    assert bench.upload(png, headers=ASYNC).status_code == 202
+    # When another plain upload comes, Then it is let in and waits
+    assert bench.upload(png).status_code == 504
 
 
 def test_a_redis_that_is_away_answers_503_and_a_time_to_come_back(bench: Bench, png: bytes) -> None:
@@ -132,15 +153,50 @@ def test_a_full_queue_closes_the_gate_for_a_moment(bench: Bench, png: bytes) -> 
 
 def test_a_redis_that_is_nearly_full_takes_no_more(bench: Bench, png: bytes) -> None:
     # Given a Redis with a limit of memory, of which the workers need the rest
-    bench.redis.memory = {"used_memory": 95, "maxmemory": 100}
+    bench.redis.answer = {"used_memory": 95, "maxmemory": 100}
     # Then uploads are refused
     answer = bench.upload(png, headers=ASYNC)
     assert (answer.status_code, keys_left(bench)) == (503, [])
+    # And the reason is not a full queue
+    assert answer.json["error"] == "Redis is short of memory. Try again later."
+
+
+def test_a_redis_that_evicts_takes_no_more(bench: Bench, png: bytes) -> None:
+    # Given an upload with a key, and then a Redis that was told to drop keys when its memory is full
+    key = {**ASYNC, "Idempotency-Key": "abc"}
+    assert bench.upload(png, headers=key).status_code == 202
+    bench.redis.answer = {"used_memory": 5, "maxmemory": 100, "maxmemory_policy": "allkeys-lru"}
+    # When pictures come, also as a retry, Then they are refused with the reason, once the gate has looked again
+    refused = eventually(lambda: answered(bench, png, 503, ASYNC), 5, "a refusal")
+    assert "allkeys-lru" in refused.json["error"] and int(refused.headers["Retry-After"]) >= 1
+    before = keys_left(bench)
+    assert bench.upload(png, headers=key).status_code == 503
+    assert bench.upload(png, headers=ASYNC).status_code == 503
+    assert keys_left(bench) == before
+    # And as soon as it is set right they are taken
+    bench.redis.answer = {"used_memory": 5, "maxmemory": 100, "maxmemory_policy": "noeviction"}
+    eventually(lambda: answered(bench, png, 202, ASYNC), 5, "an upload that is taken")
+
+
+def answered(bench: Bench, data: bytes, status: int, headers: dict[str, str]) -> Any:
+    answer = bench.upload(data, headers=headers)
+    if answer.status_code == 202:
+        bench.http.delete(answer.headers["Location"])
+    return answer if answer.status_code == status else None
+
+
+def test_a_store_that_breaks_off_may_have_accepted_the_picture(bench: Bench, png: bytes) -> None:
+    # Given a Redis that is away, When an upload fails, Then its client learns that it may have been accepted
+    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    told = bench.upload(png).json["error"]
+    assert "may have been accepted" in told and "Idempotency-Key" in told
+    # And who asks for a result learns no such thing
+    assert "accepted" not in bench.http.get("/result/" + 32 * "0").json["error"]
 
 
 def test_who_would_wait_in_vain_is_refused_at_once_and_others_are_taken(bench: Bench, png: bytes) -> None:
     # Given a queue that drains at a job in ten seconds
-    bench.redis.hset("jobs:drain", "interval_ms", 10_000)
+    bench.redis.hset("jobs:drain", mapping={"interval_ms": 10_000, "finished_ms": int(time.time() * 1000)})
     assert bench.upload(png, headers=ASYNC).status_code == 202
     # When a client wants its answer within the wait, Then it is told to come back
     refused = bench.upload(png)

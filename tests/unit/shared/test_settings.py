@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import Settings, SettingsError
+from shared.settings import Settings, SettingsError, unknown_settings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
 
@@ -83,3 +83,72 @@ def test_origins_are_a_list_and_none_by_default() -> None:
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name.upper()}`" in DOCUMENT.read_text("utf-8")
     assert Settings.model_fields[name].description
+
+
+def test_variables_with_the_prefix_win() -> None:
+    # Given what conda exports, and what is meant
+    settings = Settings.from_environ({"HOST": "x86_64-conda-linux-gnu", "TOPTHREE_HOST": "::1", "PORT": "8080"})
+    # Then that with the prefix counts, and where there is none the other
+    assert (settings.host, settings.port) == ("::1", 8080)
+
+
+def test_an_empty_variable_with_the_prefix_counts_as_absent() -> None:
+    assert Settings.from_environ({"PORT": "8080", "TOPTHREE_PORT": ""}).port == 8080
+
+
+@pytest.mark.parametrize("variable", ["PORT", "TOPTHREE_PORT"])
+def test_the_variable_that_was_set_is_named(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}='http': "):
+        Settings.from_environ({"PORT": "http", variable: "http"})
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL", "TOPTHREE_REDIS_URL", "REDIS_URL_FILE", "TOPTHREE_REDIS_URL_FILE"])
+def test_the_variable_of_a_bad_url_is_named_without_its_value(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:hunter2@host?socket_timeout=5")
+    value = str(tmp_path / "url") if variable.endswith("_FILE") else "redis://:hunter2@host?socket_timeout=5"
+    with pytest.raises(SettingsError, match=f"^{variable}: `socket_timeout`") as refused:
+        Settings.from_environ({variable: value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_are_read_from_files(tmp_path: Path) -> None:
+    # Given files of secrets, with the line break that editors leave
+    (tmp_path / "url").write_text("redis://:hunter2@host/3\n")
+    (tmp_path / "keys").write_text(f"alice:{64 * 'a'}\nbob:{64 * 'b'}\n")
+    # When variables name them
+    environ = {"REDIS_URL": "redis://other", "TOPTHREE_REDIS_URL_FILE": str(tmp_path / "url")}
+    settings = Settings.from_environ({**environ, "API_KEYS_FILE": str(tmp_path / "keys")})
+    # Then they are read
+    assert (settings.redis_url.password, settings.redis_url.database) == ("hunter2", 3)
+    assert [key.name for key in settings.api_keys] == ["alice", "bob"]
+
+
+def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"redis://:\xe4@host")
+    for name, reason in (("missing", "No such file"), ("latin", "UTF-8"), ("", "Is a directory")):
+        with pytest.raises(SettingsError, match=f"^REDIS_URL_FILE=.*cannot be read: .*{reason}"):
+            Settings.from_environ({"REDIS_URL_FILE": str(tmp_path / name)})
+
+
+def test_what_kubernetes_sets_for_a_service_called_topthree_does_not_count() -> None:
+    # Given what is set in every container beside a service that is called topthree, or topthree-metrics
+    environ = {
+        "TOPTHREE_PORT": "tcp://10.0.0.1:5000",
+        "TOPTHREE_PORT_5000_TCP": "tcp://10.0.0.1:5000",
+        "TOPTHREE_PORT_5000_TCP_ADDR": "10.0.0.1",
+        "TOPTHREE_SERVICE_HOST": "10.0.0.1",
+        "TOPTHREE_SERVICE_PORT": "5000",
+        "TOPTHREE_SERVICE_PORT_HTTP": "5000",
+        "TOPTHREE_METRICS_PORT": "tcp://10.0.0.2:9100",
+        "TOPTHREE_REDIS_SERVICE_HOST": "10.0.0.3",
+        "PORT": "8080",
+    }
+    # Then nothing of it is a setting, and nothing is told of it
+    settings = Settings.from_environ(environ)
+    assert (settings.port, settings.metrics_port, unknown_settings(environ)) == (8080, None, [])
+
+
+def test_a_misspelt_setting_is_told_and_what_belongs_to_others_is_not() -> None:
+    others = ("URL", "API_KEY", "TEST_MODEL", "TEST_PICTURE", "FAULTS", "HOSTILE", "CONTAINER_ENGINE", "REDIS_URL_FILE")
+    given = {f"TOPTHREE_{name}": "x" for name in (*others, "WORKERS", "WORKRES", "REDIS_PORT")}
+    assert unknown_settings({**given, "WORKRES": "x"}) == ["TOPTHREE_REDIS_PORT", "TOPTHREE_WORKRES"]

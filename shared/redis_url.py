@@ -1,0 +1,231 @@
+"""The one form of `REDIS_URL`: parsed once, for redis-py's connections and for Celery's alike.
+
+Imports nothing but the standard library, since Flower's container reads it too (deploy/monitoring/flower_celery.py).
+"""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+DEFAULT_PORT = 6379
+SCHEMES = ("redis", "rediss", "unix")
+FORMS = "redis://:password@host:6379/0, rediss://… for TLS, or unix:///path?db=0"
+ENCODED = "in a password all but letters, digits, `-` and `_` is written as %XX"
+HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+(%[\w.-]+)?")
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+TRUTH: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+VERIFICATIONS = ("required", "optional", "none")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host, without brackets if it is an IPv6 address, and its port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`host:port`, as in a URL."""
+        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How the server proves who it is, and the client; file names are paths of this machine."""
+
+    ssl_cert_reqs: str = "required"
+    ssl_check_hostname: bool = True
+    ssl_ca_certs: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+
+    def check_files(self) -> None:
+        """Read the certificates and the key.
+
+        Raises:
+            ValueError: names the option whose file cannot be read or is not what it should be.
+        """
+        context = ssl.create_default_context()
+        if self.ssl_ca_certs:
+            _use("ssl_ca_certs", self.ssl_ca_certs, lambda: context.load_verify_locations(self.ssl_ca_certs))
+        certfile = self.ssl_certfile
+        if certfile:
+            # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+            _use("ssl_certfile", certfile, lambda: context.load_cert_chain(certfile, self.ssl_keyfile, lambda: ""))
+
+
+@dataclass(frozen=True)
+class RedisUrl:
+    """Where Redis is and how to log in: `addresses` over TCP, or a `path` to a Unix socket and no addresses.
+
+    As text it has neither user name nor password.
+    """
+
+    addresses: tuple[Address, ...] = ()
+    path: str = ""
+    database: int = 0
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
+
+    def __str__(self) -> str:
+        """The URL without its credentials."""
+        if self.path:
+            return f"unix://{self.path}?db={self.database}"
+        return f"{self._scheme}://{self.addresses[0]}/{self.database}"
+
+    @property
+    def _scheme(self) -> str:
+        return "rediss" if self.tls else "redis"
+
+    @property
+    def _tls_options(self) -> dict[str, Any]:
+        return {name: value for name in TLS_OPTIONS if (value := getattr(self.tls, name)) is not None}
+
+    def connection_options(self) -> dict[str, Any]:
+        """Return the arguments of redis-py's connection class; which class that is depends on `path` and `tls`."""
+        place = {"path": self.path} if self.path else {"host": self.addresses[0].host, "port": self.addresses[0].port}
+        login = {"username": self.username, "password": self.password}
+        return {**place, **login, "db": self.database, **(self._tls_options if self.tls else {})}
+
+    def broker_settings(self) -> dict[str, Any]:
+        """Return Celery's settings for the same server; TLS is no part of the URL, as kombu reads it differently."""
+        login = ""
+        if self.username or self.password:
+            login = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
+        if self.path:
+            url = f"redis+socket://{login}{quote(self.path)}?virtual_host={self.database}"
+        else:
+            url = f"{self._scheme}://{login}{self.addresses[0]}/{self.database}"
+        return {"broker_url": url, "broker_use_ssl": self._tls_options if self.tls else None}
+
+
+def parse_redis_url(text: str) -> RedisUrl:
+    """Read `REDIS_URL`.
+
+    Raises:
+        ValueError: says what is wrong and what is allowed. It repeats only what cannot be a part of a password.
+    """
+    url = _split(text)
+    path = _path(url)
+    options = _options(url, ("db",) if url.scheme != "rediss" else ("db", *TLS_OPTIONS))
+    addresses = () if url.scheme == "unix" else (_address(url),)
+    username, password = _login(url)
+    return RedisUrl(
+        addresses,
+        path if url.scheme == "unix" else "",
+        _database(options.get("db"), "" if url.scheme == "unix" else path),
+        username,
+        password,
+        _tls(options) if url.scheme == "rediss" else None,
+    )
+
+
+def _split(text: str) -> SplitResult:
+    if not re.match(rf"({'|'.join(SCHEMES)})://", text, re.IGNORECASE):
+        raise ValueError(f"it must begin like one of these: {FORMS}")
+    # Python's parser drops some of these without a word.
+    if re.search(r"[\s\x00-\x1f]", text):
+        raise ValueError(f"it has a space or a line break in it; {ENCODED}")
+    try:
+        url = urlsplit(text)
+        port_is_right = url.port is None or url.port > 0
+    except ValueError:
+        port_is_right = False
+    # What follows the host may have been meant as a part of the password.
+    if not port_is_right or url.fragment or "@" in url.path + url.query:
+        raise ValueError(f"it cannot be read as a URL with a host; {ENCODED}")
+    return url
+
+
+def _address(url: SplitResult) -> Address:
+    host = _decoded(url.hostname or "", "host")
+    if not HOST.fullmatch(host) or (":" in host) != ("[" in url.netloc.rpartition("@")[2]):
+        raise ValueError(f"it needs the name or the address of one host, IPv6 in brackets; {ENCODED}")
+    return Address(host, url.port or DEFAULT_PORT)
+
+
+def _path(url: SplitResult) -> str:
+    path = _decoded(url.path, "path")
+    if url.scheme != "unix":
+        return path.removeprefix("/").removesuffix("/")
+    if url.netloc.rpartition("@")[2] or path in ("", "/"):
+        raise ValueError("a Unix socket has a path and no host: unix:///path, with three slashes")
+    return path
+
+
+def _login(url: SplitResult) -> tuple[str | None, str | None]:
+    login, at, _ = url.netloc.rpartition("@")
+    username, colon, password = login.partition(":")
+    # Redis would take it for the name of a user without a password; and it would be printed.
+    if at and not colon:
+        raise ValueError("a password alone has a colon before it, `:password@`; a user has both, `name:password@`")
+    return _decoded(username, "user name") or None, _decoded(password, "password") or None
+
+
+def _decoded(text: str, part: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError(f"its {part} is not UTF-8 once the %XX in it are decoded") from None
+
+
+def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
+    listed = ", ".join(f"`{name}`" for name in allowed)
+    try:
+        pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query), errors="strict")
+    except ValueError:
+        raise ValueError(
+            f"what follows its `?` must be `option=value`, with `&` between; allowed are {listed}"
+        ) from None
+    options = dict(pairs)
+    for name, value in pairs:
+        shown = f"`{name}`" if re.fullmatch(r"[a-z_]{2,40}", name) else "of its options one"
+        if name in TLS_OPTIONS and name not in allowed:
+            raise ValueError(f"{shown} is for `rediss://` only; allowed are {listed}")
+        if name not in allowed:
+            raise ValueError(f"{shown} is not understood; allowed are {listed}")
+        if not value:
+            raise ValueError(f"{shown} has no value")
+    if len(options) < len(pairs):
+        raise ValueError("one of its options stands in it twice")
+    return options
+
+
+def _database(option: str | None, path: str) -> int:
+    if option is not None and path:
+        raise ValueError(f"its database is given twice, as `/{path[:5]}` and as `db`; give it once")
+    number = path if option is None else option
+    if not re.fullmatch(r"[0-9]{0,5}", number):
+        raise ValueError("its database must be a number, as in redis://host/0 or unix:///path?db=0")
+    return int(number or 0)
+
+
+def _tls(options: Mapping[str, str]) -> Tls:
+    verification = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
+    if verification not in VERIFICATIONS:
+        raise ValueError(f"`ssl_cert_reqs` must be one of {', '.join(VERIFICATIONS)}")
+    check_hostname = TRUTH.get(options.get("ssl_check_hostname", "true").lower())
+    if check_hostname is None:
+        raise ValueError("`ssl_check_hostname` must be true or false")
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise ValueError("`ssl_keyfile` needs the certificate of the key in `ssl_certfile`")
+    files = {name: options.get(name) for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+    # OpenSSL compares no names where it checks no certificate.
+    tls = Tls(verification, check_hostname and verification != "none", **files)
+    tls.check_files()
+    return tls
+
+
+def _use(option: str, file: str, load: Any) -> None:
+    try:
+        load()
+    except FileNotFoundError:
+        raise ValueError(f"`{option}`: there is no file {file}, or none of the key") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it cannot be read"
+        raise ValueError(f"`{option}`: {file} cannot be used: {reason}") from None

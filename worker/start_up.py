@@ -1,0 +1,51 @@
+"""What must hold before a worker takes jobs."""
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Callable
+
+import redis
+
+from shared.redis_server import RedisServer, reason_of
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+
+
+def semaphore_flaw() -> str:
+    """Return why the processes of a worker cannot share semaphores; "" if they can."""
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except (OSError, ImportError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"/dev/shm cannot be used ({reason}), where a worker keeps its semaphores. Mount a writable tmpfs there."
+    return ""
+
+
+def wait_for_server(server: RedisServer, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait while Redis answers and no job can run on it; log the reason whenever it changes.
+
+    One that is away, or that refuses the password, is left to Celery, which tries until it is let in.
+    """
+    told = ""
+    while True:
+        flaw, can_start = _look(server)
+        if flaw and flaw != told:
+            log.error("Not ready: %s", flaw)
+            told = flaw
+        if can_start:
+            return
+        sleep(POLL_SECONDS)
+
+
+def _look(server: RedisServer) -> tuple[str, bool]:
+    try:
+        state = server.state()
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        return reason_of(error), True
+    except redis.RedisError as error:
+        return reason_of(error), False
+    # Accepted jobs are better run than left to a server that may drop them.
+    return state.flaw, not state.unusable
