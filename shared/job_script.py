@@ -22,8 +22,8 @@ class JobScript:
 
     def __init__(self, client: redis.Redis, name: str, clock: Clock) -> None:
         text = read_script(name)
-        self._keys = _names(text, "KEYS")
-        self._args = _names(text, "ARGV")
+        self._keys = names_in(text, "KEYS")
+        self._args = names_in(text, "ARGV")
         self._text = clock.script + text
         self._sha = client.register_script(self._text).sha
 
@@ -70,7 +70,7 @@ def _send(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]
         return pipe.execute(raise_on_error=False)
 
 
-def _names(text: str, table: str) -> list[str]:
+def names_in(text: str, table: str) -> list[str]:
     """Return the names in `local a, b = unpack(TABLE)`."""
     found = re.search(rf"^local ([\w\s,]+?) = unpack\({table}\)", text, re.MULTILINE)
     assert found, f"the script does not name its {table}"

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import redis
@@ -48,10 +48,14 @@ MAX_FOREIGN = 100
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a claim brought: the jobs, and the names of other programs' tasks that were found in the queue."""
+    """What a claim brought: the jobs, and the names of other programs' tasks that were found in the queue.
+
+    `ended`: whether the job that was to be ended in the same round trip was.
+    """
 
     jobs: Sequence[ClaimedJob] = ()
     foreign: Sequence[str] = ()
+    ended: bool = False
 
 
 class Jobs:
@@ -182,12 +186,11 @@ class Jobs:
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         """End a job of `execution` and claim the next ones, in one round trip."""
-        ended, answer = run_calls(
-            self._redis, [self._end_call(job_id, outcome, execution), self._claim_call(claim, "")]
-        )
-        self._ended(outcome, ended)
+        calls = [self._end_call(job_id, outcome, execution), self._claim_call(claim, "")]
+        moved, answer = run_calls(self._redis, calls)
+        ended = self._ended(outcome, moved)
         claimed = self._claimed(claim, answer)
-        return self.claim(claim) if claimed is None else claimed
+        return replace(self.claim(claim) if claimed is None else claimed, ended=ended)
 
     def _ended(self, outcome: Outcome, moved: Any) -> bool:
         if moved:

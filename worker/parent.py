@@ -91,18 +91,20 @@ class Parent:
         """End or requeue the job that was being run.
 
         A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
-        limit counts against a job that is being run only if Redis answered all the while: else the child may have been
-        waiting for it, or this loop may not have heard of the end. While the image store is away the job waits, and its
-        attempt does not count.
+        limit counts against a job that is being run only if Redis answered all the while: else this loop may not have
+        heard of the end. A job that was run and whose end Redis did not take, or whose picture the image store did not
+        give, waits, and its attempt does not count.
         """
-        stopped = isinstance(error, TimeLimitExceeded) and (child is None or child.stage is not Stage.ENDING)
-        if stopped and child is not None and child.decode_seconds > OWN_SECONDS:
+        stopped = isinstance(error, TimeLimitExceeded)
+        if isinstance(error, ImageStoreAway):
+            reason = f"the image store says: {error}"
+            self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
+        elif isinstance(error, redis.RedisError) or (child is not None and child.stage is Stage.ENDING):
+            self._repair.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
+        elif stopped and child is not None and child.decode_seconds > OWN_SECONDS:
             self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)
         elif stopped and self._steady_seconds() > self._time_limit_seconds:
             self._repair.fail(job_id, execution, TIME_LIMIT_PROBLEM)
-        elif isinstance(error, ImageStoreAway):
-            reason = f"the image store says: {error}"
-            self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
         else:
             self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
 

@@ -73,13 +73,13 @@ class Shift:
         began = time.monotonic()
         outcome = self._runner.run(claimed)
         self._progress.end()
-        following = Claimed()
         if next_for:
             following = self._end_and_claim(claimed, outcome, self._claim(next_for))
         else:
-            self._jobs.end(ended.id, outcome, claimed.execution)
+            following = Claimed(ended=self._jobs.end(ended.id, outcome, claimed.execution))
         self._progress.idle()
-        self._forget_picture(ended.id)
+        if following.ended:
+            self._forget_picture(ended.id)
         self._metrics.done(ended, time.monotonic() - began)
         job_id.set("")
         request_id.set("")

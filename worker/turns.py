@@ -1,4 +1,4 @@
-"""Which worker looks after stalled jobs now, and whether Redis' clock was set since somebody last did."""
+"""Which worker looks after stalled jobs now."""
 
 import logging
 import secrets
@@ -12,12 +12,12 @@ from shared.queue import Queue
 
 log = logging.getLogger(__name__)
 
-# Smaller steps of a clock (leap seconds, NTP) only shorten or lengthen a lease a little.
-MAX_JUMP_MS = 5_000
+# Every worker looks every REPAIR_SECONDS; if nobody has for so long, no lease ends for that.
+MAX_GAP_MS = 5_000
 
 
 class Turns:
-    """Takes turns with the other workers, and moves leases and deadlines along when Redis' clock is set."""
+    """Takes turns with the other workers; keeps leases right when Redis was away or its clock was set."""
 
     def __init__(self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         """A turn comes every `period_seconds`."""
@@ -25,45 +25,23 @@ class Turns:
         self._queue = queue
         # A little shorter than the period, so that the next round of whoever comes first is not refused.
         self._period_ms = int(period_seconds * 900)
-        self._monotonic = clock.monotonic
-        self._take_turn = JobScript(client, "take_turn", clock)
-        self._settle_clock = JobScript(client, "settle_clock", clock)
-        self._seen_ms: int | None = None
-        self._seen_after = 0.0
+        self._script = JobScript(client, "take_turn", clock)
 
     def take(self) -> int | None:
         """Return the time on Redis' clock, in ms, if it is this worker's turn; None if another has had one just now."""
-        asked_at = self._monotonic()
-        call = self._take_turn.call(
-            keys={"clock_key": self._queue.key(CLOCK_KEY)},
-            args={"by": secrets.token_hex(8), "period_ms": self._period_ms, "max_gap_ms": MAX_JUMP_MS},
-        )
-        taken, now_ms, last_ms = (int(part) for part in call.run(self._redis))
-        if not 0 <= now_ms - last_ms <= MAX_JUMP_MS:
-            self._settle(now_ms, last_ms)
-        self._seen_ms, self._seen_after = now_ms, asked_at
-        return now_ms if taken else None
-
-    def _settle(self, now_ms: int, last_ms: int) -> None:
-        jump_ms = self._jump(now_ms, last_ms)
-        if abs(jump_ms) <= MAX_JUMP_MS:
-            jump_ms = 0
-        else:
-            log.warning("Redis' clock was set by %.0f s: leases and deadlines are moved along.", jump_ms / 1000)
         key = self._queue.key
-        self._settle_clock.call(
+        call = self._script.call(
             keys={"clock_key": key(CLOCK_KEY), "leases_key": key(LEASES_KEY), "deadlines_key": key(DEADLINES_KEY)},
-            args={"last_ms": last_ms, "look_ms": now_ms, "jump_ms": jump_ms, "job_prefix": key(JOB_PREFIX)},
-        ).run(self._redis)
-
-    def _jump(self, now_ms: int, last_ms: int) -> int:
-        """Return by how many ms Redis' clock was set since anybody looked last.
-
-        Behind the last look, it was set back. If it went further than this machine's own clock, it was set ahead, or
-        the machine slept: as far as nobody has looked meanwhile, since else it is this machine that slept.
-        """
-        if now_ms < last_ms or self._seen_ms is None:
-            return min(0, now_ms - last_ms)
-        # From before the last question to after this answer: however late Redis came to it, no less time has passed.
-        passed_ms = (self._monotonic() - self._seen_after) * 1000
-        return int(max(0, min(now_ms - self._seen_ms - passed_ms, now_ms - last_ms)))
+            args={
+                "by": secrets.token_hex(8),
+                "period_ms": self._period_ms,
+                "max_gap_ms": MAX_GAP_MS,
+                "job_prefix": key(JOB_PREFIX),
+            },
+        )
+        taken, now_ms, gap_ms = (int(part) for part in call.run(self._redis))
+        if gap_ms < 0:
+            log.warning("Redis' clock was set back by %.0f s; leases and deadlines were moved.", -gap_ms / 1000)
+        elif gap_ms:
+            log.warning("No worker reached Redis for %.0f s, or its clock was set; leases last longer.", gap_ms / 1000)
+        return now_ms if taken else None

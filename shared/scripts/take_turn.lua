@@ -1,21 +1,40 @@
 -- Gives one worker at a time the turn to look after stalled jobs. Sent twice by one caller (`by`, anew for each look) it
 -- answers the same.
--- The time of the look is noted, unless it is behind the last one or more than `max_gap_ms` after it: the clock may have
--- been set. Then the caller settles that with settle_clock.lua.
--- Returns {1 if it is the caller's turn else 0, now, when somebody looked last (now if nobody has)}, in ms.
-local clock_key = unpack(KEYS)
-local by, period_ms, max_gap_ms = unpack(ARGV)
+-- Every worker looks every other second. When the last look is longer ago than `max_gap_ms`, Redis was away, its machine
+-- slept, its clock was set ahead, or no worker was there: no worker could have told how its jobs ended, and no lease may
+-- end for that. When the last look is in the future, the clock was set back, and no lease or deadline may live on for it.
+-- Returns {1 if it is the caller's turn else 0, now, the time since the last look if it was not as usual else 0}, in ms.
+local clock_key, leases_key, deadlines_key = unpack(KEYS)
+local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
 
 local now = now_ms()
-local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_ms', 'look_last_ms')
-if clock[3] == by then return {tonumber(clock[4]), tonumber(clock[5]), tonumber(clock[6])} end
-local last = tonumber(clock[1] or now)
-if not clock[1] or (now >= last and now - last <= tonumber(max_gap_ms)) then
-  redis.call('HSET', clock_key, 'now_ms', now)
+local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
+if clock[3] == by then return {tonumber(clock[4]), now, tonumber(clock[5])} end
+local gap = now - tonumber(clock[1] or now)
+if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
+
+if gap ~= 0 then
+  local leases = redis.call('ZRANGE', leases_key, 0, -1, 'WITHSCORES')
+  for i = 1, #leases, 2 do
+    local id, until_ms = leases[i], tonumber(leases[i + 1])
+    -- Never longer than it was taken for: it may be from after the clock was set.
+    local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
+    if lease_ms > 0 then
+      redis.call('ZADD', leases_key, math.min(until_ms + math.max(gap, 0), now + lease_ms), id)
+    end
+  end
 end
+if gap < 0 then
+  for _, id in ipairs(redis.call('ZRANGE', deadlines_key, 0, -1)) do
+    if tonumber(redis.call('HGET', job_prefix .. id, 'accepted_ms') or 0) > now then
+      redis.call('HSET', job_prefix .. id, 'deadline_ms', redis.call('ZINCRBY', deadlines_key, gap, id))
+    end
+  end
+end
+
 -- A turn that ends later than any may was taken before the clock was set back.
 local until_ms = tonumber(clock[2] or 0)
 local taken = (now >= until_ms or until_ms - now > tonumber(period_ms)) and 1 or 0
 if taken == 1 then redis.call('HSET', clock_key, 'turn_until_ms', now + period_ms) end
-redis.call('HSET', clock_key, 'look_by', by, 'look_turn', taken, 'look_ms', now, 'look_last_ms', last)
-return {taken, now, last}
+redis.call('HSET', clock_key, 'now_ms', now, 'look_by', by, 'look_turn', taken, 'look_gap_ms', gap)
+return {taken, now, gap}

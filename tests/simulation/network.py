@@ -9,6 +9,7 @@ from greenlet import GreenletExit
 from redis.client import Pipeline
 
 from shared.clock import Clock
+from tests.simulation.referee import Referee
 from tests.simulation.world import World
 
 CLOCK_KEY = "simulated:clock"
@@ -35,8 +36,11 @@ class Network:
         """`server` is a client of a real server that nobody else uses."""
         self.world = world
         self.faults = Faults()
-        # How often a process has stopped asking, and how many late requests are still under way.
+        self.referee = Referee(server)
+        # How often a patient process has stopped asking, how often the answer to the end of a job never came, and how
+        # many late requests are still under way.
         self.gave_up = 0
+        self.unheard_ends = 0
         self.under_way = 0
         self._server = server
         self._told_ms = 0
@@ -46,8 +50,8 @@ class Network:
         script = f"local function now_ms() return tonumber(redis.call('GET', '{CLOCK_KEY}')) end\n"
         return Clock(script, lambda: self.world.now)
 
-    def call(self, run: Callable[[], Any]) -> Any:
-        """Send a request until an answer is heard or patience is over, and return the answer."""
+    def call(self, run: Callable[[], Any], *, ends: bool = False) -> Any:
+        """Send a request until an answer is heard or patience is over, and return the answer; say if it `ends` jobs."""
         error: redis.RedisError = redis.ConnectionError("lost")
         for _ in range(PATIENT_TRIES if self.world.current.patient else 2):
             try:
@@ -59,7 +63,8 @@ class Network:
             except redis.ConnectionError as lost:
                 error = lost
             self.world.pause(self.world.rng.uniform(0, 0.3))
-        self.gave_up += 1
+        self.gave_up += self.world.current.patient
+        self.unheard_ends += ends
         self.world.note(f"gave up: {error}")
         raise error
 
@@ -145,11 +150,16 @@ class _SimulatedPipeline(Pipeline):
         self._network.world.note("asks " + "; ".join(_told(command) for command, _ in stack))
         run = super().execute
 
+        commands = [command for command, _ in stack]
+        referee = self._network.referee
+
         def ask() -> list[Any]:
             self.command_stack = list(stack)
-            return run(raise_on_error)
+            with referee.watching(commands) as answers:
+                answers.extend(run(raise_on_error))
+            return answers
 
-        return self._network.call(ask)
+        return self._network.call(ask, ends=any(referee.ends(command) for command in commands))
 
 
 def _told(command: tuple[Any, ...]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from shared import job_script
 from shared.errors import GoneJob, UnknownJob
 from shared.job import Job
-from shared.job_script import read_script
 from shared.jobs import Jobs
 from shared.queue import JOB_ID
 from tests.simulation.ledger import Ledger, require
@@ -19,6 +19,7 @@ from tests.simulation.service import (
     PICTURE_BYTES,
     QUEUE,
     STOPPED,
+    Habits,
     SimulatedClient,
     SimulatedService,
     SimulatedStore,
@@ -30,7 +31,7 @@ from worker.progress import Stage
 # When the last fault is over, every job must have ended within this many seconds of the world's time: a lease, a round
 # of repair, the grace of a lost message, a round, and some jobs that take nine seconds.
 REST_SECONDS = 60
-SCRIPTS = ("admit", "claim", "finish", "requeue", "overtaken", "take_turn", "settle_clock")
+SCRIPTS = ("admit", "claim", "finish", "requeue", "overtaken", "take_turn")
 INDEXES = ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:bytes", QUEUE.name)
 
 
@@ -46,11 +47,13 @@ class Weather:
     stores: bool
     messages: bool
     scripts: bool
+    # Leases that are shorter than jobs may run.
+    leases: bool
 
     @property
     def calm(self) -> bool:
         """Whether no process is ended or stopped."""
-        return not (self.crashes or self.limits)
+        return not (self.crashes or self.limits or self.leases)
 
 
 class Scenario:
@@ -62,12 +65,14 @@ class Scenario:
         self.world = World(seed)
         self._rng = rng = self.world.rng
         self._server = server
-        self.weather = Weather(*(rng.random() < 0.4 for _ in range(8)))
+        self.weather = Weather(*(rng.random() < 0.4 for _ in range(9)))
         self._network = Network(self.world, server)
         self._ledger = Ledger(rng.choice([1, 2, 3]))
         # Else it would depend on the seeds before which of them the server knows.
         for name in SCRIPTS:
-            server.script_load(self._network.clock().script + read_script(name))
+            text = self._network.clock().script + job_script.read_script(name)
+            server.script_load(text)
+            self._network.referee.know(name, text)
         store = SimulatedStore(self.world, carried=not self.weather.stores)
         self._service = SimulatedService(self.world, self._network, server, self._ledger, store)
         self._store = store
@@ -79,19 +84,21 @@ class Scenario:
         """Let it all happen; Broken if an invariant does not hold."""
         rng, world = self._rng, self.world
         self._service.slow = 0.1 if rng.random() < 0.3 else 0
+        if self.weather.leases:
+            self._service.lease_seconds, self._service.slow = 3, 0.5
         for _ in range(rng.choice([1, 1, 2, 3])):
             self._start_worker()
-        # The clock was looked at before it is set.
         world.run(lambda: False, 4)
         deadlines, cancels = rng.choice([0, 0, 0.3]), rng.choice([0, 0.2])
         for number in range(rng.choice([1, 2, 4])):
-            uploads = rng.randint(2, 12)
-            self._clients.append(SimulatedClient(self._service, f"c{number}", uploads, deadlines, cancels))
+            habits = Habits(rng.randint(2, 12), rng.choice([2, 2, 20]), deadlines, cancels)
+            self._clients.append(SimulatedClient(self._service, f"c{number}", habits))
         chaos = world.spawn("chaos", self._chaos)
         world.spawn("auditor", self._audit)
         world.run(lambda: not chaos.alive and not any(client.actor.alive for client in self._clients), 300)
         self._make_peace()
-        at_rest = world.run(self._at_rest, REST_SECONDS)
+        slow_seconds = 10 * len(self._ledger.accepted) if self._service.slow else 0
+        at_rest = world.run(self._at_rest, REST_SECONDS + slow_seconds)
         # What was asked last is answered.
         world.run(lambda: False, 3)
         self._reckon(at_rest)
@@ -204,9 +211,10 @@ class Scenario:
         records = {job_id: found for job_id in ids if (found := _read(jobs, job_id)) is not NEVER}
         for job_id in self._ledger.accepted:
             require(job_id in records, f"{job_id} was accepted and never was")
-        gave_up = self._network.gave_up > 0
-        self._ledger.cut_off = gave_up and self.weather.lines
-        self._ledger.judge(records, calm=self.weather.calm and not gave_up)
+        self._ledger.unheard_ends = self._network.unheard_ends
+        # A lease that ends while its job is run costs the job an attempt, and one that another may run.
+        self._ledger.cut_off = self.weather.leases or (self._network.gave_up > 0 and self.weather.lines)
+        self._ledger.judge(records, calm=self.weather.calm and not self._network.gave_up)
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")

@@ -1,6 +1,7 @@
 """The processes of a simulated service: the product's own classes, on a simulated line to a real Redis server."""
 
 import json
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import redis
@@ -129,7 +130,7 @@ class Child:
         cache = ResultCache(self._redis, QUEUE, 0)
         runner = JobRunner(service.store, cache, SimulatedModel(world, service.ledger, service.slow), worker.record)
         foreign = ForeignMessages(self._redis, QUEUE, figures)
-        self._shift = Shift(jobs, service.store, runner, worker.record, LEASE_SECONDS, figures, foreign, self)
+        self._shift = Shift(jobs, service.store, runner, worker.record, service.lease_seconds, figures, foreign, self)
         self.actor = world.spawn(f"{worker.record.name} child", self._live, after=CHILD_START_SECONDS)
 
     def run(self, job_id: str) -> None:
@@ -251,6 +252,7 @@ class SimulatedService:
         self.ledger = ledger
         self.store = store
         self.slow = 0.0
+        self.lease_seconds = LEASE_SECONDS
         self.limits = JobLimits(world.rng.choice([3, 8, 50]), 10_000, ledger.max_attempts, 3600, 3600)
 
     def make_jobs(self, client: Any) -> Jobs:
@@ -261,16 +263,23 @@ class SimulatedService:
         self.ledger.counted[state] += 1
 
 
+@dataclass(frozen=True)
+class Habits:
+    """How many pictures a client uploads, how many a second, and the shares with a deadline or that are canceled."""
+
+    uploads: int
+    per_second: float
+    deadlines: float
+    cancels: float
+
+
 class SimulatedClient:
     """A client with an API process of its own: uploads, asks, cancels."""
 
-    def __init__(self, service: SimulatedService, name: str, uploads: int, deadlines: float, cancels: float) -> None:
-        """`deadlines` and `cancels` are the shares of jobs that have a deadline, or are canceled."""
+    def __init__(self, service: SimulatedService, name: str, habits: Habits) -> None:
         self._service = service
         self._name = name
-        self._uploads = uploads
-        self._deadlines = deadlines
-        self._cancels = cancels
+        self._habits = habits
         client = SimulatedRedis(service.network, service.server)
         self._jobs = service.make_jobs(client)
         lookup = Lookup(ResultCache(client, QUEUE, 0), Workers(client, QUEUE))
@@ -279,13 +288,13 @@ class SimulatedClient:
 
     def _live(self) -> None:
         world = self._service.world
-        for number in range(self._uploads):
-            world.pause(world.rng.expovariate(2))
+        for number in range(self._habits.uploads):
+            world.pause(world.rng.expovariate(self._habits.per_second))
             self._upload(f"{self._name}-{number}")
 
     def _upload(self, name: str) -> None:
         rng, ledger = self._service.world.rng, self._service.ledger
-        has_deadline = rng.random() < self._deadlines
+        has_deadline = rng.random() < self._habits.deadlines
         key = name if rng.random() < 0.5 else ""
         for attempt in range(3 if key else 1):
             job_id = f"{name}-{attempt}"
@@ -317,7 +326,7 @@ class SimulatedClient:
                 self._service.ledger.observe(self._jobs.get(job_id))
             except (redis.RedisError, GoneJob, UnknownJob) as error:
                 world.note(f"{job_id}: {error!r}")
-        if world.rng.random() < self._cancels:
+        if world.rng.random() < self._habits.cancels:
             self._service.ledger.deletions[job_id] += 1
             try:
                 self._intake.cancel(job_id)

@@ -165,9 +165,14 @@ def test_a_child_that_waited_for_redis_with_a_result_in_hand_is_no_fault_of_the_
     # Given a child that had run its job and was writing the end
     ran_for(bench)
     bench.progress.child = ChildProgress("j", Stage.ENDING, 0)
-    # When it is stopped at the time limit, Then the job gets another attempt
+    # When it is stopped at the time limit, Then the job waits again, and the attempt does not count
     bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("requeued", "j")]
+    assert bench.repair.done == [("uncounted", "j")]
+
+
+def test_a_job_whose_end_redis_did_not_take_keeps_its_attempt(bench: Bench) -> None:
+    bench.parent.on_failure("t", redis.TimeoutError())
+    assert bench.repair.done == [("uncounted", "j")]
 
 
 def test_a_child_that_held_nothing_to_its_knowledge_ran_nothing(bench: Bench) -> None:
