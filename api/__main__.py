@@ -21,6 +21,7 @@ from shared.jobs import Jobs
 from shared.log import configure_logging
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
+from shared.store_history import StoreHistory
 
 log = logging.getLogger("api")
 
@@ -32,15 +33,15 @@ def main() -> int:
     """Serve until a signal comes; return the exit code."""
     try:
         settings = Settings.from_environ(os.environ)
-        images = open_image_store(settings.image_store_url)
+        configure_logging(settings.log_level, settings.log_format)
+        threads = settings.max_waiters + SPARE_THREADS
+        # One for each thread, one for the subscription, and one for looking after an image store that is away.
+        client = connect(settings.redis_url, max_connections=threads + 2)
+        images = open_image_store(settings.image_store_url, StoreHistory(client), set_up=True)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level, settings.log_format)
     return_large_blocks()
-    threads = settings.max_waiters + SPARE_THREADS
-    # One for each thread, and one for the subscription.
-    client = connect(settings.redis_url, max_connections=threads + 1)
     limits = limits_of(settings)
     gate = Gate(BacklogReader(client, limits), limits)
     waiters = Waiters(client, Jobs(client, limits), settings.max_waiters)

@@ -17,6 +17,7 @@ from shared.pictures import set_up_pillow
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
+from shared.store_history import StoreHistory
 from shared.workers import WorkerRecord, Workers
 from worker.celery_app import create_celery
 from worker.child import Child
@@ -28,6 +29,7 @@ from worker.metrics import WorkerMetrics
 from worker.parent import Parent, attach_parent
 from worker.repair import Repair
 from worker.shift import SHIFT_SECONDS, Shift
+from worker.sweep import Sweep
 from worker.tasks import register_tasks
 from worker.watchdog import Flag, Watchdog, stop_this_process
 
@@ -95,7 +97,7 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     watchdog = Watchdog(client, warmed, limit_seconds, stop_this_process)
     repair = _make_repair(settings, client, metrics)
     parent = Parent(record, warmed, Workers(client), repair, limit_seconds, pool.decoding)
-    attach_parent(app, parent, watchdog)
+    attach_parent(app, parent, watchdog, Sweep(client, settings.image_store_url))
     return app.Worker(
         hostname=f"worker@{record.name}",
         pool_cls=pool.kind,
@@ -109,7 +111,8 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
 
 def _make_repair(settings: Settings, client: redis.Redis, metrics: WorkerMetrics) -> Repair:
     jobs = Jobs(client, limits_of(settings), metrics.ended)
-    return Repair(client, jobs, open_image_store(settings.image_store_url), metrics.redelivered)
+    images = open_image_store(settings.image_store_url, StoreHistory(client), settings.job_time_limit_seconds)
+    return Repair(client, jobs, images, metrics.redelivered)
 
 
 def _make_shift(
@@ -130,7 +133,7 @@ def connect_shifts(
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
     jobs = Jobs(client, limits_of(settings), metrics.ended)
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
-    images = open_image_store(settings.image_store_url)
+    images = open_image_store(settings.image_store_url, StoreHistory(client), settings.job_time_limit_seconds)
     lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
 
     def make_shift(classifier: PictureClassifier) -> Shift:

@@ -8,12 +8,13 @@ import redis
 from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 
-from shared.image_store import ImageStoreAway
+from shared.image_store import ImageRefused, ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
 from worker.decoding import Decoding
 from worker.job_runner import TOO_SLOW_PROBLEM
 from worker.repair import REPAIR_SECONDS, Repair
+from worker.sweep import Sweep
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class Parent:
             self._guard(self._repair.give_up, self._record.name, delivered_id, TIME_LIMIT_PROBLEM)
         elif isinstance(error, ImageStoreAway):
             self._guard(self._repair.postpone, self._record.name, delivered_id, f"the image store says: {error}")
+        elif isinstance(error, ImageRefused):
+            self._guard(self._repair.hand_back, self._record.name, delivered_id, str(error))
         else:
             reason = f"its worker process was lost ({type(error).__name__})"
             self._guard(self._repair.hand_back, self._record.name, delivered_id, reason)
@@ -106,7 +109,7 @@ class Parent:
         return True
 
 
-def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, sweep: Sweep) -> None:
     """Give the parent its turns in the event loop of `app`'s worker, and the failures of its children."""
 
     class Duties(bootsteps.StartStopStep):
@@ -115,11 +118,13 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog) -> None:
         def start(self, worker: Any) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
+            worker.timer.call_repeatedly(REPAIR_SECONDS, sweep.run_if_due)
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]
 
         def stop(self, worker: Any) -> None:
             parent.leave()
+            sweep.close()
 
     app.steps["worker"].add(Duties)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
+from shared.image_store import ImageStore, forget_picture
 from shared.job import Release
 from shared.jobs import Jobs
 from shared.log import about_job
@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 
 REPAIR_SECONDS = 2
 REPAIR_LEASE_KEY = "repair:lease"
-SWEEP_SECONDS = 600
-SWEEP_LEASE_KEY = "repair:sweep"
 
 
 class Repair:
@@ -41,7 +39,7 @@ class Repair:
             return []
         for job_id in self._left_behind.past_deadline():
             if self._jobs.expire(job_id):
-                self._images.delete(job_id)
+                forget_picture(self._images, job_id)
         reason = "its worker stopped answering"
         published = [
             job_id for job_id in self._left_behind.overdue() if self._released(job_id, reason, lease_ended=True)
@@ -50,8 +48,6 @@ class Repair:
         self._redelivered("overtaken", len(overtaken))
         published += overtaken
         self._log(published, "published again")
-        if self._redis.set(SWEEP_LEASE_KEY, 1, nx=True, ex=SWEEP_SECONDS):
-            self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
@@ -73,7 +69,7 @@ class Repair:
         lost = self._jobs_of_shift(worker, delivered_id)
         for job_id in lost:
             self._jobs.fail(job_id, problem)
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
         self._log(lost, f"failed, {problem['title']}")
 
     def _log(self, job_ids: list[str], what: str) -> None:
@@ -88,7 +84,7 @@ class Repair:
     def _released(self, job_id: str, reason: str, *, lease_ended: bool = False) -> bool:
         release = self._jobs.release(job_id, reason, lease_ended=lease_ended)
         if release is Release.EXHAUSTED:
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
         if release is Release.QUEUED:
             self._redelivered("lost", 1)
         return release is Release.QUEUED

@@ -11,6 +11,7 @@ from shared.image_store import ImageStore, open_image_store
 from shared.job import Claim, JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.store_history import StoreHistory
 from tests.support.messages import take_all
 from tests.support.wait import eventually
 from worker.left_behind import LeftBehind
@@ -31,8 +32,8 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> ImageStore:
-    return open_image_store(f"file://{tmp_path}")
+def images(tmp_path: Path, client: fakeredis.FakeRedis) -> ImageStore:
+    return open_image_store(f"file://{tmp_path}", StoreHistory(client), set_up=True)
 
 
 @pytest.fixture

@@ -1,0 +1,21 @@
+"""Which image stores have been set up: kept with the records, as an unmounted store cannot tell it."""
+
+import redis
+
+# Never expires; a store counts as new again when Redis is emptied, and then no job waits for it either.
+STORES_KEY = "image_stores"
+
+
+class StoreHistory:
+    """Tells a store that is new from one that is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def add(self, root: str) -> None:
+        """Note that the store at `root` has been set up."""
+        self._redis.sadd(STORES_KEY, root)
+
+    def knows(self, root: str) -> bool:
+        """Whether the store at `root` has been set up before."""
+        return bool(self._redis.sismember(STORES_KEY, root))
