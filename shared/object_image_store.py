@@ -14,7 +14,7 @@ import fsspec
 import redis
 
 from shared.awake_timer import AwakeTimer
-from shared.bounded_call import error_within, in_thread
+from shared.bounded_call import Helpers, error_within
 from shared.errors import ImageMissing
 from shared.image_store import MISSING, ImageRefused
 from shared.store_availability import StoreAvailability, describe
@@ -60,6 +60,7 @@ class ObjectImageStore:
         reached, is away.
         """
         self._files, self._root, self._history, self._set_up = files, root, history, set_up
+        self._helpers = Helpers()
         self._picture_seconds = PICTURE_SHARE * patience_seconds
         self._probe_seconds = PROBE_SHARE * patience_seconds
         self._availability = StoreAvailability(
@@ -176,10 +177,9 @@ class ObjectImageStore:
             return _result_of(asyncio.run_coroutine_threadsafe(coroutine, self._files.loop), seconds)
         return self._call_in_thread(seconds, lambda: getattr(self._files, name)(*arguments))
 
-    @staticmethod
-    def _call_in_thread(seconds: float, call: Callable[[], Any]) -> Any:
+    def _call_in_thread(self, seconds: float, call: Callable[[], Any]) -> Any:
         try:
-            future = in_thread(call)
+            future = self._helpers.submit(call)
         except MemoryError as error:
             raise StoreCallError(error) from error
         return _result_of(future, seconds)

@@ -142,8 +142,9 @@ def test_one_bad_picture_among_many_ends_neither_the_worker_nor_another_job(
 ) -> None:
     # Given 64 pictures, one of which the model refuses, and a model that takes half a second for any batch
     service = make_service(**{BATCH_SECONDS: "0.5", "MAX_BATCH": "64", "WORKERS": "2"})
-    ids = {grey: service.accept(make_picture(grey)) for grey in range(63)}
+    ids = {grey: service.accept(make_picture(grey)) for grey in range(31)}
     bad = service.accept(make_picture(RED))
+    ids |= {grey: service.accept(make_picture(grey)) for grey in range(31, 63)}
     # When a worker takes them
     worker = service.start_worker(STUB)
     # Then 63 have the right answers at their first attempt, one has failed, and the worker lives

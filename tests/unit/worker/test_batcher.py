@@ -257,6 +257,29 @@ def test_a_model_that_hangs_is_given_up(make_bench: Callable[..., Bench]) -> Non
     assert "has not answered for 0.1 s" in bench.reasons[0]
 
 
+def test_a_pause_of_the_machine_is_no_hanging_model() -> None:
+    # Given a model at work, which may take three seconds
+    clock, reasons = FakeClock(), list[str]()
+    looked = threading.Event()
+
+    def now() -> float:
+        if clock.now() > 0:
+            looked.set()
+        return clock.now()
+
+    def run(pictures: Floats) -> Floats:
+        # When the machine sleeps for an hour meanwhile, and those who wait look at the clock
+        clock.pass_by(3600, looks=1)
+        assert looked.wait(10)
+        return pictures[:, 0, 0, :1]
+
+    batcher = Batcher(run, MOST, 3, reasons.append, clock=now)
+    assert batcher.logits(np.ones((2, 2, 3), np.float32)) == [1]
+    batcher.close()
+    # Then nobody gives it up
+    assert reasons == []
+
+
 def test_a_model_that_forgets_a_picture_gives_no_wrong_answers() -> None:
     # Given a model that gives one answer to any batch
     batcher = Batcher(lambda pictures: pictures[:0, 0, 0], MOST, 60, lambda _: None)

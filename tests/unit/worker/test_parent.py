@@ -7,7 +7,7 @@ import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
-from shared.image_store import ImageStoreAway
+from shared.image_store import ImageRefused, ImageStoreAway
 from shared.workers import WorkerRecord
 from worker import parent as parent_module
 from worker.parent import Parent
@@ -34,6 +34,7 @@ class StubRepair:
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []
         self.problem: Any = None
+        self.reason = ""
 
     def give_up(self, worker: str, delivered_id: str, problem: Any) -> None:
         self.done.append(("given up", delivered_id))
@@ -41,6 +42,7 @@ class StubRepair:
 
     def hand_back(self, worker: str, delivered_id: str, reason: str) -> None:
         self.done.append(("handed back", delivered_id))
+        self.reason = reason
 
     def postpone(self, worker: str, delivered_id: str, reason: str) -> None:
         self.done.append(("postponed", delivered_id))
@@ -152,6 +154,12 @@ def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
 def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
     bench.parent.on_failure("j", ImageStoreAway("Could not connect"))
     assert bench.repair.done == [("postponed", "j")]
+
+
+def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: Bench) -> None:
+    bench.parent.on_failure("j", ImageRefused("the image store does not give its picture (access denied)"))
+    assert bench.repair.done == [("handed back", "j")]
+    assert bench.repair.reason == "the image store does not give its picture (access denied)"
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
