@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import redis
 from celery import signals
 
-from shared.image_store import open_image_store
+from shared.image_store import ImageStore, open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
@@ -109,9 +109,15 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     )
 
 
+def _open_images(settings: Settings, client: redis.Redis) -> ImageStore:
+    # As long as a job has before its soft time limit, which would hide why the store took the time.
+    patience_seconds = settings.job_time_limit_seconds - 1
+    return open_image_store(settings.image_store_url, StoreHistory(client), patience_seconds)
+
+
 def _make_repair(settings: Settings, client: redis.Redis, metrics: WorkerMetrics) -> Repair:
     jobs = Jobs(client, limits_of(settings), metrics.ended)
-    images = open_image_store(settings.image_store_url, StoreHistory(client), settings.job_time_limit_seconds)
+    images = _open_images(settings, client)
     return Repair(client, jobs, images, metrics.redelivered)
 
 
@@ -133,7 +139,7 @@ def connect_shifts(
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
     jobs = Jobs(client, limits_of(settings), metrics.ended)
     cache = ResultCache(client, settings.result_cache_ttl_seconds)
-    images = open_image_store(settings.image_store_url, StoreHistory(client), settings.job_time_limit_seconds)
+    images = _open_images(settings, client)
     lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
 
     def make_shift(classifier: PictureClassifier) -> Shift:
