@@ -23,6 +23,7 @@ from shared.queue import Queue
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError, unknown_settings
+from shared.store_history import StoreHistory
 
 log = logging.getLogger("api")
 
@@ -34,20 +35,20 @@ def main() -> int:
     """Serve until a signal comes; return the exit code."""
     try:
         settings = Settings.from_environ(os.environ)
-        images = open_image_store(settings.image_store_url)
+        configure_logging(settings.log_level, settings.log_format)
+        threads = settings.max_waiters + SPARE_THREADS
+        # One for each thread, one for the subscription, and one for looking after an image store that is away.
+        client = connect(settings.redis_url, max_connections=threads + 2)
+        queue = Queue(settings.redis_prefix)
+        images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level, settings.log_format)
     for variable in unknown_settings(os.environ):
         log.warning("%s is set, but there is no such setting", variable)
     return_large_blocks()
-    threads = settings.max_waiters + SPARE_THREADS
-    # One for each thread, and one for the subscription.
-    client = connect(settings.redis_url, max_connections=threads + 1)
     limits = limits_of(settings)
     store = RedisServer(client)
-    queue = Queue(settings.redis_prefix)
     gate = Gate(BacklogReader(client, queue, limits), store, limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     metrics = ApiMetrics()

@@ -8,7 +8,7 @@ from api.lookup import Lookup
 from api.uploads import Upload
 from shared.admission import Admission, IdempotencyKey, Order
 from shared.errors import KeyReused, QueueFull
-from shared.image_store import ImageStore
+from shared.image_store import ImageStore, forget_picture
 from shared.jobs import Jobs
 
 
@@ -40,10 +40,10 @@ class Intake:
         try:
             admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known, carried)
         except (QueueFull, KeyReused):
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
             raise
         if admission.joined:
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
         self._on_accepted(admission)
         return admission
 
@@ -51,7 +51,7 @@ class Intake:
         """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
         self._jobs.get(job_id)
         if self._jobs.cancel(job_id):
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
         else:
             self._jobs.delete(job_id)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import redis
 from celery import signals
 
-from shared.image_store import open_image_store
+from shared.image_store import ImageStore, open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
@@ -18,6 +18,7 @@ from shared.queue import Queue
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
+from shared.store_history import StoreHistory
 from shared.workers import WorkerRecord, Workers
 from worker.celery_app import create_celery
 from worker.child import Child
@@ -31,6 +32,7 @@ from worker.parent import Parent, attach_parent
 from worker.progress import JobProgress, SharedProgress
 from worker.repair import REPAIR_SECONDS, Repair
 from worker.shift import SHIFT_SECONDS, Shift
+from worker.sweep import Sweep
 from worker.tasks import register_tasks
 from worker.turns import Turns
 from worker.watchdog import Flag, Watchdog, stop_this_process
@@ -107,7 +109,8 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     watchdog = Watchdog(client, queue, warmed, limit_seconds, stop_this_process)
     repair = _make_repair(settings, client, queue, metrics)
     parent = Parent(record, warmed, Workers(client, queue), repair, limit_seconds, pool.progress)
-    attach_parent(app, parent, watchdog, ForeignMessages(client, queue, metrics))
+    sweep = Sweep(client, queue, settings.image_store_url)
+    attach_parent(app, parent, watchdog, ForeignMessages(client, queue, metrics), sweep)
     return app.Worker(
         hostname=f"worker@{record.name}",
         pool_cls=pool.kind,
@@ -119,11 +122,17 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     )
 
 
+def _open_images(settings: Settings, client: redis.Redis, queue: Queue) -> ImageStore:
+    # As long as a job has before its soft time limit, which would hide why the store took the time.
+    patience_seconds = settings.job_time_limit_seconds - 1
+    return open_image_store(settings.image_store_url, StoreHistory(client, queue), patience_seconds)
+
+
 def _make_repair(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Repair:
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
-    images = open_image_store(settings.image_store_url)
+    images = _open_images(settings, client, queue)
     turns = Turns(client, queue, REPAIR_SECONDS)
-    return Repair(client, queue, turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
+    return Repair(turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
 
 
 def _make_shift(
@@ -154,7 +163,7 @@ def connect_shifts(
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
     cache = ResultCache(client, queue, settings.result_cache_ttl_seconds)
     foreign = ForeignMessages(client, queue, metrics)
-    images = open_image_store(settings.image_store_url)
+    images = _open_images(settings, client, queue)
     lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
 
     def make_shift(classifier: PictureClassifier) -> Shift:

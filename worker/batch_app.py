@@ -62,29 +62,44 @@ def _make_batcher(
     settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine], metrics: WorkerMetrics
 ) -> Batcher:
     engine = load_engine()
-    check_largest_batch(engine, manifest, settings)
+    fitting = find_fitting_batch(engine, manifest, settings)
     run = metrics.timed(engine.logits)
-    return Batcher(run, settings.max_batch, settings.job_time_limit_seconds, kill_this_process)
+    limit_seconds = settings.job_time_limit_seconds
+    return Batcher(run, settings.max_batch, limit_seconds, kill_this_process, fitting=fitting)
 
 
-def check_largest_batch(engine: Engine, manifest: Manifest, settings: Settings) -> None:
-    """Run the largest batch there may be, so that one that is too much stops the worker now and not under load.
+def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -> int:
+    """Run the largest batch that the memory has room for, so that one that is too much is seen now; return its size.
 
-    Raises what the engine raises (there is no memory for it, say), and ModelTooSlow if a job that waits for one such
-    batch and is in the next may take longer than its time limit.
+    A worker that ended here because MAX_BATCH does not fit would be started again, and again: memory that was there
+    yesterday may be another's today.
+
+    Raises what the engine raises if not even one picture fits, and ModelTooSlow if a job that waits for one such batch
+    and is in the next may take longer than its time limit.
     """
-    pictures = np.zeros((settings.max_batch, manifest.input_height, manifest.input_width, 3), np.float32)
-    engine.logits(pictures)
-    # The second time, as the first one may have compiled, tuned or allocated.
-    began = time.monotonic()
-    engine.logits(pictures)
-    seconds = time.monotonic() - began
-    log.info("a batch of %d takes the model %.0f ms", settings.max_batch, 1000 * seconds)
+    size = settings.max_batch
+    while True:
+        pictures = np.zeros((size, manifest.input_height, manifest.input_width, 3), np.float32)
+        try:
+            engine.logits(pictures)
+            # The second time, as the first one may have compiled, tuned or allocated.
+            began = time.monotonic()
+            engine.logits(pictures)
+            seconds = time.monotonic() - began
+        except Exception as error:
+            if size == 1:
+                raise
+            size = (size + 1) // 2
+            log.warning("A batch of %d does not fit, %d are tried: %s", len(pictures), size, error)
+        else:
+            break
+    log.info("a batch of %d takes the model %.0f ms", size, 1000 * seconds)
     if 2 * seconds > settings.job_time_limit_seconds:
         raise ModelTooSlow(
-            f"MAX_BATCH={settings.max_batch}: such a batch takes the model {seconds:.1f} s, too much for jobs that may "
-            f"run {settings.job_time_limit_seconds} s. Lower MAX_BATCH or raise JOB_TIME_LIMIT_SECONDS."
+            f"MAX_BATCH={settings.max_batch}: a batch of {size} takes the model {seconds:.1f} s, too much for jobs "
+            f"that may run {settings.job_time_limit_seconds} s. Lower MAX_BATCH or raise JOB_TIME_LIMIT_SECONDS."
         )
+    return size
 
 
 def _make_worker(

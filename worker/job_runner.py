@@ -1,5 +1,6 @@
 """Carries one job from its picture to its outcome."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -7,7 +8,7 @@ from typing import Any, Protocol
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
-from shared.image_store import ImageStore
+from shared.image_store import ImageRefused, ImageStore
 from shared.job import ClaimedJob, Outcome
 from shared.result_cache import KnownResult, ResultCache
 from shared.workers import WorkerRecord
@@ -52,11 +53,12 @@ class JobRunner:
         """Return how the job ends.
 
         What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
-        that is no fault of the picture.
+        that is no fault of the picture. ImageStoreAway: the attempt does not count. Everything else, ImageRefused
+        among it, counts.
         """
         job = claimed.job
         try:
-            data = self._images.get(job.id, claimed.picture)
+            data = self._picture_of(claimed)
         except ImageMissing as error:
             return Outcome.failed(problem_of(error))
         try:
@@ -71,6 +73,15 @@ class JobRunner:
         known = KnownResult(as_result(predictions), self._classifier.model)
         entry = self._cache.entry(self._record.answers, job.picture.sha256, known)
         return Outcome.succeeded(known.first(job.top), known.model, entry)
+
+    def _picture_of(self, claimed: ClaimedJob) -> bytes:
+        picture = claimed.job.picture
+        data = self._images.get(claimed.job.id, claimed.picture)
+        # Else a half that a store handed out would be called the client's mistake.
+        if hashlib.sha256(data).hexdigest() != picture.sha256:
+            log.warning("The image store gave %d bytes, not the %d it took.", len(data), picture.bytes)
+            raise ImageRefused("the image store gives other bytes than it took")
+        return data
 
 
 def as_result(predictions: Sequence[Prediction]) -> dict[str, Any]:

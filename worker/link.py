@@ -2,11 +2,11 @@
 
 import socket
 import struct
-import time
 from enum import IntEnum
 
+from shared.awake_timer import STEP_SECONDS, AwakeTimer
+
 _HEADER = struct.Struct("!BI")
-# A time-out of 0 would mean not to wait at all.
 _LEAST_SECONDS = 0.001
 
 
@@ -25,36 +25,51 @@ class Kind(IntEnum):
 
 
 class Link:
-    """One end of the connection; a deadline is a time of `time.monotonic`, None for no limit."""
+    """One end of the connection; `timer` limits the time of a message, None for no limit."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
 
-    def send(self, kind: Kind, data: bytes | memoryview, deadline: float | None = None) -> None:
-        """Send a message; ConnectionError if nobody takes it, TimeoutError after the deadline."""
+    def send(self, kind: Kind, data: bytes | memoryview, timer: AwakeTimer | None = None) -> None:
+        """Send a message; ConnectionError if nobody takes it, TimeoutError when the time is over."""
         for part in (_HEADER.pack(kind, len(data)), data):
-            self._limit(deadline)
-            self._socket.sendall(part)
+            rest = memoryview(part)
+            while rest:
+                self._limit(timer)
+                try:
+                    rest = rest[self._socket.send(rest) :]
+                except TimeoutError:
+                    _look(timer)
 
-    def receive(self, deadline: float | None = None) -> tuple[Kind, bytearray]:
-        """Return the next message; ConnectionError if the other end is gone, TimeoutError after the deadline."""
-        kind, length = _HEADER.unpack(self._read(_HEADER.size, deadline))
-        return Kind(kind), self._read(length, deadline)
+    def receive(self, timer: AwakeTimer | None = None) -> tuple[Kind, bytearray]:
+        """Return the next message; ConnectionError if the other end is gone, TimeoutError when the time is over."""
+        kind, length = _HEADER.unpack(self._read(_HEADER.size, timer))
+        return Kind(kind), self._read(length, timer)
 
     def close(self) -> None:
         """Tell the other end that nothing more comes."""
         self._socket.close()
 
-    def _read(self, count: int, deadline: float | None) -> bytearray:
+    def _read(self, count: int, timer: AwakeTimer | None) -> bytearray:
         data = bytearray(count)
         rest = memoryview(data)
         while rest:
-            self._limit(deadline)
-            got = self._socket.recv_into(rest)
+            self._limit(timer)
+            try:
+                got = self._socket.recv_into(rest)
+            except TimeoutError:
+                _look(timer)
+                continue
             if not got:
                 raise ConnectionResetError("The other end is gone.")
             rest = rest[got:]
         return data
 
-    def _limit(self, deadline: float | None) -> None:
-        self._socket.settimeout(None if deadline is None else max(_LEAST_SECONDS, deadline - time.monotonic()))
+    def _limit(self, timer: AwakeTimer | None) -> None:
+        # In steps, as a timer wants to be looked at. A time-out of 0 would mean not to wait at all.
+        self._socket.settimeout(None if timer is None else min(timer.left(), STEP_SECONDS) or _LEAST_SECONDS)
+
+
+def _look(timer: AwakeTimer | None) -> None:
+    if timer is None or not timer.left():
+        raise TimeoutError("The other end takes too long.")

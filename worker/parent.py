@@ -10,13 +10,14 @@ from billiard.exceptions import TimeLimitExceeded
 from celery import Celery, bootsteps, signals
 
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.image_store import ImageStoreAway
+from shared.image_store import ImageRefused, ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
 from worker.foreign import ForeignMessages
 from worker.job_runner import TOO_SLOW_PROBLEM
 from worker.progress import ChildProgress, ChildrenProgress, Stage
 from worker.repair import REPAIR_SECONDS, Repair
+from worker.sweep import Sweep
 from worker.watchdog import CHECK_SECONDS, Flag, Watchdog
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class Parent:
             self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)
         elif stopped and self._steady_seconds() > self._time_limit_seconds:
             self._repair.fail(job_id, execution, TIME_LIMIT_PROBLEM)
+        elif isinstance(error, ImageRefused):
+            self._repair.requeue(job_id, execution, str(error))
         else:
             self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
 
@@ -124,7 +127,7 @@ class Parent:
         return True
 
 
-def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: ForeignMessages) -> None:
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: ForeignMessages, sweep: Sweep) -> None:
     """Give the parent its turns in the event loop of `app`'s worker, and what Celery finds that is no job."""
 
     class Duties(bootsteps.StartStopStep):
@@ -133,11 +136,13 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: Fore
         def start(self, worker: Any) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
             worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
+            worker.timer.call_repeatedly(REPAIR_SECONDS, sweep.run_if_due)
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]
 
         def stop(self, worker: Any) -> None:
             parent.leave()
+            sweep.close()
 
     app.steps["worker"].add(Duties)
 

@@ -4,13 +4,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import redis
-
-from shared.image_store import IMAGE_TTL_SECONDS, ImageStore
+from shared.image_store import ImageStore, forget_picture
 from shared.job import Requeued
 from shared.jobs import Jobs
 from shared.log import about_job
-from shared.queue import Queue
 from worker.left_behind import LeftBehind
 from worker.shift import is_of_shift
 from worker.turns import Turns
@@ -18,8 +15,6 @@ from worker.turns import Turns
 log = logging.getLogger(__name__)
 
 REPAIR_SECONDS = 2
-SWEEP_SECONDS = 600
-SWEEP_KEY = "repair:sweep"
 
 
 class Repair:
@@ -27,8 +22,6 @@ class Repair:
 
     def __init__(
         self,
-        client: redis.Redis,
-        queue: Queue,
         turns: Turns,
         jobs: Jobs,
         left_behind: LeftBehind,
@@ -36,8 +29,6 @@ class Repair:
         redelivered: Callable[[str, int], None],
     ) -> None:
         """`redelivered` hears why jobs were published again (`lost`, `overtaken`), and how many."""
-        self._redis = client
-        self._sweep_key = queue.key(SWEEP_KEY)
         self._turns = turns
         self._redelivered = redelivered
         self._jobs = jobs
@@ -51,7 +42,7 @@ class Repair:
             return []
         for job_id in self._left_behind.past_deadline(now_ms):
             if self._jobs.expire(job_id):
-                self._images.delete(job_id)
+                forget_picture(self._images, job_id)
         reason = "its worker stopped answering"
         published = [
             job_id
@@ -64,8 +55,6 @@ class Repair:
         self._log(published, "published again")
         for job_id in overtaken.vanished:
             log.error("The record of the accepted job %s is gone: Redis must not evict keys.", job_id)
-        if self._redis.set(self._sweep_key, 1, nx=True, ex=SWEEP_SECONDS):
-            self._images.sweep(IMAGE_TTL_SECONDS)
         return published
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
@@ -86,7 +75,7 @@ class Repair:
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
         """Fail a job, as it is not worth another attempt."""
         if self._jobs.fail(job_id, problem, execution):
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
             self._log([job_id], f"failed, {problem['title']}")
 
     def _log(self, job_ids: Sequence[str], what: str) -> None:
@@ -97,7 +86,7 @@ class Repair:
     def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> bool:
         requeued = self._jobs.requeue(job_id, execution, reason, **options)
         if requeued is Requeued.EXHAUSTED:
-            self._images.delete(job_id)
+            forget_picture(self._images, job_id)
         if requeued is Requeued.QUEUED:
             self._redelivered("lost", 1)
         return requeued is Requeued.QUEUED

@@ -11,6 +11,7 @@ from typing import Protocol
 import redis
 from celery.worker import state
 
+from shared.awake_timer import AwakeTimer
 from shared.queue import Queue
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,13 @@ class Watchdog:
     """Watches from inside the event loop whether jobs are taken, and from a thread whether the loop turns."""
 
     def __init__(
-        self, client: redis.Redis, queue: Queue, warmed: Flag, job_limit_seconds: float, end: Callable[[], None]
+        self,
+        client: redis.Redis,
+        queue: Queue,
+        warmed: Flag,
+        job_limit_seconds: float,
+        end: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`end` is called when no job was taken for longer than any may run, though jobs were there.
 
@@ -49,7 +56,8 @@ class Watchdog:
         self._deaf_seconds = job_limit_seconds + DEAF_MARGIN_SECONDS
         self._stop_seconds = job_limit_seconds + STOP_MARGIN_SECONDS
         self._end = end
-        self._turned = self._hearing_since = self._busy_at = time.monotonic()
+        self._clock = clock
+        self._turned = self._hearing_since = self._busy_at = clock()
 
     def start(self, stopping: Callable[[], bool]) -> None:
         """Watch the loop until the process ends, and that it does end once it is `stopping`.
@@ -61,11 +69,11 @@ class Watchdog:
 
     def taken(self) -> None:
         """Note that a job was taken from the queue."""
-        self._hearing_since = time.monotonic()
+        self._hearing_since = self._clock()
 
     def check(self) -> None:
         """End the worker if Redis answers, jobs wait, and none was taken for too long; the loop calls it."""
-        now = time.monotonic()
+        now = self._clock()
         stood_still = now - self._turned > 2 * CHECK_SECONDS
         self._turned = now
         if state.active_requests:
@@ -88,16 +96,20 @@ class Watchdog:
             return False
 
     def _watch_loop(self, stopping: Callable[[], bool]) -> None:
-        pause = threading.Event()
-        running_at = time.monotonic()
-        while time.monotonic() - self._turned < STALLED_SECONDS:
+        # Timers that a pause of the machine, or of this process, does not use up.
+        pause, turned = threading.Event(), self._turned
+        stalled, stop = self._timer(STALLED_SECONDS), self._timer(self._stop_seconds)
+        while stalled.left() and stop.left():
             pause.wait(CHECK_SECONDS)
+            if self._turned != turned:
+                turned, stalled = self._turned, self._timer(STALLED_SECONDS)
             if not stopping():
-                running_at = time.monotonic()
-            if time.monotonic() - running_at > self._stop_seconds:
-                break
+                stop = self._timer(self._stop_seconds)
         log.critical("This worker hangs: it is killed. What it ran is begun again elsewhere.")
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def _timer(self, seconds: float) -> AwakeTimer:
+        return AwakeTimer(seconds, 2 * CHECK_SECONDS, self._clock)
 
 
 def stop_this_process() -> None:

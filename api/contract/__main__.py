@@ -8,7 +8,7 @@ from api.gate import Gate
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
 from shared.backlog import BacklogReader
-from shared.image_store import open_image_store
+from shared.image_store import RecordImageStore
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.queue import Queue
@@ -25,7 +25,7 @@ def main() -> None:
     queue = Queue(settings.redis_prefix)
     gate = Gate(BacklogReader(client, queue, limits), RedisServer(client), limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
-    app = create_app(settings, client, open_image_store(settings.image_store_url), gate, waiters, ApiMetrics())
+    app = create_app(settings, client, RecordImageStore(), gate, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import MODELS
-from tests.support.batch_worker import BATCH_SECONDS, BLUE, HANG, RED, make_picture
+from tests.support.batch_worker import BATCH_SECONDS, BLUE, FITS, HANG, RED, make_picture
 from tests.support.figures import Observed, value
 from tests.support.pictures import PHOTOGRAPHS, encode, photograph
 from tests.support.processes import Process, RedisServer
-from tests.support.supervised import alive, children
+from tests.support.supervised import alive, children, outlast
 from tests.support.wait import eventually
 from worker.classifier import Classifier
 from worker.engines import load_engine
@@ -135,6 +135,67 @@ def test_a_picture_that_the_model_refuses_fails_alone(service: Observed) -> None
     assert {service.finished(job_id)["status"] for job_id in ids} == {"succeeded"}
     assert service.finished(bad)["problem"]["title"] == "Model failed"
     assert batches(service, le="1.0") < batches(service)
+
+
+def test_one_bad_picture_among_many_ends_neither_the_worker_nor_another_job(
+    make_service: Callable[..., Observed], labels: tuple[str, ...]
+) -> None:
+    # Given 64 pictures, one of which the model refuses, and a model that takes half a second for any batch
+    service = make_service(**{BATCH_SECONDS: "0.5", "MAX_BATCH": "64", "WORKERS": "2"})
+    ids = {grey: service.accept(make_picture(grey)) for grey in range(31)}
+    bad = service.accept(make_picture(RED))
+    ids |= {grey: service.accept(make_picture(grey)) for grey in range(31, 63)}
+    # When a worker takes them
+    worker = service.start_worker(STUB)
+    # Then 63 have the right answers at their first attempt, one has failed, and the worker lives
+    records = {grey: service.finished(job_id, 60) for grey, job_id in ids.items()}
+    assert all(first_label(record) == labels[grey] for grey, record in records.items())
+    failed = service.finished(bad)
+    assert failed["problem"]["title"] == "Model failed"
+    assert {record["attempts"] for record in [*records.values(), failed]} == {1}
+    assert worker.running, worker.output
+
+
+def test_batches_that_no_longer_fit_are_made_smaller_and_the_worker_lives(
+    make_service: Callable[..., Observed], tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    # Given a worker with batches of up to 32, under load
+    fits = tmp_path / "fits"
+    service = make_service(**{BATCH_SECONDS: "0.05", FITS: str(fits)})
+    worker = service.start_worker(STUB)
+    service.wait_ready()
+    # When only eight pictures fit into its memory any more
+    fits.write_text("8", "ascii")
+    ids = {grey: service.accept(make_picture(grey)) for grey in range(200)}
+    # Then all are answered by the same worker
+    records = {grey: service.finished(job_id, 60) for grey, job_id in ids.items()}
+    assert all(first_label(record) == labels[grey] for grey, record in records.items())
+    assert {record["attempts"] for record in records.values()} == {1}
+    assert worker.running, worker.output
+    # And one that starts now begins with what fits
+    worker.stop()
+    another = service.start_worker(STUB)
+    assert first_label(service.finished(service.accept(make_picture(7)), 60)) == labels[7]
+    assert "a batch of 8 takes the model" in another.output
+
+
+def test_a_replacement_that_starts_slowly_costs_no_lease(service: Observed) -> None:
+    # Given a worker whose only decoder was killed, and whose replacement does not get on with its start
+    worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="2")
+    service.wait_ready()
+    decoder = decoder_of(worker)
+    os.kill(decoder, signal.SIGKILL)
+    job_id = service.accept(make_picture(1))
+    replacement = eventually(lambda: next((pid for pid in children(worker.pid) if pid != decoder and alive(pid)), 0))
+    os.kill(replacement, signal.SIGSTOP)
+    # When that takes longer than a lease
+    outlast(6)
+    # Then the job has not begun
+    assert not running(service, job_id)
+    # And is done at its first attempt when the replacement is there
+    os.kill(replacement, signal.SIGCONT)
+    record = service.finished(job_id)
+    assert (record["status"], record["attempts"]) == ("succeeded", 1)
 
 
 def test_a_decoder_that_dies_costs_its_own_job_an_attempt(service: Observed) -> None:

@@ -60,6 +60,21 @@ def test_jobs_wait_for_a_store_that_a_worker_cannot_reach(stored: Service, s3: S
         assert [(end["status"], end["attempts"]) for end in ends] == [("succeeded", 1)] * 2
 
 
+def test_a_worker_that_starts_while_the_store_is_away_waits_for_it(stored: Service, s3: S3Server) -> None:
+    with TcpProxy(s3.port) as line:
+        # Given a job, and a line to the store that is broken
+        job = stored.accept(PICTURE)
+        line.fault = Fault(refuse=True)
+        # When a worker starts, Then it runs, and the job waits
+        worker = stored.start_worker(AWS_ENDPOINT_URL=f"http://127.0.0.1:{line.port}")
+        stored.wait_ready()
+        eventually(lambda: postponed(worker, job), 60, "a job that is postponed")
+        # And when the line is mended, it does it
+        line.fault = HEALTHY
+        end = stored.finished(job, 60)
+        assert (end["status"], end["attempts"]) == ("succeeded", 1)
+
+
 def postponed(worker: Process, job: str) -> bool:
     return any("the image store says" in line and job in line for line in worker.output.splitlines())
 

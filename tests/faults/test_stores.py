@@ -1,15 +1,18 @@
 """Where pictures and records are kept is full, or forgets; who cannot be served is told so, the others are answered."""
 
+import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.faults.checks import REFUSAL_SECONDS, settle
 from tests.faults.conftest import Scale
 from tests.support.fault_case import History, Upload, stub_picture
 from tests.support.processes import RedisServer
-from tests.support.supervised import StubService
+from tests.support.supervised import StubService, outlast
 from tests.support.wait import eventually
 
 Begin = Callable[[str], History]
@@ -36,7 +39,7 @@ def test_the_disk_of_the_image_store_is_full(server: RedisServer, tmp_path: Path
             for upload in case.accepted:
                 assert service.finished(upload.job_id)["status"] == "succeeded"
             # And no half picture stays
-            eventually(lambda: not list(folder.iterdir()), 10, "an empty folder")
+            eventually(lambda: not list(folder.glob("[!.]*")), 10, "an empty folder")
             # And when there is room again, they are accepted again
             resource.prlimit(service.api.pid, resource.RLIMIT_FSIZE, limits)
         settle(case, server)
@@ -47,6 +50,75 @@ def test_the_disk_of_the_image_store_is_full(server: RedisServer, tmp_path: Path
 
 def refused(case: History, since: float) -> list[Upload]:
     return [upload for upload in case.uploads if upload.acceptance == "refused" and upload.began >= since]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "mount" / "pictures"
+
+
+@pytest.fixture
+def filed(server: RedisServer, tmp_path: Path, folder: Path) -> Iterator[StubService]:
+    """A service that stores pictures as files; nothing of it runs yet."""
+    service = StubService(server.url, tmp_path / "service", IMAGE_STORE_URL=folder.as_uri())
+    yield service
+    service.stop()
+
+
+def test_the_folder_of_the_image_store_is_not_mounted(
+    filed: StubService, server: RedisServer, folder: Path, scale: Scale
+) -> None:
+    # Given jobs that wait
+    filed.start_api()
+    case = History("image store unmounted", scale.name, filed)
+    for _ in range(scale.jobs):
+        case.upload(*stub_picture())
+    # When the folder is unmounted, and workers and another API start meanwhile
+    device = folder.parent.with_name("device")
+    folder.parent.rename(device)
+    folder.parent.mkdir()
+    filed.start_worker()
+    filed.start_worker()
+    filed.wait_ready(2)
+    filed.restart_api()
+    outlast(scale.hang_seconds)
+    # Then no job ends, uploads are refused, and nothing is made beneath the mount
+    for upload in case.accepted:
+        assert filed.result(upload.job_id).json()["status"] in ("queued", "running")
+    assert case.upload(*stub_picture()).acceptance == "refused"
+    assert not list(folder.parent.iterdir())
+    # And when it is mounted again, all are answered at their first attempt
+    folder.parent.rmdir()
+    device.rename(folder.parent)
+    for upload in case.accepted:
+        record = filed.finished(upload.job_id, 60)
+        assert (record["status"], record["attempts"]) == ("succeeded", 1), record
+    settle(case, server)
+
+
+def test_single_pictures_in_the_image_store_hang_or_are_damaged(
+    filed: StubService, server: RedisServer, folder: Path, scale: Scale
+) -> None:
+    # Given jobs that wait, the files of three of which hang, cannot be read or hold other bytes
+    filed.start_api()
+    case = History("image store: single pictures fail", scale.name, filed)
+    bad = [filed.accept(stub_picture()[0]) for _ in range(3)]
+    hanging, unreadable, damaged = (folder / job_id for job_id in bad)
+    for path in (hanging, unreadable):
+        path.unlink()
+    os.mkfifo(hanging)
+    unreadable.mkdir()
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    for _ in range(scale.jobs):
+        case.upload(*stub_picture())
+    # When workers come
+    filed.start_worker()
+    # Then all others are answered, and these fail after their attempts, with a reason
+    settle(case, server)
+    reasons = ("(no answer in time)", "(is a directory)", "gives other bytes than it took")
+    for job_id, reason in zip(bad, reasons, strict=True):
+        record = filed.finished(job_id, 60)
+        assert record["attempts"] == 3 and reason in record["problem"]["detail"], record
 
 
 def test_redis_is_at_its_maxmemory(service: StubService, server: RedisServer, history: Begin, scale: Scale) -> None:

@@ -21,7 +21,7 @@ class Ledger:
     unknown: set[str] = field(default_factory=set)
     deletions: Counter[str] = field(default_factory=Counter)
     deadlines: set[str] = field(default_factory=set)
-    # How often the model was run for a job, and how often to its end.
+    # How often the model was run for a picture, and how often to its end.
     begun: Counter[str] = field(default_factory=Counter)
     completed: Counter[str] = field(default_factory=Counter)
     # Jobs that were being run when their child was stopped at a time limit.
@@ -70,7 +70,7 @@ class Ledger:
         deleted = self.deletions[job_id]
         require(deleted > 0, f"{job_id} was accepted and is gone")
         # The first deletion of an open job cancels it, and its record stays.
-        ended = self.completed[job_id] or job_id in self.stopped or job_id in self.deadlines or self.deaths
+        ended = self.completed[picture_of(job_id)] or job_id in self.stopped or job_id in self.deadlines or self.deaths
         require(deleted > 1 or ended, f"{job_id} was canceled once, and its record is gone")
 
     def _judge_end(self, job: Job) -> None:
@@ -90,22 +90,27 @@ class Ledger:
         require(job.attempts <= self.max_attempts, f"{job.id} has {job.attempts} attempts")
         # A process may have been ended before it ran what it had claimed; a job that is canceled after its claim is not
         # run.
-        limit = self.begun[job.id] + self.deaths + min(1, self.deletions[job.id])
+        limit = self.begun[picture_of(job.id)] + self.deaths + min(1, self.deletions[job.id])
         require(
             job.attempts <= limit or self.cut_off,
-            f"{job.id} has {job.attempts} attempts and was run {self.begun[job.id]} times",
+            f"{job.id} has {job.attempts} attempts and was run {self.begun[picture_of(job.id)]} times",
         )
 
     def _judge_attempts(self, job: Job) -> None:
-        runs = self.begun[job.id]
+        runs = self.begun[picture_of(job.id)]
         require(runs <= 1, f"{job.id} was run {runs} times, and nothing had happened to its process")
         claimed = runs + min(1, self.deletions[job.id])
         require(runs <= job.attempts <= claimed, f"{job.id} has {job.attempts} attempts and was run {runs} times")
 
 
+def picture_of(job_id: str) -> str:
+    """Return the picture of a job, by its id: all tries of an upload send the same one."""
+    return job_id.rpartition("-")[0]
+
+
 def expected(job_id: str) -> dict[str, Any]:
     """Return the answer of the simulated model to the picture of this job."""
-    return {"confidence_level": 0.5, "predicted_label": f"label of {job_id}"}
+    return {"confidence_level": 0.5, "predicted_label": f"label of {picture_of(job_id)}"}
 
 
 def require(holds: bool, what: str) -> None:

@@ -1,6 +1,8 @@
 """The processes of a simulated service: the product's own classes, on a simulated line to a real Redis server."""
 
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +13,7 @@ from api.intake import Intake
 from api.lookup import Lookup
 from api.uploads import Upload
 from shared.admission import Order
-from shared.errors import GoneJob, ImageMissing, KeyReused, QueueFull, UnknownJob
+from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
 from shared.image_store import ImageStoreAway
 from shared.job import Job, JobState, Picture
 from shared.job_limits import JobLimits
@@ -19,7 +21,7 @@ from shared.jobs import Jobs
 from shared.queue import Queue
 from shared.result_cache import ResultCache
 from shared.workers import WorkerRecord, Workers
-from tests.simulation.ledger import Ledger
+from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
 from tests.simulation.world import Actor, World
 from worker.foreign import ForeignMessages
@@ -69,7 +71,7 @@ class SimulatedStore:
             self._reach()
             self._pictures.pop(job_id, None)
 
-    def sweep(self, max_age_seconds: float) -> None:
+    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
         """Nothing is ever so old."""
 
     def _reach(self) -> None:
@@ -106,13 +108,13 @@ class SimulatedModel:
         self._slow = slow
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
-        job_id = data.decode()
-        self._ledger.begun[job_id] += 1
-        self._world.note(f"runs {job_id}")
+        picture = data.decode()
+        self._ledger.begun[picture] += 1
+        self._world.note(f"runs {picture}")
         rng = self._world.rng
         self._world.pause(rng.uniform(2, 9) if rng.random() < self._slow else rng.uniform(0.01, 0.3))
-        self._ledger.completed[job_id] += 1
-        return [Prediction(f"label of {job_id}", 0.5)]
+        self._ledger.completed[picture] += 1
+        return [Prediction(f"label of {picture}", 0.5)]
 
 
 class Child:
@@ -189,7 +191,7 @@ class SimulatedWorker:
         jobs = service.make_jobs(self._redis)
         left_behind = LeftBehind(self._redis, QUEUE, clock)
         turns = Turns(self._redis, QUEUE, REPAIR_SECONDS, clock)
-        repair = Repair(self._redis, QUEUE, turns, jobs, left_behind, service.store, figures.redelivered)
+        repair = Repair(turns, jobs, left_behind, service.store, figures.redelivered)
         workers = Workers(self._redis, QUEUE)
         self.parent = Parent(self.record, _Set(), workers, repair, TIME_LIMIT_SECONDS, self, clock)
         self.children = [Child(self) for _ in range(children)]
@@ -202,6 +204,8 @@ class SimulatedWorker:
     def lose_child(self, child: Child, error: Exception) -> None:
         """End a child, as a crash or a hard time limit does; the main process notices."""
         world = self.service.world
+        if not child.actor.alive:
+            return
         world.note(f"{self.record.name} loses a child: {error!r}")
         self._stop(child)
 
@@ -295,19 +299,17 @@ class SimulatedClient:
     def _upload(self, name: str) -> None:
         rng, ledger = self._service.world.rng, self._service.ledger
         has_deadline = rng.random() < self._habits.deadlines
+        deadline_seconds = rng.choice([2, 30]) if has_deadline else 0
         key = name if rng.random() < 0.5 else ""
         for attempt in range(3 if key else 1):
             job_id = f"{name}-{attempt}"
             if has_deadline:
                 ledger.deadlines.add(job_id)
-            # The picture of a retry is that of the first try; its label tells which job it was.
-            order = Order(Picture("0" * 64, "PNG", 1, 1, PICTURE_BYTES), 1, rng.choice([2, 30]) if has_deadline else 0)
+            data = picture_of(job_id).encode()
+            picture = Picture(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
             try:
-                admission = self._intake.accept(job_id, Upload(job_id.encode(), order), key)
+                admission = self._intake.accept(job_id, Upload(data, Order(picture, 1, deadline_seconds)), key)
             except QueueFull:
-                return
-            except KeyReused:
-                # The same name came with another deadline.
                 return
             except (redis.RedisError, OSError) as error:
                 self._service.world.note(f"unknown: {job_id} {error!r}")

@@ -25,6 +25,8 @@ from worker.model_folder import ModelFolder
 BATCH_SECONDS = "STUB_BATCH_SECONDS"
 # The variable that names a file.
 HANG = "STUB_HANG"
+# The variable that names a file in which stands how many pictures fit into memory; all, while there is none.
+FITS = "STUB_FITS"
 
 RED = (255, 0, 0)
 BLUE = (0, 0, 255)
@@ -44,9 +46,12 @@ class StubEngine:
         self._classes = classes
         self._seconds = float(os.environ.get(BATCH_SECONDS, "0"))
         self._hang = Path(os.environ.get(HANG, "/nonexistent"))
+        self._fits = Path(os.environ.get(FITS, "/nonexistent"))
 
     def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         take_time(self._seconds)
+        if self._fits.exists() and len(pictures) > int(self._fits.read_text("ascii")):
+            raise MemoryError("OOM when allocating a tensor")
         colours = np.rint(255 * pictures.mean(axis=(1, 2))).astype(int).tolist()
         if list(RED) in colours:
             raise ValueError("red is not taken")

@@ -31,7 +31,17 @@ class S3Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = {name.upper(): value for name, value in CREDENTIALS.items()} | {"AWS_ENDPOINT_URL": self.url}
         eventually(self._answers, 60, "an answer of the S3 server")
+        self.make_bucket()
+
+    def make_bucket(self) -> None:
         requests.put(f"{self.url}/{BUCKET}", timeout=10).raise_for_status()
+
+    def delete_bucket(self) -> None:
+        """Delete the bucket, with all that is in it."""
+        with self.client() as client:
+            for thing in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+                client.delete_object(Bucket=BUCKET, Key=thing["Key"])
+            client.delete_bucket(Bucket=BUCKET)
 
     def _answers(self) -> bool:
         assert self._process.running, self._process.output

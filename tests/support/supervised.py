@@ -22,10 +22,10 @@ def outlast(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def children(pid: int) -> list[int]:
-    """Return the ids of a process' children."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
+def children(pid: int, command: str = "") -> list[int]:
+    """Return the ids of a process' children, of those whose command line has these words."""
+    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if command in line]
 
 
 def alive(pid: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.wait import eventually
+from tests.support.wait import eventually, take_time
 from worker import batcher as batcher_module
 from worker.batcher import Batcher, Floats
 
@@ -22,16 +22,24 @@ class GatedModel:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.broken = False
+        self.fits = 1000
         self._turns = threading.Semaphore(0)
 
     def let(self, batches: int) -> None:
         for _ in range(batches):
             self._turns.release()
 
+    def take_turns_again(self) -> None:
+        """Wait for the test again, however many batches it has let."""
+        while self._turns.acquire(blocking=False):
+            pass
+
     def run(self, pictures: Floats) -> Floats:
         self.batches.append(len(pictures))
         assert self._turns.acquire(timeout=30)
         means = pictures.mean(axis=(1, 2, 3))
+        if len(pictures) > self.fits:
+            raise MemoryError("out of memory")
         if self.broken or BAD in means:
             raise ValueError("the model does not take this")
         return np.asarray(means[:, np.newaxis], dtype=np.float32)
@@ -40,10 +48,10 @@ class GatedModel:
 class Bench:
     """A batcher over a gated model, with threads to ask it."""
 
-    def __init__(self, limit_seconds: float = 60) -> None:
+    def __init__(self, limit_seconds: float = 60, fitting: int | None = None) -> None:
         self.model = GatedModel()
         self.reasons: list[str] = []
-        self.batcher = Batcher(self.model.run, MOST, limit_seconds, self.reasons.append)
+        self.batcher = Batcher(self.model.run, MOST, limit_seconds, self.reasons.append, fitting=fitting)
         self._pool = ThreadPoolExecutor(32)
 
     def ask(self, value: float) -> "Future[Floats]":
@@ -55,7 +63,7 @@ class Bench:
         eventually(lambda: self.model.batches == [1], what="a first batch of one")
         for count, value in enumerate(values[1:], start=1):
             asked.append(self.ask(value))
-            eventually(lambda wanted=count: self.batcher._places.qsize() == wanted, what="a longer queue")  # type: ignore[misc]
+            eventually(lambda wanted=count: self.batcher.waiting == wanted, what="a longer queue")  # type: ignore[misc]
         return asked
 
     def close(self) -> None:
@@ -124,6 +132,111 @@ def test_one_bad_picture_fails_alone(bench: Bench) -> None:
     assert bench.reasons == []
 
 
+def test_one_bad_picture_among_64_is_found_in_log_steps_and_nobody_gives_up() -> None:
+    # Given a model that takes 0.5 s for any batch, on a clock of its own, and may take 3 s for a call
+    clock = FakeClock()
+    reasons: list[str] = []
+    calls: list[int] = []
+
+    def run(pictures: Floats) -> Floats:
+        calls.append(len(pictures))
+        if len(calls) == 1:
+            assert queued.wait(30)
+        # In steps that those who wait look at in between
+        clock.pass_by(0.5, looks=2)
+        if BAD in pictures:
+            raise ValueError("the model does not take this")
+        return pictures[:, 0, 0, :1]
+
+    queued = threading.Event()
+    batcher = Batcher(run, 64, 3, reasons.append, clock=clock.now)
+    with ThreadPoolExecutor(70) as pool:
+
+        def ask(value: float) -> "Future[Floats]":
+            return pool.submit(batcher.logits, np.full((2, 2, 3), value, np.float32))
+
+        # When 64 pictures come together, one of which is bad
+        first = ask(0)
+        eventually(lambda: calls == [1], what="a busy model")
+        asked = [ask(BAD if place == 40 else place) for place in range(64)]
+        eventually(lambda: batcher.waiting == 64, what="a full queue")
+        queued.set()
+        # Then 63 have their answers, one has failed
+        assert first.result(60) == [0]
+        with pytest.raises(ValueError, match="does not take this"):
+            asked[40].result(60)
+        assert [one.result(60)[0] for place, one in enumerate(asked) if place != 40] == [*range(40), *range(41, 64)]
+    batcher.close()
+    # And it took some calls, in which nobody gave the model up
+    assert len(calls) <= 15
+    assert reasons == []
+
+
+class FakeClock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def pass_by(self, seconds: float, looks: int) -> None:
+        """Let time pass in steps, with a pause after each that lets other threads look at the clock."""
+        for _ in range(looks):
+            self._now += seconds / looks
+            take_time(0.03)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_no_larger_one_is_formed(bench: Bench) -> None:
+    # Given a model whose memory has room for two pictures only
+    bench.model.fits = 2
+    asked = bench.ask_while_busy([1, 2, 3, 4, 5])
+    # When four are run together
+    bench.model.let(20)
+    # Then all have their answers, by halves
+    assert [one.result(10)[0] for one in asked] == [1, 2, 3, 4, 5]
+    assert bench.model.batches == [1, 4, 2, 2]
+    # And the next ones are not tried together again
+    bench.model.batches.clear()
+    bench.model.take_turns_again()
+    asked = bench.ask_while_busy([1, 2, 3, 4, 5])
+    bench.model.let(20)
+    assert [one.result(10)[0] for one in asked] == [1, 2, 3, 4, 5]
+    assert bench.model.batches == [1, 2, 2]
+    assert bench.reasons == []
+
+
+def test_a_bad_picture_makes_no_smaller_batches(bench: Bench) -> None:
+    # Given a batch that failed for a bad picture
+    asked = bench.ask_while_busy([1, BAD, 3, 4, 5])
+    bench.model.let(20)
+    with pytest.raises(ValueError, match="does not take this"):
+        asked[1].result(10)
+    assert [asked[place].result(10)[0] for place in (0, 2, 3, 4)] == [1, 3, 4, 5]
+    # Then the next one is as large as ever
+    bench.model.batches.clear()
+    bench.model.take_turns_again()
+    asked = bench.ask_while_busy([1, 2, 3, 4, 5])
+    bench.model.let(20)
+    assert [one.result(10)[0] for one in asked] == [1, 2, 3, 4, 5]
+    assert bench.model.batches == [1, 4]
+
+
+def test_larger_batches_are_tried_again_when_smaller_ones_have_gone_well_for_long(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a worker that found room for one picture at its start, and the room is there again
+    monkeypatch.setattr(batcher_module, "CALLS_BEFORE_GROWTH", 3)
+    bench = make_bench(fitting=1)
+    # When some batches have gone well
+    asked = bench.ask_while_busy([float(value) for value in range(10)])
+    bench.model.let(20)
+    assert [one.result(10)[0] for one in asked] == list(range(10))
+    # Then larger ones follow, step by step
+    assert bench.model.batches == [1, 1, 1, 2, 2, 2, 1]
+
+
 def test_a_model_that_fails_with_a_good_picture_is_given_up(bench: Bench) -> None:
     # Given a model that no longer works
     bench.model.broken = True
@@ -142,6 +255,29 @@ def test_a_model_that_hangs_is_given_up(make_bench: Callable[..., Bench]) -> Non
     # Then whoever waits notices
     eventually(lambda: bench.reasons, what="a reason to give up")
     assert "has not answered for 0.1 s" in bench.reasons[0]
+
+
+def test_a_pause_of_the_machine_is_no_hanging_model() -> None:
+    # Given a model at work, which may take three seconds
+    clock, reasons = FakeClock(), list[str]()
+    looked = threading.Event()
+
+    def now() -> float:
+        if clock.now() > 0:
+            looked.set()
+        return clock.now()
+
+    def run(pictures: Floats) -> Floats:
+        # When the machine sleeps for an hour meanwhile, and those who wait look at the clock
+        clock.pass_by(3600, looks=1)
+        assert looked.wait(10)
+        return pictures[:, 0, 0, :1]
+
+    batcher = Batcher(run, MOST, 3, reasons.append, clock=now)
+    assert batcher.logits(np.ones((2, 2, 3), np.float32)) == [1]
+    batcher.close()
+    # Then nobody gives it up
+    assert reasons == []
 
 
 def test_a_model_that_forgets_a_picture_gives_no_wrong_answers() -> None:
@@ -163,4 +299,4 @@ def test_close_answers_what_is_queued_and_ends_the_thread(bench: Bench) -> None:
     closing.join(10)
     # Then all were answered and the thread is gone
     assert [one.result(10)[0] for one in asked] == [1, 2, 3]
-    assert not closing.is_alive() and not bench.batcher._thread.is_alive()
+    assert not closing.is_alive()

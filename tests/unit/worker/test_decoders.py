@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +17,11 @@ from PIL import Image
 from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from tests.hostile.bombs import jpeg_of_scans
 from tests.support.pictures import TRAFFIC_LIGHT, encode, encode_turned, photograph
+from tests.support.repository import ROOT
+from tests.support.supervised import alive, outlast
 from tests.support.wait import eventually
 from worker.decode import as_input, decode
 from worker.decoders import DecoderLimits, Decoders, Pixels
-from worker.link import Kind
 from worker.lost import DecoderLost
 
 MEBIBYTE = 1024 * 1024
@@ -44,26 +47,35 @@ def decoded(decoders: Decoders, data: bytes) -> Pixels:
         return turn.decode(data)
 
 
-def pids(decoders: Decoders) -> list[int]:
-    return [decoder._process.pid for decoder in decoders._all]
+def pid_of(decoders: Decoders) -> int:
+    (pid,) = decoders.pids()
+    return pid
+
+
+def replaced(decoders: Decoders, before: int) -> int:
+    """Return the process id of the only decoder once it is another than `before`."""
+    return eventually(lambda: next(iter(decoders.pids() - {before}), None), what="a replacement") or 0
+
+
+class ToldPicture(bytes):
+    """The bytes of a picture, which tell when they are sent: their length goes first."""
+
+    sent: threading.Event
+
+    def __len__(self) -> int:
+        self.sent.set()
+        return super().__len__()
 
 
 def in_hand(decoders: Decoders) -> "Future[Pixels]":
     """Have the only decoder stopped with a picture in hand."""
-    os.kill(pids(decoders)[0], signal.SIGSTOP)
-    sent = threading.Event()
-    link = decoders._all[0]._link
-    send = link.send
-
-    def send_and_tell(kind: Kind, data: bytes, deadline: float | None = None) -> None:
-        send(kind, data, deadline)
-        sent.set()
-
-    link.send = send_and_tell  # type: ignore[method-assign,assignment]
+    os.kill(pid_of(decoders), signal.SIGSTOP)
+    picture = ToldPicture(PICTURE)
+    picture.sent = threading.Event()
     pool = ThreadPoolExecutor(1)
-    future = pool.submit(decoded, decoders, PICTURE)
+    future = pool.submit(decoded, decoders, picture)
     pool.shutdown(wait=False)
-    assert sent.wait(10)
+    assert picture.sent.wait(10)
     return future
 
 
@@ -79,7 +91,7 @@ def test_a_bad_picture_is_refused_in_the_same_words_and_the_process_goes_on(
 ) -> None:
     # Given one decoder
     decoders = make_decoders()
-    before = pids(decoders)
+    before = pid_of(decoders)
     # When bad pictures come, Then the errors are those of decoding here
     for data, kind in ((PICTURE[: len(PICTURE) // 2], UndecodablePicture), (b"no picture", UnsupportedPicture)):
         with pytest.raises(kind) as here:
@@ -88,7 +100,7 @@ def test_a_bad_picture_is_refused_in_the_same_words_and_the_process_goes_on(
             decoded(decoders, data)
         assert str(there.value) == str(here.value)
     # And the process is the same, and well
-    assert decoded(decoders, PICTURE).any() and pids(decoders) == before
+    assert decoded(decoders, PICTURE).any() and pid_of(decoders) == before
 
 
 def test_a_picture_that_wants_too_much_memory_is_refused(make_decoders: Callable[..., Decoders]) -> None:
@@ -101,24 +113,24 @@ def test_a_picture_that_wants_too_much_memory_is_refused(make_decoders: Callable
 def test_a_decoder_that_dies_with_a_picture_is_replaced(make_decoders: Callable[..., Decoders]) -> None:
     # Given a decoder with a picture in hand
     decoders = make_decoders()
-    future, before = in_hand(decoders), pids(decoders)
+    future, before = in_hand(decoders), pid_of(decoders)
     # When it dies, Then that picture's attempt is lost
-    os.kill(before[0], signal.SIGKILL)
+    os.kill(before, signal.SIGKILL)
     with pytest.raises(DecoderLost):
         future.result(10)
     # And another process has the next one
-    assert decoded(decoders, PICTURE).any() and pids(decoders) != before
+    assert decoded(decoders, PICTURE).any() and pid_of(decoders) != before
 
 
 def test_a_decoder_that_takes_too_long_is_replaced(make_decoders: Callable[..., Decoders]) -> None:
     # Given a decoder that stands still
     decoders = make_decoders(limits=replace(LIMITS, seconds=0.5))
-    future, before = in_hand(decoders), pids(decoders)
+    future, before = in_hand(decoders), pid_of(decoders)
     # Then its picture has run out of time
     with pytest.raises(SoftTimeLimitExceeded):
         future.result(10)
     # And another process has the next one
-    assert pids(decoders) != before
+    assert replaced(decoders, before) and decoded(decoders, PICTURE).any()
 
 
 def test_a_picture_that_decodes_for_too_long_is_to_blame(
@@ -135,10 +147,81 @@ def test_a_picture_that_decodes_for_too_long_is_to_blame(
 def test_one_that_died_idle_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:
     # Given a decoder that was killed while it had nothing to do
     decoders = make_decoders()
-    os.kill(pids(decoders)[0], signal.SIGKILL)
-    os.waitid(os.P_PID, pids(decoders)[0], os.WEXITED | os.WNOWAIT)
+    os.kill(pid_of(decoders), signal.SIGKILL)
+    os.waitid(os.P_PID, pid_of(decoders), os.WEXITED | os.WNOWAIT)
     # When a picture comes, Then it is decoded all the same
     assert decoded(decoders, PICTURE).any()
+
+
+def test_one_that_died_while_its_picture_was_fetched_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:
+    # Given a job that has a decoder, and not yet its picture
+    decoders = make_decoders()
+    with decoders.turn() as turn:
+        # When the decoder dies
+        os.kill(pid_of(decoders), signal.SIGKILL)
+        os.waitid(os.P_PID, pid_of(decoders), os.WEXITED | os.WNOWAIT)
+        # Then another decodes it
+        assert turn.decode(PICTURE).any()
+
+
+def test_no_turn_begins_with_a_decoder_that_is_still_starting(make_decoders: Callable[..., Decoders]) -> None:
+    # Given a decoder that died, and a replacement that does not get on with its start
+    decoders = make_decoders()
+    before = pid_of(decoders)
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    begun = threading.Event()
+
+    def run() -> Pixels:
+        with decoders.turn() as turn:
+            begun.set()
+            return turn.decode(PICTURE)
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run)
+        os.kill(replaced(decoders, before), signal.SIGSTOP)
+        # When a job wants it, Then it does not begin
+        assert not begun.wait(1)
+        # And when the replacement is there, it does
+        os.kill(pid_of(decoders), signal.SIGCONT)
+        assert future.result(30).any() and begun.is_set()
+
+
+PAUSED_WORKER = """
+import sys
+from pathlib import Path
+from worker.decoders import DecoderLimits, Decoders
+
+class ToldPicture(bytes):
+    def __len__(self):
+        print("sent", flush=True)
+        return super().__len__()
+
+decoders = Decoders(1, DecoderLimits(32, 48, seconds=2, memory_bytes=1 << 28))
+print(*decoders.pids(), flush=True)
+sys.stdin.readline()
+with decoders.turn() as turn:
+    print("decoded", turn.decode(ToldPicture(Path(sys.argv[1]).read_bytes())).any())
+decoders.close()
+"""
+
+
+def test_a_pause_of_the_machine_costs_no_picture() -> None:
+    # Given a decoder that has a picture in hand, for which it has two seconds
+    command = [sys.executable, "-c", PAUSED_WORKER, str(TRAFFIC_LIGHT)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as worker:
+        assert worker.stdin and worker.stdout
+        decoder = int(worker.stdout.readline())
+        os.kill(decoder, signal.SIGSTOP)
+        print("go", file=worker.stdin, flush=True)
+        assert worker.stdout.readline() == "sent\n"
+        # When it and its worker stand still for longer, and go on
+        os.kill(worker.pid, signal.SIGSTOP)
+        outlast(2.5)
+        for pid in (worker.pid, decoder):
+            os.kill(pid, signal.SIGCONT)
+        # Then it is decoded
+        assert worker.stdout.readline() == "decoded True\n"
 
 
 def test_a_turn_that_decodes_nothing_frees_its_decoder(make_decoders: Callable[..., Decoders]) -> None:
@@ -168,16 +251,20 @@ def test_who_waits_longest_is_next(make_decoders: Callable[..., Decoders]) -> No
         with decoders.turn():
             served.append(number)
 
-    with ThreadPoolExecutor(10) as pool, decoders.turn() as turn:
-        for number in range(10):
-            pool.submit(wait, number)
-            eventually(lambda wanted=number + 1: len(decoders._line) == wanted, what="a longer line")  # type: ignore[misc]
+    with decoders.turn() as turn:
+        waiting = [threading.Thread(target=wait, args=[number]) for number in range(10)]
+        for number, thread in enumerate(waiting, start=1):
+            thread.start()
+            eventually(lambda wanted=number: decoders.waiting == wanted, what="a longer line")  # type: ignore[misc]
         # When it is free, Then they come in their order
         turn.end()
+    for thread in waiting:
+        thread.join(10)
     assert served == list(range(10))
 
 
 def test_closed_decoders_are_gone(make_decoders: Callable[..., Decoders]) -> None:
     decoders = make_decoders(2)
+    before = decoders.pids()
     decoders.close()
-    assert all(decoder._process.returncode == 0 for decoder in decoders._all)
+    assert not any(map(alive, before))

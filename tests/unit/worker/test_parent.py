@@ -8,7 +8,7 @@ import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from shared.clock import Clock
-from shared.image_store import ImageStoreAway
+from shared.image_store import ImageRefused, ImageStoreAway
 from shared.workers import WorkerRecord
 from worker.parent import Parent
 from worker.progress import ChildProgress, Stage
@@ -36,6 +36,7 @@ class StubRepair:
         self.jobs = {"j": "t:1"}
         self.done: list[tuple[str, str]] = []
         self.problem: Any = None
+        self.reason = ""
         self.error: Exception | None = None
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
@@ -47,6 +48,7 @@ class StubRepair:
 
     def requeue(self, job_id: str, execution: str, reason: str) -> None:
         self._note("requeued", job_id, execution)
+        self.reason = reason
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
         self._note("uncounted" if publish else "postponed", job_id, execution)
@@ -200,6 +202,12 @@ def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
 def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
     bench.parent.on_failure("t", ImageStoreAway("Could not connect"))
     assert bench.repair.done == [("postponed", "j")]
+
+
+def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: Bench) -> None:
+    bench.parent.on_failure("t", ImageRefused("the image store does not give its picture (access denied)"))
+    assert bench.repair.done == [("requeued", "j")]
+    assert bench.repair.reason == "the image store does not give its picture (access denied)"
 
 
 def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from shared.job_keys import CLOCK_KEY
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from shared.queue import Queue
+from shared.store_history import StoreHistory
 from tests.support.claims import claim_job
 from tests.support.messages import take_all
 from tests.support.wait import eventually
@@ -36,8 +37,8 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> ImageStore:
-    return open_image_store(f"file://{tmp_path}")
+def images(tmp_path: Path, client: fakeredis.FakeRedis) -> ImageStore:
+    return open_image_store(f"file://{tmp_path}", StoreHistory(client, Queue()), set_up=True)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repai
 
 def make_repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repair:
     turns = Turns(client, Queue(), REPAIR_SECONDS)
-    return Repair(client, Queue(), turns, jobs, LeftBehind(client, Queue()), images, lambda *_: None)
+    return Repair(turns, jobs, LeftBehind(client, Queue()), images, lambda *_: None)
 
 
 def stored(images: ImageStore) -> bool:

@@ -1,5 +1,6 @@
 """A job's way through a shift of the worker, with a stand-in for the model."""
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,7 @@ from shared.jobs import Jobs
 from shared.log import job_id, request_id
 from shared.queue import Queue
 from shared.result_cache import ResultCache
+from shared.store_history import StoreHistory
 from shared.workers import WorkerRecord
 from tests.support.messages import take_all
 from worker.foreign import ForeignMessages
@@ -29,7 +31,7 @@ from worker.metrics import WorkerMetrics
 from worker.progress import NoProgress
 from worker.shift import Shift, is_of_shift
 
-PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
+PICTURE = Picture(sha256=hashlib.sha256(b"data").hexdigest(), format="JPEG", width=1, height=1, bytes=4)
 QUEUE = Queue()
 
 
@@ -77,8 +79,9 @@ def jobs(server: fakeredis.FakeServer) -> Jobs:
 
 
 @pytest.fixture(params=["carried", "file"])
-def images(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
-    return open_image_store("redis:" if request.param == "carried" else f"file://{tmp_path}")
+def images(request: pytest.FixtureRequest, tmp_path: Path, server: fakeredis.FakeServer) -> ImageStore:
+    history = StoreHistory(fakeredis.FakeRedis(server=server), QUEUE)
+    return open_image_store("redis:" if request.param == "carried" else f"file://{tmp_path}", history, set_up=True)
 
 
 @pytest.fixture
@@ -222,7 +225,7 @@ def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
 
 def admit_others(jobs: Jobs, images: ImageStore) -> None:
     for waiting in ("k", "l"):
-        jobs.admit(waiting, Order(PICTURE, top=1), picture=images.put(waiting, waiting.encode()))
+        jobs.admit(waiting, Order(PICTURE, top=1), picture=images.put(waiting, b"data"))
 
 
 def states(jobs: Jobs) -> list[JobState]:

@@ -10,6 +10,7 @@ import fakeredis
 import pytest
 
 from shared.queue import QUEUE_NAME, Queue
+from tests.support.supervised import outlast
 from worker import watchdog
 from worker.watchdog import Watchdog
 
@@ -94,3 +95,22 @@ def test_a_loop_that_stands_still_and_a_stop_that_hangs_are_killed(hang: str, st
     # Then its watchdog kills it
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL
+
+
+def test_a_pause_of_the_machine_is_no_hang() -> None:
+    # Given a process whose loop may stand still for two seconds
+    program = "import threading, worker.watchdog as w; w.STALLED_SECONDS = 2; w.CHECK_SECONDS = 0.05\n"
+    program += (
+        "w.Watchdog(None, None, None, 1, print).start(lambda: False); print(flush=True); threading.Event().wait(20)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        # When it is paused for longer, and goes on
+        process.send_signal(signal.SIGSTOP)
+        outlast(2.5)
+        process.send_signal(signal.SIGCONT)
+        # Then it is not killed for that
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        # But for a loop that stands still
+        assert process.wait(20) == -signal.SIGKILL
