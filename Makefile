@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODEL ?= mobilenet_v2
 export MODEL
-# With what the lock file has installed and nothing else.
-INSTALL_CLIENT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable client
+# The packages of another environment do not count as installed, nor those of one whose Python is gone.
+unexport PYTHONPATH PYTHONHOME
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
 
 .DEFAULT_GOAL := help
 .PHONY: help run model test browser check lint types imports contract faults hostile fuzz failed key bench
@@ -23,7 +24,7 @@ model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
 test: $(VENV)/.dev browser ## set everything up and run the tests
-	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest -m "not prometheus" \
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest -m "not prometheus and not nightly" \
 	  tests/unit tests/client tests/contract tests/e2e tests/browser tests/hostile \
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
 
@@ -87,30 +88,33 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 clean: ## remove what was made here (.venv, models, data)
 	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache
 
+CHECK_PYTHON = @"$(or $(PYTHON),false)" -c '$(FITS)' 2>/dev/null || \
+  { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }
+
+# An environment that could not be made is made from the start the next time.
+.DELETE_ON_ERROR:
 $(BIN)/python:
-	@$(or $(PYTHON),false) -c '$(FITS)' || \
-	  { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(CHECK_PYTHON)
+	"$(PYTHON)" -m venv --clear $(VENV)
 
 $(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service needs (TensorFlow is large; this happens once)."
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
-	$(INSTALL_CLIENT)
+	@$(BIN)/python -m deploy.local.install $< client
 	@touch $@
 
 # What pictures in S3 need beside the rest; the development environment has it anyway.
 $(VENV)/.s3: requirements/s3.txt $(VENV)/.run
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
+	@echo "Installing what pictures in S3 need."
+	@$(BIN)/python -m deploy.local.install $<
 	@touch $@
 
 $(VENV)-fuzz/.done: requirements/fuzz.txt
-	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "topthree needs Python 3.11, 3.12 or 3.13" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)-fuzz
-	$(VENV)-fuzz/bin/pip install --disable-pip-version-check --require-hashes -r $<
+	$(CHECK_PYTHON)
+	"$(PYTHON)" -m venv --clear $(VENV)-fuzz
+	@$(VENV)-fuzz/bin/python -m deploy.local.install $<
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what the service and its tests need (TensorFlow is large; this happens once)."
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r $<
-	$(INSTALL_CLIENT)
+	@$(BIN)/python -m deploy.local.install $< client
 	@touch $@ $(VENV)/.run

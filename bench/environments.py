@@ -26,11 +26,12 @@ def prepare_environment(name: str) -> None:
         return
     print(f"installing {name} …", file=sys.stderr, flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENTS / name)])
-    _run([str(python_of(name)), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(requirements)])
+    _run([str(python_of(name)), "-m", "deploy.local.install", str(requirements)])
     stamp.write_bytes(requirements.read_bytes())
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Progress goes to stderr: stdout is for results.
+    done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise NotInstalled((done.stderr.strip().splitlines() or ["no reason given"])[-1])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -40,7 +41,10 @@ def follow(
     steps = {number: block for number, block in enumerate(page) if block in wanted}
     shown = {number: answer for number, (_, answer) in enumerate(pairwise(page)) if answer.language in ANSWERS}
     # A page that starts no service takes for granted that there is one.
-    script = [f". {TERMINAL}\n", "" if any("make run" in block.text for block in wanted) else "make run\n"]
+    script = [
+        f". {shlex.quote(str(TERMINAL))}\n",
+        "" if any("make run" in block.text for block in wanted) else "make run\n",
+    ]
     for number, block in steps.items():
         text = _replace(block.text, ports, replacements)
         script.append(_step(block, text, folder / f"{number}.out", fails=_is_error(shown.get(number))))
@@ -70,7 +74,7 @@ def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
     if block.language == "python":
         text = f".venv/bin/python - <<'END_OF_PYTHON'\n{text}END_OF_PYTHON\n"
     on_error = "" if fails else "--fail-with-body"
-    return f"echo {block.page}:{block.line}\non_error={on_error}\n{{\n{text}}} > {output}\n"
+    return f"echo {block.page}:{block.line}\non_error={on_error}\n{{\n{text}}} > {shlex.quote(str(output))}\n"
 
 
 def _run(folder: Path, port: str, given: Mapping[str, str]) -> None:
