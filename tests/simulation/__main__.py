@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+from tests.simulation.ledger import Broken
 from tests.simulation.scenario import Scenario, explained
 from tests.support.processes import RedisServer
 
@@ -56,7 +57,7 @@ def run_seeds(first: int, last: int) -> tuple[dict[int, str], int]:
                     try:
                         with explained(seed, scenario):
                             scenario.run()
-                    except Exception as error:
+                    except (Exception, Broken) as error:
                         failures[seed] = "\n".join([f"{type(error).__name__}: {error}", *error.__notes__])
                     steps += scenario.world.steps
         finally:

@@ -7,8 +7,8 @@ from typing import Any
 from shared.job import Job, JobState
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
+class Broken(BaseException):
+    """An invariant does not hold; no `except Exception` of the product may catch it."""
 
 
 @dataclass

@@ -38,6 +38,9 @@ class Referee:
         for (at, command), (state, holder, requeued_by, ended_by) in zip(watched, before, strict=True):
             named, by = self._argument(command, "execution"), self._argument(command, "by")
             done_before = by in (requeued_by, ended_by)
+            if done_before:
+                told = f"{self._name(command)} was sent twice and answers {answers[at]}"
+                require(answers[at] in (1, b"queued") or isinstance(answers[at], Exception), told)
             if named and not done_before and state == "running" and answers[at] in (1, b"queued"):
                 require(named == holder, f"{self._name(command)} for {named} of a job that {holder} holds")
 

@@ -12,13 +12,14 @@ from shared.errors import GoneJob, UnknownJob
 from shared.job import Job
 from shared.jobs import Jobs
 from shared.queue import JOB_ID
-from tests.simulation.ledger import Ledger, require
+from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
 from tests.simulation.service import (
     LOST,
     PICTURE_BYTES,
     QUEUE,
     STOPPED,
+    TIME_LIMIT_SECONDS,
     Habits,
     SimulatedClient,
     SimulatedService,
@@ -88,7 +89,8 @@ class Scenario:
             self._service.lease_seconds, self._service.slow = 3, 0.5
         for _ in range(rng.choice([1, 1, 2, 3])):
             self._start_worker()
-        world.run(lambda: False, 4)
+        # For so long a main process has known that Redis answers, before it calls a time limit a job's own fault.
+        world.run(lambda: False, TIME_LIMIT_SECONDS + 3)
         deadlines, cancels = rng.choice([0, 0, 0.3]), rng.choice([0, 0.2])
         for number in range(rng.choice([1, 2, 4])):
             habits = Habits(rng.randint(2, 12), rng.choice([2, 2, 20]), deadlines, cancels)
@@ -112,7 +114,7 @@ class Scenario:
         if weather.lines:
             faults = self._network.faults
             faults.lost_answers, faults.lost_requests = rng.choice([0.05, 0.3]), rng.choice([0, 0.1])
-            faults.late_requests = rng.choice([0, 0.05])
+            faults.late_requests = rng.choice([0, 0.05, 0.2])
         kinds = [
             *([self._stall] if weather.stalls else []),
             *([self._crash] if weather.crashes else []),
@@ -123,7 +125,7 @@ class Scenario:
             *([self._flush_scripts] if weather.scripts else []),
         ]
         for _ in range(rng.randint(2, 10) if kinds else 0):
-            world.pause(rng.expovariate(0.4))
+            world.pause(rng.expovariate(0.8))
             rng.choice(kinds)()
 
     def _audit(self) -> None:
@@ -154,8 +156,13 @@ class Scenario:
             self._start_worker()
 
     def _stop_child(self) -> None:
-        worker = self._rng.choice(self._workers)
-        child = self._rng.choice(worker.children)
+        # Rather one that writes an end, or waits for its next job.
+        for _ in range(100):
+            worker = self._rng.choice(self._workers)
+            child = self._rng.choice(worker.children)
+            if child.task_id and child.told.stage is not Stage.RUNNING:
+                break
+            self.world.pause(0.01)
         if self._rng.random() < 0.5:
             worker.lose_child(child, STOPPED)
         elif child.task_id and child.actor.alive:
@@ -239,7 +246,7 @@ def explained(seed: int, scenario: Scenario) -> Iterator[None]:
     """Add the seed and the last steps to whatever is raised."""
     try:
         yield
-    except Exception as error:
+    except (Exception, Broken) as error:
         steps = "\n".join(scenario.world.trace[-40:])
         error.add_note(f"seed {seed}, {scenario.weather}:\n{steps}")
         raise

@@ -149,7 +149,7 @@ class Child:
         while True:
             task_id = self._take_message()
             if not task_id:
-                world.pause(rng.uniform(0.05, 1))
+                world.pause(rng.uniform(0.2, 1))
                 continue
             self.task_id = task_id
             self.idle()
