@@ -53,9 +53,15 @@ class Network:
     def call(self, run: Callable[[], Any], *, ends: bool = False) -> Any:
         """Send a request until an answer is heard or patience is over, and return the answer; say if it `ends` jobs."""
         error: redis.RedisError = redis.ConnectionError("lost")
+        asked_at = self.world.now
+
+        def ask() -> Any:
+            self.referee.age_seconds = self.world.now - asked_at
+            return run()
+
         for _ in range(PATIENT_TRIES if self.world.current.patient else 2):
             try:
-                return self._send(run)
+                return self._send(ask)
             except redis.TimeoutError as timeout:
                 error = timeout
                 if not self.world.current.patient:

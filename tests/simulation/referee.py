@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from shared import job_script
+from shared.jobs import CLAIM_VALID_SECONDS
 from tests.simulation.ledger import require
 
-# Of EVALSHA or EVAL: the script, the number of keys, the first key (the job's record).
+# Places in EVALSHA or EVAL: the script, the number of keys, the first key (the job's record).
 SCRIPT, KEY_COUNT, RECORD = 1, 2, 3
+# Of a claim: the key that remembers what it claimed.
+CLAIMED = 7
 
 
 class Referee:
@@ -19,6 +22,10 @@ class Referee:
         """`server` is a client of the server itself."""
         self._server = server
         self._names: dict[str, str] = {}
+        # How long ago it was that somebody asked for what is done now.
+        self.age_seconds = 0.0
+        # Whether Redis' clock is never set: else nobody can tell how late a claim is.
+        self.steady_clock = True
 
     def know(self, name: str, text: str) -> None:
         """Take note of a script's text, clock and all."""
@@ -34,7 +41,13 @@ class Referee:
         answers: list[Any] = []
         watched = [(at, command) for at, command in enumerate(commands) if self._name(command) in ("requeue", "finish")]
         before = [self._record(command) for _, command in watched]
+        late = [(at, command) for at, command in enumerate(commands) if self._is_late_claim(command)]
         yield answers
+        for at, command in late:
+            jobs = [] if isinstance(answers[at], Exception) else answers[at][3:]
+            require(
+                not jobs, f"a claim of {self._argument(command, 'execution')} took {jobs} when nobody waited for it"
+            )
         for (at, command), (state, holder, requeued_by, ended_by) in zip(watched, before, strict=True):
             named, by = self._argument(command, "execution"), self._argument(command, "by")
             done_before = by in (requeued_by, ended_by)
@@ -46,6 +59,12 @@ class Referee:
 
     def _name(self, command: Sequence[Any]) -> str:
         return self._names.get(command[SCRIPT], "") if command[0] in ("EVALSHA", "EVAL") else ""
+
+    def _is_late_claim(self, command: Sequence[Any]) -> bool:
+        """Whether a claim comes so late that its sender has given up, and has not been done before."""
+        if self._name(command) != "claim" or self.age_seconds <= CLAIM_VALID_SECONDS + 0.1 or not self.steady_clock:
+            return False
+        return self._argument(command, "valid_until_ms") != "0" and not self._server.exists(command[CLAIMED])
 
     def _record(self, command: Sequence[Any]) -> list[str | None]:
         found: list[str | None] = self._server.hmget(command[RECORD], "state", "execution", "requeued_by", "ended_by")
