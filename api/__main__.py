@@ -21,6 +21,7 @@ from shared.jobs import Jobs
 from shared.log import configure_logging
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
+from shared.this_machine import url_of
 
 log = logging.getLogger("api")
 
@@ -61,7 +62,7 @@ def main() -> int:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
         return 1
     waiters.start()
-    log.info("serving on http://%s:%d", settings.host, settings.port)
+    log.info("serving on %s", url_of(settings.host, settings.port))
     server.serve(on_stop=waiters.close)
     return 0
 

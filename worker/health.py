@@ -7,16 +7,18 @@ import sys
 import redis
 
 from shared.redis_client import connect
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
 from shared.workers import Workers
 
 
 def flaw() -> str | None:
     """What is wrong, or None."""
     host = socket.gethostname()
-    settings = Settings.from_environ(os.environ)
     try:
+        settings = Settings.from_environ(os.environ)
         ready = Workers(connect(settings.redis_url, max_connections=1)).ready()
+    except SettingsError as error:
+        return str(error)
     except redis.RedisError as error:
         return f"Redis does not answer: {error}"
     # A worker's name is its host's and its process id, which a check from outside the process does not know.
