@@ -7,6 +7,7 @@ from deploy.local import address
 from deploy.local.foreground import Foreground
 from deploy.local.instance import Instance, InUse
 from deploy.local.output import open_standard_files, say
+from deploy.local.parent import Parent
 from shared.settings import Settings, SettingsError
 
 
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if flaw := address.find_flaw(settings.host, settings.port):
         say(f"make run: {flaw}")
         return 1
-    return Foreground(lock, int(arguments[0]) if arguments else None).run()
+    return Foreground(lock, Parent(int(arguments[0])) if arguments else None).run()
 
 
 def in_use(instance: Instance, error: InUse) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from deploy.local.instance import ROOT, STOP_SECONDS
 from deploy.local.output import say
+from deploy.local.parent import Parent
 from deploy.local.program import describe
 
 # How often it looks whether `make` is still there.
@@ -21,8 +22,8 @@ LEFTOVER_SECONDS = STOP_SECONDS - 4
 class Foreground:
     """Runs the manager in a session of its own, and ends everything when it is told to or has lost its parent."""
 
-    def __init__(self, lock: int, parent: int | None) -> None:
-        """`lock` is the descriptor of `Instance.claim`; `parent` the process whose end ends this one, if any."""
+    def __init__(self, lock: int, parent: Parent | None) -> None:
+        """`lock` is the descriptor of `Instance.claim`; the end of `parent`, if any, ends this process too."""
         self._lock = lock
         self._parent = parent
         self._told = False
@@ -45,7 +46,7 @@ class Foreground:
         assert manager.stdin
         deadline = float("inf")
         while manager.poll() is None and time.monotonic() < deadline:
-            if deadline == float("inf") and (self._told or self._is_orphan()):
+            if deadline == float("inf") and (self._told or (self._parent and self._parent.ends())):
                 manager.stdin.close()
                 deadline = time.monotonic() + STOP_SECONDS - 1
             self._sleep()
@@ -61,9 +62,6 @@ class Foreground:
 
     def _tell(self, *_: object) -> None:
         self._told = True
-
-    def _is_orphan(self) -> bool:
-        return self._parent is not None and os.getppid() != self._parent
 
     def _sleep(self) -> None:
         """Wait for a signal, the end of the manager or POLL_SECONDS."""
