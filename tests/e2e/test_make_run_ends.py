@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from deploy.local.embedded_redis import free_port
+from tests.support.commands import call
 from tests.support.make_run import (
     READY_SECONDS,
     accept,
@@ -85,19 +86,12 @@ def test_a_service_behind_nohup_outlives_its_window_until_it_is_stopped(tmp_path
         terminal.close_window()
         assert '"predicted_label":"traffic light"' in answer_of(curl_line(log.read_text("utf-8")))
         # And when it is stopped from elsewhere, that waits until nothing is left, and says so
-        done = make("stop", port)
+        done = call(["make", "stop"], {"PORT": str(port)}, 60)
         assert (done.returncode, "has ended" in done.stdout) == (0, True), done.stdout
         wait_gone(family, port)
         # And a second time there is nothing to stop
-        done = make("stop", port)
+        done = call(["make", "stop"], {"PORT": str(port)}, 60)
         assert (done.returncode, "no `make run`" in done.stdout) == (0, True), done.stdout
-
-
-def make(target: str, port: int) -> "subprocess.CompletedProcess[str]":
-    environ = {**os.environ, "PORT": str(port)}
-    return subprocess.run(
-        ["make", target], cwd=ROOT, env=environ, stdout=-1, stderr=-2, text=True, timeout=60, check=False
-    )
 
 
 class Outputs:
@@ -130,12 +124,12 @@ def outputs(tmp_path: Path) -> Iterator[Outputs]:
 
 
 @contextmanager
-def started(redirection: str, stdout: int, port: int) -> Iterator[tuple[int, set[int]]]:
+def started(redirection: str, stdout: int, port: int, **environ: str) -> Iterator[tuple[int, set[int]]]:
     """`make run` that is ready: its process and all below it."""
     with subprocess.Popen(
         ["bash", "-c", f"exec make run {redirection}"],
         cwd=ROOT,
-        env={**os.environ, **settings(port)},
+        env={**os.environ, **settings(port), **environ},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stdout,
@@ -186,13 +180,13 @@ def test_what_was_accepted_is_there_after_everything_was_killed(tmp_path: Path) 
         # When all its processes are killed but those that serve
         kill(member for member in family if "deploy.local" in command_of(member))
         process.kill()
-    # And it is started again at once
-    with make_run(tmp_path / "second", port) as process:
-        assert "Ready on" in process.output, process.output
-        # Then every job ends
-        for result in results:
-            answer = requests.get(f"http://127.0.0.1:{port}{result}", headers={"Prefer": "wait=30"}, timeout=60)
-            assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+        # And it is started again at once
+        with make_run(tmp_path / "second", port) as second:
+            assert "Ready on" in second.output, second.output
+            # Then every job ends
+            for result in results:
+                answer = requests.get(f"http://127.0.0.1:{port}{result}", headers={"Prefer": "wait=30"}, timeout=60)
+                assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
 
 
 def test_a_reader_that_halts_does_not_halt_the_service(tmp_path: Path) -> None:
@@ -200,7 +194,7 @@ def test_a_reader_that_halts_does_not_halt_the_service(tmp_path: Path) -> None:
     port = free_port()
     source, target = os.pipe()
     try:
-        with started("", target, port) as (pid, _):
+        with started("", target, port, LOG_LEVEL="DEBUG") as (pid, _):
             # When more is logged than the pipe holds
             url = f"http://127.0.0.1:{port}/upload"
             for _ in range(300):
