@@ -58,59 +58,63 @@ class Instance:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + STOP_SECONDS
         while not _take(lock, fcntl.LOCK_EX):
-            holder = _read_holder(lock)
-            if (holder and is_alive(holder.pid)) or time.monotonic() > deadline:
+            holder = self.holder()
+            if holder or time.monotonic() > deadline:
                 os.close(lock)
                 raise InUse(holder)
             time.sleep(POLL_SECONDS)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()} {self.port}\n".encode(), 0)
+        self._sign()
         return lock
 
     def is_running(self) -> bool:
         """Whether any process of it is there; OSError if that cannot be told."""
-        return self._look()[0]
+        return _is_taken(self._lock_file)
 
     def holder(self) -> Holder | None:
-        """Return who uses the folder; None if nobody does, or it is just being taken; OSError as `is_running`."""
-        return self._look()[1]
+        """Return who has claimed the folder, None if that process is gone; OSError as `is_running`."""
+        if not _is_taken(self._holder_file):
+            return None
+        with suppress(ValueError):
+            pid, port = map(int, self._holder_file.read_text("ascii").split())
+            return Holder(pid, port)
+        # It is being written.
+        return None
 
-    def _look(self) -> tuple[bool, Holder | None]:
-        try:
-            lock = os.open(self.folder / "lock", os.O_RDWR)
-        except FileNotFoundError:
-            return False, None
-        try:
-            # Shared: two who look do not take each other for a service.
-            return (False, None) if _take(lock, fcntl.LOCK_SH) else (True, _read_holder(lock))
-        finally:
-            os.close(lock)
+    @property
+    def _lock_file(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def _holder_file(self) -> Path:
+        return self.folder / "holder"
+
+    def _sign(self) -> None:
+        """Tell who this process is; no other inherits the descriptor, so that it counts while this process lives."""
+        holder = os.open(self._holder_file, os.O_RDWR | os.O_CREAT, 0o600)
+        # Whoever looks has it for a moment.
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        os.ftruncate(holder, 0)
+        os.pwrite(holder, f"{os.getpid()} {self.port}\n".encode(), 0)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+def _take(file: int, kind: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _take(lock: int, kind: int) -> bool:
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _read_holder(lock: int) -> Holder | None:
-    with suppress(ValueError):
-        pid, port = map(int, os.pread(lock, 100, 0).split())
-        return Holder(pid, port)
-    return None
+def _is_taken(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared: two who look do not take each other for a service.
+        return not _take(file, fcntl.LOCK_SH)
+    finally:
+        os.close(file)

@@ -36,12 +36,12 @@ def stop(instance: Instance) -> int:
     told = None
     while instance.is_running():
         holder = instance.holder()
-        if told and holder != told:
+        if holder and told and holder != told:
             # Another one has been started meanwhile.
             break
         if holder and not told:
             told = holder
-            # A process that is gone has left the others to end by themselves.
+            # Without it the others end by themselves.
             with suppress(ProcessLookupError):
                 os.kill(holder.pid, signal.SIGTERM)
         if time.monotonic() > deadline:

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from deploy.local.instance import Instance
 from tests.support.commands import call, output
 from tests.support.make_run import make_run, settings
 from tests.support.processes import Process
-from tests.support.repository import ROOT
 from tests.support.wait import eventually
 
 BASE, LATER = "appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof"
@@ -43,9 +41,8 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
         for number in range(EACH):
             client.set(f"early:{number}", "value")
         client.bgrewriteaof()
-        eventually(
-            lambda: (files_of(instance) / BASE).exists() and not client.info("persistence")["aof_rewrite_in_progress"]
-        )
+        eventually((files_of(instance) / BASE).exists, what="a new file")
+        eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the end of the rewrite")
         for number in range(EACH):
             client.set(f"late:{number}", "value")
     yield instance
@@ -127,7 +124,7 @@ def test_what_it_says_repairs_damaged_data(
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == damaged
     # And the server starts with all that can be saved
     with redis_of(instance, tmp_path) as client:
-        found = [key.decode().partition(":")[0] for key in client.keys()]
+        found = [key.decode().partition(":")[0] for key in client.scan_iter()]
     assert found.count("early") == early and found.count("late") in late
 
 
@@ -149,16 +146,9 @@ def test_files_of_somebody_else_are_told(instance: Instance) -> None:
         "import os, pwd, sys; from pathlib import Path; from deploy.local.damage import find_damage;"
         f"{become}; print(find_damage(Path(sys.argv[1])))"
     )
-    shown = tmp_path_for_others(instance)
     # When the damage is looked for, Then the file is named, and who should own it
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(shown)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    assert "cannot be read and written by this user" in done.stdout and "chown -R" in done.stdout
-
-
-def tmp_path_for_others(instance: Instance) -> Path:
-    return instance.folder / "redis"
+    shown = output([sys.executable, "-c", program, str(instance.folder / "redis")], {}, 30)
+    assert "cannot be read and written by this user" in shown and "chown -R" in shown
 
 
 def test_a_redis_that_is_killed_while_its_data_is_damaged_ends_the_service(instance: Instance, tmp_path: Path) -> None:

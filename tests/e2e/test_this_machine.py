@@ -17,14 +17,7 @@ from tests.support.repository import ROOT
 
 # Nobody listens there.
 PROXY = "http://127.0.0.1:9"
-PROXIES = {
-    "http_proxy": PROXY,
-    "HTTP_PROXY": PROXY,
-    "all_proxy": PROXY,
-    "ALL_PROXY": PROXY,
-    "no_proxy": "",
-    "NO_PROXY": "",
-}
+PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), PROXY) | {"no_proxy": "", "NO_PROXY": ""}
 
 
 def test_it_gets_ready_and_is_used_though_there_is_a_proxy(tmp_path: Path, model_dir: Path) -> None:
