@@ -94,7 +94,7 @@ def test_failed_jobs_of_no_service_are_a_sentence(port: int) -> None:
     assert f"no `make run` of this checkout is running on port {port}" in refusal("failed", PORT=str(port))
     # And given what one that was killed has left
     instance = Instance(port)
-    os.close(instance.claim())
+    instance.folder.mkdir(parents=True)
     instance.redis_url_file.write_text(f"redis://:x@127.0.0.1:{free_port()}/0\n", "utf-8")
     assert f"no `make run` of this checkout is running on port {port}" in refusal("failed", PORT=str(port))
     # And one whose Redis does not answer

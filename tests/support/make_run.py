@@ -56,10 +56,16 @@ def kill(pids: Iterable[int]) -> None:
 
 def is_ready(port: int) -> bool:
     """Whether a worker of the service takes jobs."""
+    return bool(workers(port))
+
+
+def workers(port: int) -> set[str]:
+    """Return the names of the workers that take jobs, none while there is no service."""
     try:
-        return bool(requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).json().get("workers"))
+        answer = requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).json()
     except requests.ConnectionError:
-        return False
+        return set()
+    return {worker["name"] for worker in answer.get("workers", [])}
 
 
 def accept(port: int) -> str:
