@@ -11,14 +11,17 @@ unexport PYTHONPATH PYTHONHOME
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
 
 .DEFAULT_GOAL := help
-.PHONY: help run model test browser check lint types imports contract faults hostile fuzz failed key bench
+.PHONY: help run stop model test browser check lint types imports contract faults hostile fuzz failed key bench
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
 
 run: $(VENV)/.run $(if $(filter s3://%,$(IMAGE_STORE_URL)),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
-	@exec $(BIN)/python -m deploy.local
+	@exec $(BIN)/python -m deploy.local $$PPID
+
+stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
+	@if [ -e $(VENV)/.run ]; then exec $(BIN)/python -m deploy.local.stop; else echo "make stop: nothing is installed here, so nothing is running"; fi
 
 model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
@@ -64,7 +67,7 @@ fuzz: $(VENV)-fuzz/.done ## have atheris look for a header that breaks the check
 	  -artifact_prefix=artifacts/ artifacts/fuzz
 
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
-	@TOPTHREE_REDIS_URL=$$(cat var/$(or $(PORT),5000)/redis.url) $(BIN)/python -m shared.failed_jobs
+	@$(BIN)/python -m deploy.local.failed
 
 key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
 	@$(BIN)/python -m api.new_key $(NAME)

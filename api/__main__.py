@@ -24,6 +24,7 @@ from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError, unknown_settings
 from shared.store_history import StoreHistory
+from shared.this_machine import url_of
 
 log = logging.getLogger("api")
 
@@ -71,7 +72,7 @@ def main() -> int:
     # It serves all the same: `/health/ready` says so too, until Redis is there and fit.
     if flaw := store.flaw():
         log.error("Not ready: %s", flaw)
-    log.info("serving on http://%s:%d", settings.host, settings.port)
+    log.info("serving on %s", url_of(settings.host, settings.port))
     server.serve(on_stop=waiters.close)
     return 0
 

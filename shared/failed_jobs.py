@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+
+import redis
 
 from shared.job import Job
 from shared.job_limits import limits_of
@@ -14,15 +17,19 @@ from shared.settings import Settings, SettingsError
 MOST = 100
 
 
-def main() -> int:
+def main(environ: Mapping[str, str]) -> int:
     """Print one line a job, the newest first; return the exit code."""
     try:
-        settings = Settings.from_environ(os.environ)
+        settings = Settings.from_environ(environ)
+        client = connect(settings.redis_url, max_connections=1)
+        jobs = Jobs(client, Queue(settings.redis_prefix), limits_of(settings))
+        found = jobs.failed(MOST)
     except SettingsError as error:
         sys.stderr.write(f"failed_jobs: {error}\n")
         return 2
-    jobs = Jobs(connect(settings.redis_url, max_connections=1), Queue(settings.redis_prefix), limits_of(settings))
-    found = jobs.failed(MOST)
+    except redis.RedisError as error:
+        sys.stderr.write(f"failed_jobs: Redis does not answer: {error}\n")
+        return 1
     sys.stdout.writelines(line(job) + "\n" for job in found)
     sys.stdout.write(f"{len(found)} failed jobs of the last {settings.result_ttl_seconds} s\n")
     return 0
@@ -39,4 +46,4 @@ def line(job: Job) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(os.environ))

@@ -24,6 +24,7 @@ class Child:
         self._make_shift = make_shift
         self._warmed = warmed
         self._shift: Shift | None = None
+        self._parent_pid = os.getpid()
 
     def attach(self) -> None:
         """Have Celery start every forked child with `start`."""
@@ -35,7 +36,9 @@ class Child:
             self._shift = self._make_shift()
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
-            os.kill(os.getppid(), signal.SIGTERM)
+            # If the parent has died meanwhile, another process is there in its place: it is no business of this one.
+            if os.getppid() == self._parent_pid:
+                os.kill(self._parent_pid, signal.SIGTERM)
             os._exit(1)
         self._warmed.set()
 

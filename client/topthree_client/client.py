@@ -16,6 +16,7 @@ import httpx
 
 from topthree_client.answers import Result, Status
 from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable
+from topthree_client.loopback import is_loopback
 from topthree_client.patience import FIRST_DELAY_SECONDS, Patience, read_retry_after
 
 DEFAULT_URL = "http://127.0.0.1:5000"
@@ -51,6 +52,8 @@ class Client:
     ) -> None:
         """`patience_seconds` bounds the tries of one request; `transport` is httpx's.
 
+        A service on this machine is asked directly, others through the proxy that the environment names.
+
         Raises:
             ValueError: `url` is no http(s) URL, or `api_key` has characters that no key has.
         """
@@ -65,6 +68,9 @@ class Client:
         self.url = url
         self._patience_seconds = patience_seconds
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        if transport is None and is_loopback(base.host):
+            # Without a transport of its own, httpx takes the proxy that the environment names.
+            transport = httpx.HTTPTransport()
         self._http = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""`make run`: everything on one machine under supervisor, with an embedded Redis-protocol server."""
+"""`make run`: everything on one machine, with an embedded Redis-protocol server."""

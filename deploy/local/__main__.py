@@ -1,83 +1,49 @@
-"""`python -m deploy.local`: prepares the model, then runs server, workers and API until Ctrl-C."""
+"""`python -m deploy.local [PARENT]`: runs server, workers and API until Ctrl-C, or until the process PARENT ends."""
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-from pathlib import Path
 
-from deploy.local.embedded_redis import EmbeddedRedis
+from deploy.local import address
+from deploy.local.foreground import Foreground
+from deploy.local.instance import Instance, InUse
+from deploy.local.output import open_standard_files, say
+from deploy.local.parent import Parent
 from shared.settings import Settings, SettingsError
 
-ROOT = Path(__file__).parents[2]
-CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 
-
-def main() -> int:
-    """Run the service; return the exit code of the process manager."""
+def main(arguments: list[str]) -> int:
+    """Run the service; return the exit code."""
+    open_standard_files()
     try:
         settings = Settings.from_environ(os.environ)
     except SettingsError as error:
-        print(f"make run: {error}", file=sys.stderr)
+        say(f"make run: {error}")
         return 2
-    if not is_free(settings.host, settings.port):
-        print(
-            f"make run: port {settings.port} is taken. Stop what uses it, or choose another: PORT=5001 make run",
-            file=sys.stderr,
-        )
+    instance = Instance(settings.port)
+    try:
+        lock = instance.claim()
+    except InUse as error:
+        say(f"make run: {in_use(instance, error)}")
         return 1
-    model_dir = prepare_model()
-    if model_dir is None:
+    except OSError as error:
+        say(f"make run: {error.filename or instance.folder} cannot be written: {error.strerror}. Data is kept there.")
         return 1
-    return supervise(settings, model_dir)
+    if flaw := address.find_flaw(settings.host, settings.port):
+        say(f"make run: {flaw}")
+        return 1
+    return Foreground(lock, Parent(int(arguments[0])) if arguments else None).run()
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether the port can be listened on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # As servers do: a port whose last connections are still in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def prepare_model() -> str | None:
-    """Make the model folder in a process of its own (TensorFlow is big); return it, or None if that failed."""
-    command = [sys.executable, "-m", "worker.prepare", "--fallback"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def supervise(settings: Settings, model_dir: str) -> int:
-    """Run the processes under supervisor until a signal comes; return supervisor's exit code."""
-    state_dir = ROOT / "var" / str(settings.port)
-    server = EmbeddedRedis.create(state_dir)
-    environ = {
-        **os.environ,
-        # With the prefix, which wins over what the environment may have.
-        "TOPTHREE_MODEL_DIR": model_dir,
-        "TOPTHREE_REDIS_URL": server.url,
-        "EMBEDDED_REDIS": server.command,
-        "PYTHON": sys.executable,
-        "STATE_DIR": str(state_dir),
-        "PYTHONUNBUFFERED": "1",
-        # What the processes log passes through pipes to this one's terminal.
-        "TOPTHREE_LOG_FORMAT": settings.log_format
-        if settings.log_format != "auto" or not sys.stdout.isatty()
-        else "text",
-    }
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
-    # In a session of its own, so that Ctrl-C reaches supervisor once and a closed terminal stops the service too.
-    manager = subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True)
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: manager.terminate())
-    print(f"Starting on http://{settings.host}:{settings.port} with {settings.workers} worker processes …", flush=True)
-    return manager.wait()
+def in_use(instance: Instance, error: InUse) -> str:
+    """Return who uses the folder of the instance, and what to do."""
+    pid, port = (error.holder.pid, error.holder.port) if error.holder else ("unknown", instance.port)
+    other = address.other_port(instance.port)
+    what = f"port {port} is taken" if port == instance.port else f"the data in {instance.folder} is in use"
+    return (
+        f"{what} by another `make run` of this checkout (process {pid}). Stop it (PORT={port} make stop), "
+        f"or choose another port: PORT={other} make run"
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,27 +1,33 @@
 """`python -m deploy.local.announce`: says when the service is ready, and how to try it."""
 
+import http.client
+import io
 import json
 import os
+import sys
 import time
 import urllib.request
 from typing import Any
 
 from shared.settings import Settings
+from shared.this_machine import fetch, local_url
 
 POLL_SECONDS = 0.2
 
 
 def main() -> None:
     """Wait until the API answers and a worker is ready, then print the line to try."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A model may have a name that the terminal's encoding does not have.
+        sys.stdout.reconfigure(errors="replace")
     settings = Settings.from_environ(os.environ)
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    url = f"http://{host}:{settings.port}"
+    url = local_url(settings.host, settings.port)
     while not (workers := ready_workers(url)):
         time.sleep(POLL_SECONDS)
     print(
         f"\nReady on {url} with the model {workers[0]['model']}. Try it:\n\n"
-        f'  curl -X POST {url}/upload -F "image=@examples/traffic_light.png"\n\n'
-        "Ctrl-C stops everything.\n",
+        f'  curl {curl_options(url)}-X POST {url}/upload -F "image=@examples/traffic_light.png"\n\n'
+        "Ctrl-C stops everything; so does `make stop` in another terminal.\n",
         flush=True,
     )
 
@@ -29,10 +35,16 @@ def main() -> None:
 def ready_workers(url: str) -> list[dict[str, Any]]:
     """Return the workers that are ready, none while the API does not answer."""
     try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:
-            return list(json.load(answer)["workers"])
-    except (OSError, ValueError):
+        return list(json.loads(fetch(f"{url}/health/ready", timeout_seconds=2))["workers"])
+    except (OSError, ValueError, KeyError, http.client.HTTPException):
         return []
+
+
+def curl_options(url: str) -> str:
+    """Return what curl needs to reach this machine where the environment names a proxy."""
+    host = urllib.request.Request(url).host
+    proxied = urllib.request.getproxies().keys() & {"http", "all"} and not urllib.request.proxy_bypass(host)
+    return "--noproxy '*' " if proxied else ""
 
 
 if __name__ == "__main__":

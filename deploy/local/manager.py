@@ -1,0 +1,186 @@
+"""`python -m deploy.local.manager LOCK`: runs the processes of the service until standard input is closed.
+
+Whoever starts it holds the other end of standard input: it is closed when that process ends, however it ends.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import suppress
+
+from deploy.local.damage import find_damage, lost_manifest
+from deploy.local.embedded_redis import EmbeddedRedis
+from deploy.local.environ import with_settings
+from deploy.local.instance import Instance
+from deploy.local.output import Output
+from deploy.local.program import Program, describe
+from shared.settings import Settings
+from shared.this_machine import url_of
+
+# Counted from the beginning of the stop, all before instance.STOP_SECONDS. The API answers within a second unless a
+# client has sent a part of a request; a worker finishes its jobs.
+API_STOP_SECONDS, WORKER_STOP_SECONDS, REDIS_STOP_SECONDS = 6.0, 16.0, 18.0
+OUTPUT_SECONDS = 0.5
+# Pauses before a process is started again; one that ran for longer than the longest has got over what ended it.
+FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 10.0
+POLL_SECONDS = 0.05
+
+
+class CannotRun(Exception):
+    """The service cannot go on; the sentence says why."""
+
+
+class Manager:
+    """The processes of one instance: a Redis server, the workers, the API, and one that says when all are ready."""
+
+    def __init__(self, settings: Settings, lock: int, output: Output) -> None:
+        """`lock` is the descriptor of `Instance.claim`."""
+        self._settings = settings
+        self._output = output
+        self._lock = lock
+        self._environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._started: dict[str, Program] = {}
+        self._redis_up = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Prepare the model, start everything, and start again what ends.
+
+        Raises:
+            CannotRun: a process cannot do its work.
+        """
+        where = url_of(self._settings.host, self._settings.port)
+        self._output.say(f"Starting on {where} with {self._settings.workers} worker processes …")
+        model_dir = await self._prepare_model()
+        try:
+            server = EmbeddedRedis.create(Instance(self._settings.port))
+        except OSError as error:
+            raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
+        log_format = self._settings.log_format
+        # What the processes log passes through a pipe to this one's terminal.
+        form = "text" if log_format == "auto" and os.isatty(1) else log_format
+        self._environ = with_settings(self._environ, MODEL_DIR=model_dir, REDIS_URL=server.url, LOG_FORMAT=form)
+        await asyncio.gather(
+            self._keep_redis(server),
+            self._keep(self._program("worker", "worker")),
+            self._keep(self._program("api", "api")),
+            self._announce(self._program("announce", "deploy.local.announce")),
+        )
+
+    async def stop(self) -> None:
+        """End everything in order: no new pictures, then the workers finish theirs, the server that keeps all last."""
+        began = time.monotonic()
+        for name, seconds in (
+            ("prepare", 0.0),
+            ("announce", 0.0),
+            ("api", API_STOP_SECONDS),
+            ("worker", WORKER_STOP_SECONDS),
+            ("redis", REDIS_STOP_SECONDS),
+        ):
+            if name in self._started:
+                await self._started[name].stop(began + seconds - time.monotonic())
+
+    async def _prepare_model(self) -> str:
+        """Make the model folder in a process of its own (TensorFlow is big) and return it."""
+        process = await self._program("prepare", "worker.prepare", "--fallback").start(stdout=PIPE)
+        printed, _ = await process.communicate()
+        if process.returncode != 0:
+            raise CannotRun("the model cannot be prepared; the reason is above")
+        return os.fsdecode(printed).strip()
+
+    def _program(self, name: str, *module: str) -> Program:
+        return self._run(name, [sys.executable, "-m", *module])
+
+    def _run(self, name: str, command: list[str]) -> Program:
+        program = Program(name, command, self._environ, self._output.descriptor, self._lock)
+        self._started[name] = program
+        return program
+
+    async def _keep_redis(self, server: EmbeddedRedis) -> None:
+        program = self._run("redis", server.command)
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while True:
+            if flaw := lost_manifest(server.folder):
+                raise CannotRun(flaw)
+            process = await program.start()
+            began = time.monotonic()
+            while process.returncode is None and not await asyncio.to_thread(server.answers):
+                await asyncio.sleep(POLL_SECONDS)
+            if process.returncode is not None and process.returncode >= 0:
+                flaw = await asyncio.to_thread(find_damage, server.folder)
+                if flaw or not self._redis_up.is_set():
+                    raise CannotRun(flaw or "the embedded Redis server cannot start; its reason is above")
+            if process.returncode is None:
+                self._redis_up.set()
+            pause_seconds = await self._pause(program, await process.wait(), began, pause_seconds)
+
+    async def _keep(self, program: Program) -> None:
+        await self._redis_up.wait()
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while True:
+            began = time.monotonic()
+            code = await program.run()
+            if code >= 0 and not self._ready.is_set():
+                # As it will be at every other try: a setting, a model, a port.
+                raise CannotRun(f"{program.name} ended ({describe(code)}) before it was ready; the reason is above")
+            pause_seconds = await self._pause(program, code, began, pause_seconds)
+
+    async def _pause(self, program: Program, code: int, began: float, seconds: float) -> float:
+        """Wait before a program is started again; return how long to wait if it ends at once."""
+        if time.monotonic() - began > MOST_PAUSE_SECONDS:
+            seconds = FIRST_PAUSE_SECONDS
+        self._output.say(f"make run: {program.name} ended ({describe(code)}); it is started again in {seconds:g} s")
+        await asyncio.sleep(seconds)
+        return min(MOST_PAUSE_SECONDS, 2 * seconds)
+
+    async def _announce(self, program: Program) -> None:
+        await self._redis_up.wait()
+        while await program.run() != 0:
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+        self._ready.set()
+
+
+async def manage(settings: Settings, lock: int, output: Output) -> int:
+    """Run the service until it is told to stop or cannot go on; return the exit code."""
+    loop = asyncio.get_running_loop()
+    output.start(loop)
+    told = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), told.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, told.set)
+    manager = Manager(settings, lock, output)
+    service, stop = asyncio.create_task(manager.run()), asyncio.create_task(told.wait())
+    await asyncio.wait([service, stop], return_when=asyncio.FIRST_COMPLETED)
+    loop.remove_reader(sys.stdin.fileno())
+    code = 0
+    try:
+        if service.done():
+            service.result()
+    except (CannotRun, OSError) as error:
+        output.say(f"make run: {error}")
+        code = 1
+    finally:
+        stop.cancel()
+        service.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await service
+        await manager.stop()
+        output.close(OUTPUT_SECONDS)
+    return code
+
+
+def main(lock: int) -> int:
+    """Manage the instance of the environment's settings; return the exit code."""
+    starter = os.getppid()
+    code = asyncio.run(manage(Settings.from_environ(os.environ), lock, Output()))
+    if os.getppid() != starter:
+        # Nobody else is left to end what the processes may have left behind. This process is one of their group.
+        os.killpg(0, signal.SIGKILL)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,111 @@
+"""Standard output of `make run`: writing to it never fails and never waits."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+
+STDOUT, STDERR = 1, 2
+# While nobody reads (a terminal after Ctrl-S, a pager), so much is kept; what comes beyond that is dropped.
+MOST_WAITING_BYTES = 1024 * 1024
+READ_BYTES = 64 * 1024
+
+
+def open_standard_files() -> None:
+    """Give the closed ones of the descriptors 0, 1 and 2 a file, so that no other file gets their numbers."""
+    for descriptor, other in ((0, None), (STDOUT, STDERR), (STDERR, STDOUT)):
+        if _is_open(descriptor):
+            continue
+        source = other if other is not None and _is_open(other) else os.open(os.devnull, os.O_RDWR)
+        if source != descriptor:
+            os.dup2(source, descriptor)
+        os.set_inheritable(descriptor, True)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """Print a sentence to standard error, or where that fails to standard output."""
+    write(encode(text), STDERR, STDOUT)
+
+
+def encode(text: str) -> bytes:
+    """Return a line as bytes that the terminal's encoding has."""
+    return f"{text}\n".encode(getattr(sys.stdout, "encoding", None) or "utf-8", "replace")
+
+
+def write(data: bytes, *descriptors: int) -> None:
+    """Write to the first of the descriptors that takes it; what none takes is dropped."""
+    for descriptor in descriptors:
+        with suppress(OSError):
+            while data:
+                data = data[os.write(descriptor, data) :]
+            return
+
+
+class Output:
+    """Copies what processes write into a pipe to standard output, or where that fails to standard error.
+
+    The processes never hear of a closed, full or halted standard output. The pipe is this process' own: descriptors
+    of sockets and of other users' files can be written to, but not be opened again.
+    """
+
+    def __init__(self) -> None:
+        self._source, self.descriptor = os.pipe()
+        os.set_blocking(self._source, False)
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="output", daemon=True)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Copy while `loop` runs."""
+        self._writer.start()
+        loop.add_reader(self._source, self._read)
+
+    def say(self, text: str) -> None:
+        """Print a sentence among the lines of the processes."""
+        self._put(encode(text))
+
+    def close(self, seconds: float) -> None:
+        """Write what is still there, for so many seconds at most."""
+        while self._read():
+            pass
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._writer.join(seconds)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._source, READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._put(data)
+        return bool(data)
+
+    def _put(self, data: bytes) -> None:
+        with self._changed:
+            if self._waiting_bytes + len(data) <= MOST_WAITING_BYTES:
+                self._waiting.append(data)
+                self._waiting_bytes += len(data)
+            self._changed.notify()
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                data = self._waiting.popleft()
+                self._waiting_bytes -= len(data)
+            write(data, STDOUT, STDERR)
