@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop model test browser check lint types imports contract faults hostile fuzz failed key bench
+.PHONY: help run stop model test browser check lint types imports contract faults simulate nightly hostile fuzz failed key bench
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
@@ -57,6 +57,16 @@ contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of
 
 faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
+
+simulate: $(VENV)/.dev ## run the service in a simulated world, SEEDS=2000 times; TRACE= replays one seed step by step
+	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
+
+nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
+	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/simulation
+	$(BIN)/python -m tests.simulation 100000
+	$(BIN)/python -m pytest tests/hostile
+	$(BIN)/python -m pytest -m nightly tests/e2e
 
 hostile: $(VENV)/.dev ## send thousands of hostile files through the service and print what came of them (about 5 minutes)
 	$(BIN)/python -m pytest -s tests/hostile

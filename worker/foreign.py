@@ -1,5 +1,6 @@
 """Messages of other programs that were found in the queue: counted, logged by name, and moved to a capped list."""
 
+import base64
 import json
 import logging
 from typing import Any
@@ -36,9 +37,11 @@ class ForeignMessages:
     def keep(self, message: Any) -> None:
         """Move a message aside that Celery has taken from the queue and cannot run."""
         headers = message.headers if isinstance(message.headers, dict) else {}
-        body = message.body if isinstance(message.body, str) else bytes(message.body).decode(errors="replace")
+        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+        if message.properties.get("body_encoding") == "base64":
+            body = base64.b64encode(body)
         envelope = {
-            "body": body,
+            "body": body.decode(errors="replace"),
             "content-type": message.content_type,
             "content-encoding": message.content_encoding,
             "headers": headers,

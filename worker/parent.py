@@ -24,6 +24,13 @@ log = logging.getLogger(__name__)
 
 # Beats that come later than this tell of a loop that stood still, as it does while it connects to Redis anew.
 MOST_BETWEEN_BEATS_SECONDS = 2.5 * HEARTBEAT_SECONDS
+# What is no fault of a job, whatever it was at; other errors of Redis might be about its record, and come every time.
+REDIS_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+)
 TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
 
 
@@ -100,7 +107,7 @@ class Parent:
         if isinstance(error, ImageStoreAway):
             reason = f"the image store says: {error}"
             self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
-        elif isinstance(error, redis.RedisError) or (child is not None and child.stage is Stage.ENDING):
+        elif isinstance(error, REDIS_AWAY) or (child is not None and child.stage is Stage.ENDING):
             self._repair.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
         elif stopped and child is not None and child.decode_seconds > OWN_SECONDS:
             self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)

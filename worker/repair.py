@@ -87,6 +87,6 @@ class Repair:
         requeued = self._jobs.requeue(job_id, execution, reason, **options)
         if requeued is Requeued.EXHAUSTED:
             forget_picture(self._images, job_id)
-        if requeued is Requeued.QUEUED:
+        if requeued is Requeued.QUEUED and options.get("counted", True):
             self._redelivered("lost", 1)
         return requeued is Requeued.QUEUED

@@ -76,7 +76,6 @@ else
     end
   end
 end
-if #ids > 0 or #answer[3] > 0 then
-  redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
-end
+-- Nothing is remembered too: a copy of this claim that comes later must not take what has been put there meanwhile.
+redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
 return answer

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared import job_script
+from tests.simulation.scenario import Weather
 from tests.simulation.service import SimulatedWorker
 
 
@@ -52,29 +53,71 @@ class BlameAll:
             SimulatedWorker.of = of  # type: ignore[method-assign]
 
 
-# The mends of faults that real services showed, taken out.
+# The mends of faults that real services showed, taken out; and the weather that shows it soonest.
 TAKEN_OUT = (
-    PlantedFault("a claim that is sent again pops a second job", "claim", "redis.call('GET', claimed_key)", "nil"),
-    PlantedFault("an end that is sent again is not known", "finish", "if record[7] == by then return 1 end"),
-    PlantedFault("a requeue that is sent again is not known", "requeue", "if record[4] == by then return 'queued' end"),
-    PlantedFault("a claim that comes too late is executed", "claim", "now > tonumber(valid_until_ms)", "false"),
-    BlameAll(),
-    PlantedFault("another execution's job is requeued", "requeue", " or record[2] ~= execution"),
-    PlantedFault("another execution's job is ended", "finish", "record[6] ~= execution", "false"),
-    PlantedFault("leases stay when the clock is set", "settle_clock", "if jump_ms == 0 then", "if true then"),
-    PlantedFault("a turn lives on when the clock is set back", "take_turn", " or until_ms - now > tonumber(period_ms)"),
+    (
+        PlantedFault("a claim that is sent again pops a second job", "claim", "redis.call('GET', claimed_key)", "nil"),
+        Weather.of("lines"),
+    ),
+    (
+        PlantedFault("an end that is sent again is not known", "finish", "if record[7] == by then return 1 end"),
+        Weather.of("lines"),
+    ),
+    (
+        PlantedFault(
+            "a requeue that is sent again is not known", "requeue", "if record[4] == by then return 'queued' end"
+        ),
+        Weather.of("lines", "limits"),
+    ),
+    (
+        PlantedFault("a claim that comes too late is executed", "claim", "now > tonumber(valid_until_ms)", "false"),
+        Weather.of("stalls"),
+    ),
+    (BlameAll(), Weather.of("lines", "limits")),
+    (
+        PlantedFault("another execution's job is requeued", "requeue", " or record[2] ~= execution"),
+        Weather.of("lines", "limits", "crashes", "leases"),
+    ),
+    (
+        PlantedFault("another execution's job is ended", "finish", "record[6] ~= execution", "false"),
+        Weather.of("leases"),
+    ),
+    (
+        PlantedFault("leases stay when the clock is set", "take_turn", "if gap ~= 0 then", "if false then"),
+        Weather.of("crashes", "clocks"),
+    ),
+    (
+        PlantedFault("a turn lives on", "take_turn", " or until_ms - now > tonumber(period_ms)"),
+        Weather.of("crashes", "clocks", "messages"),
+    ),
 )
 OTHERS = (
-    PlantedFault(
-        "an upload that is sent again is admitted twice", "admit", "redis.call('EXISTS', job_key) == 1", "nil"
+    (
+        PlantedFault("an upload that is sent again is admitted twice", "admit", "redis.call('EXISTS', job_key)", "nil"),
+        Weather.of("lines"),
     ),
-    PlantedFault("the bytes of an ended job stay counted", "finish", "redis.call('DECRBY', bytes_key, record[2])"),
-    PlantedFault("an attempt too many", "requeue", ">= tonumber(max_attempts)", "> tonumber(max_attempts)"),
-    PlantedFault("attempts that do not count are counted", "requeue", "if counted ~= '1' then", "if false then"),
-    PlantedFault(
-        "lost messages are not found", "overtaken", "if waited_ms >= tonumber(grace_ms) then", "if false then"
+    (
+        PlantedFault("the bytes of an ended job stay counted", "finish", "redis.call('DECRBY', bytes_key, record[2])"),
+        Weather.of(),
     ),
-    PlantedFault("a deadline outlives its job", "finish", "redis.call('ZREM', deadlines_key, id)"),
-    PlantedFault("a job that has ended is run again", "claim", "record[1] ~= 'queued' or "),
+    (
+        PlantedFault("an attempt too many", "requeue", ">= tonumber(max_attempts)", "> tonumber(max_attempts)"),
+        Weather.of("crashes"),
+    ),
+    (
+        PlantedFault("attempts that do not count are counted", "requeue", "if counted ~= '1' then", "if false then"),
+        Weather.of("stores"),
+    ),
+    (
+        PlantedFault("lost messages are not found", "overtaken", "waited_ms >= tonumber(grace_ms)", "false"),
+        Weather.of("messages"),
+    ),
+    (
+        PlantedFault("a deadline outlives its job", "finish", "redis.call('ZREM', deadlines_key, id)"),
+        Weather.of(),
+    ),
+    (
+        PlantedFault("a job that has ended is run again", "claim", "record[1] ~= 'queued' or "),
+        Weather.of("messages"),
+    ),
 )
-PLANTED_FAULTS = (*TAKEN_OUT, *OTHERS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -52,6 +52,11 @@ class Weather:
     # Leases that are shorter than jobs may run.
     leases: bool
 
+    @classmethod
+    def of(cls, *kinds: str) -> "Weather":
+        """Return the weather with these kinds of faults only."""
+        return cls(*(field.name in kinds for field in fields(cls)))
+
     @property
     def calm(self) -> bool:
         """Whether no process is ended or stopped."""
@@ -61,13 +66,14 @@ class Weather:
 class Scenario:
     """A run of one seed; Broken if an invariant does not hold."""
 
-    def __init__(self, seed: int, server: Any) -> None:
-        """`server` is a client of a real server, which is emptied."""
-        server.flushall()
+    def __init__(self, seed: int, server: Any, weather: Weather | None = None) -> None:
+        """`server` is a client of a real server; the `weather` is drawn unless one is given."""
         self.world = World(seed)
         self._rng = rng = self.world.rng
         self._server = server
-        self.weather = Weather(*(rng.random() < 0.4 for _ in range(9)))
+        often = rng.choice([0.4, 0.4, 0.8])
+        drawn = Weather(*(rng.random() < often for _ in range(9)))
+        self.weather = weather or drawn
         self._network = Network(self.world, server)
         self._ledger = Ledger(rng.choice([1, 2, 3]))
         self._network.referee.steady_clock = not self.weather.clocks
@@ -81,18 +87,21 @@ class Scenario:
         self._store = store
         self._workers: list[SimulatedWorker] = []
         self._clients: list[SimulatedClient] = []
+        # In most runs all in one direction, so that no jump takes back another.
+        self._jumps = rng.choice([[-3600, -60], [7, 60, 8 * 3600], [-3600, -7, 7, 3600]])
         self._names = iter(range(1_000_000))
 
     def run(self) -> None:
-        """Let it all happen; Broken if an invariant does not hold."""
+        """Empty the server and let it all happen; Broken if an invariant does not hold."""
+        self._server.flushall()
         rng, world = self._rng, self.world
         self._service.slow = rng.choice([0, 0, 0.3])
         if self.weather.leases:
             self._service.lease_seconds, self._service.slow = rng.choice([1, 3]), 0.5
         for _ in range(rng.choice([1, 1, 2, 3])):
             self._start_worker()
-        # For so long a main process has known that Redis answers, before it calls a time limit a job's own fault.
-        world.run(lambda: False, TIME_LIMIT_SECONDS + 3)
+        # A main process calls a time limit a job's own fault only if Redis has answered it for so long.
+        world.run(lambda: False, TIME_LIMIT_SECONDS + 3 if self.weather.limits else 4)
         deadlines, cancels = rng.choice([0, 0, 0.3]), rng.choice([0, 0.2])
         for number in range(rng.choice([1, 2, 4])):
             habits = Habits(rng.randint(2, 12), rng.choice([1, 2, 20]), deadlines, cancels)
@@ -181,7 +190,7 @@ class Scenario:
 
     def _set_clock(self) -> None:
         self._find_child(lambda child: child.told.stage is Stage.RUNNING)
-        seconds = self._rng.choice([-3600, -3600, -60, -7, 7, 60, 3600, 8 * 3600])
+        seconds = self._rng.choice(self._jumps)
         self.world.note(f"Redis' clock is set by {seconds} s")
         self.world.set_by_ms += seconds * 1000
 
