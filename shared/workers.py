@@ -24,7 +24,7 @@ class WorkerRecord:
     model: str
     digest: str
     answers: str
-    """What decides its answers: engine, version of the preprocessing, model digest. Who shares it answers alike."""
+    """Engine, version of the preprocessing, model digest. Workers with equal tags give identical results."""
     children: int
 
 

@@ -103,7 +103,7 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     signals.setup_logging.connect(lambda **_: None, weak=False)
     limit_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS
     register_tasks(app, pool.run_job, limit_seconds)
-    # With threads, several may hand back jobs while the event loop beats.
+    # With threads, several may requeue jobs while the event loop beats.
     client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
     queue = Queue(settings.redis_prefix)
     watchdog = Watchdog(client, queue, warmed, limit_seconds, stop_this_process)

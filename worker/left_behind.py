@@ -1,4 +1,4 @@
-"""Finds jobs that nobody is at any more: ended leases, passed deadlines, lost messages, lost children."""
+"""Finds stalled jobs: ended leases, passed deadlines, lost messages, lost children."""
 
 import secrets
 from dataclasses import dataclass

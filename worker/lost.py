@@ -2,4 +2,4 @@
 
 
 class DecoderLost(Exception):
-    """The process that decoded died, or none can be started; the job is handed back for another attempt."""
+    """The process that decoded died, or none can be started; the job is requeued for another attempt."""

@@ -46,7 +46,7 @@ class WorkerMetrics:
         self._attempts = Counter("topthree_job_attempts", "Jobs that were begun here.", registry=registry)
         self._redelivered = Counter(
             "topthree_job_redeliveries",
-            "Jobs that this worker published again: `lost` by whoever ran them, or their message `overtaken`.",
+            "Jobs that this worker requeued, as their attempt was `lost`, or published again, as `overtaken`.",
             ["reason"],
             registry=registry,
         )

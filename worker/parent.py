@@ -1,4 +1,4 @@
-"""What the parent of the worker's children does beside feeding them: heartbeat, repair, lost children."""
+"""Maintenance of a worker's main process: heartbeat, stalled jobs, lost children."""
 
 import logging
 from collections.abc import Callable
@@ -82,7 +82,7 @@ class Parent:
     def on_failure(self, task_id: str, error: BaseException) -> None:
         """End or requeue the jobs of a child that died, was stopped at its time limit, or lost Redis.
 
-        `task_id` is the task with which the child's shift began; it may be at another job by now. Jobs that the child
+        `task_id` is the task that was delivered to the child; it may be running another job by now. Jobs that the child
         had claimed and not begun are requeued, and the attempt does not count.
         """
         held: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Finds jobs that were left behind and publishes them again; ends those past their deadline."""
+"""The reaper: requeues stalled jobs, publishes lost messages again, ends jobs past their deadline."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ class Repair:
         images: ImageStore,
         redelivered: Callable[[str, int], None],
     ) -> None:
-        """`redelivered` hears why jobs were published again (`lost`, `overtaken`), and how many."""
+        """`redelivered` hears why jobs were requeued (`lost`) or published again (`overtaken`), and how many."""
         self._turns = turns
         self._redelivered = redelivered
         self._jobs = jobs
