@@ -18,6 +18,8 @@ from shared.result_cache import KnownResult
 from tests.support.claims import claim_job, claim_next, new_claim
 from tests.support.messages import take_all
 from tests.support.processes import RedisServer
+from tests.support.turned_clock import TurnedClock
+from tests.support.twice import TwiceRedis
 from tests.support.wait import eventually
 from worker.left_behind import LeftBehind
 
@@ -31,9 +33,14 @@ LONG, ENDED = 60.0, 0.0
 QUEUE = Queue()
 
 
-@pytest.fixture(params=["real", "fake"])
-def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[Any]:
-    if request.param == "fake":
+@pytest.fixture(params=["real", "every request twice", "fake"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def client(kind: str, redis_server: RedisServer) -> Iterator[Any]:
+    if kind == "fake":
         yield fakeredis.FakeRedis(decode_responses=True)
         return
     with redis_server.client() as client:
@@ -42,8 +49,8 @@ def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterato
 
 
 @pytest.fixture
-def jobs(client: Any) -> Jobs:
-    return Jobs(client, QUEUE, LIMITS)
+def jobs(kind: str, client: Any) -> Jobs:
+    return Jobs(TwiceRedis(client) if kind == "every request twice" else client, QUEUE, LIMITS)
 
 
 @pytest.fixture
@@ -52,8 +59,8 @@ def reader(client: Any) -> BacklogReader:
 
 
 @pytest.fixture
-def left_behind(client: Any) -> LeftBehind:
-    return LeftBehind(client, QUEUE)
+def left_behind(kind: str, client: Any) -> LeftBehind:
+    return LeftBehind(TwiceRedis(client) if kind == "every request twice" else client, QUEUE)
 
 
 def now_ms(client: Any) -> int:
@@ -236,6 +243,121 @@ def test_a_delivery_of_a_job_that_is_not_queued_is_dropped(jobs: Jobs, state: Jo
 
 def test_a_delivery_of_an_unknown_job_is_dropped(jobs: Jobs) -> None:
     assert claim_job(jobs, "nobody", Claim("x", "w", LONG)) is None
+
+
+def test_a_claim_that_is_sent_again_takes_no_second_job(jobs: Jobs, client: Any) -> None:
+    # Given a claim whose answer was lost
+    admit(jobs, *"abc")
+    claim = new_claim()
+    first = jobs.claim(claim)
+    # When it is sent again, Then it has the job that it had, and the others wait
+    assert jobs.claim(claim) == first
+    assert [claimed.job.id for claimed in first.jobs] == ["a"]
+    assert take_all(client) == ["b", "c"]
+
+
+def test_a_claim_that_found_nothing_takes_nothing_when_it_is_sent_again(jobs: Jobs, client: Any) -> None:
+    claim = new_claim()
+    assert jobs.claim(claim).jobs == []
+    admit(jobs, "j")
+    assert jobs.claim(claim).jobs == []
+    assert take_all(client) == ["j"]
+
+
+def test_several_jobs_may_be_claimed_at_once(jobs: Jobs, client: Any) -> None:
+    # Given four jobs, one of which may not be run
+    admit(jobs, *"abcd")
+    jobs.cancel("b")
+    # When two are claimed, twice
+    claim = Claim("x", "w", LONG, most=2)
+    first = jobs.claim(claim)
+    # Then they are the first two that may be run
+    assert [claimed.job.id for claimed in first.jobs] == ["a", "c"]
+    assert jobs.claim(claim) == first
+    assert take_all(client) == ["d"]
+
+
+def test_a_claim_that_comes_too_late_takes_nothing(client: Any) -> None:
+    # Given a process that knows Redis' clock, and sends a claim that is held up for four seconds
+    turned = TurnedClock(client)
+    jobs = Jobs(client, QUEUE, LIMITS, clock=turned.clock)
+    jobs.claim(new_claim())
+    admit(jobs, "j")
+    turned.set(4)
+    # When Redis comes to it, Then it is refused; and the process, which still waits, asks again
+    (claimed,) = jobs.claim(new_claim()).jobs
+    assert (claimed.job.id, claimed.job.begun_ms) == ("j", turned.now_ms)
+
+
+@pytest.mark.parametrize("execution", ["other", "x0"])
+def test_a_running_job_is_changed_by_its_execution_only(jobs: Jobs, execution: str) -> None:
+    # Given a job that an execution holds, after another one has lost it
+    admit(jobs, "j")
+    claim_job(jobs, "j", Claim("x0", "w", LONG))
+    jobs.requeue("j", "x0", "slow")
+    claim_job(jobs, "j", Claim("x1", "w", LONG))
+    before = jobs.get("j")
+    # When another execution ends it or gives it up, Then nothing changes
+    assert not jobs.fail("j", {"status": 500}, execution)
+    assert not jobs.succeed("j", {}, MODEL, execution=execution)
+    assert jobs.requeue("j", execution, "lost") is Requeued.NONE
+    assert jobs.requeue("j", execution, "lost", counted=False) is Requeued.NONE
+    assert jobs.get("j") == before
+    # And its own may
+    assert jobs.succeed("j", {}, MODEL, execution="x1")
+
+
+def test_a_late_result_is_not_taken_while_another_execution_runs_the_job(jobs: Jobs) -> None:
+    admit(jobs, "j")
+    claim_job(jobs, "j", Claim("x0", "w", LONG))
+    jobs.requeue("j", "x0", "slow")
+    claim_job(jobs, "j", Claim("x1", "w", LONG))
+    assert not jobs.end_and_claim("j", Outcome.succeeded({}, MODEL), "x0", new_claim()).ended
+    assert jobs.end_and_claim("j", Outcome.succeeded({}, MODEL), "x1", new_claim()).ended
+
+
+def test_what_a_claim_took_unheard_is_given_back_without_costing_an_attempt(jobs: Jobs, client: Any) -> None:
+    # Given a claim whose answer never came
+    admit(jobs, "j")
+    jobs.claim(Claim("x", "w", LONG))
+    # When it is given back, Then the job waits as if nothing had been
+    jobs.give_back("x")
+    jobs.give_back("never was")
+    assert (jobs.get("j").state, jobs.get("j").attempts, take_all(client)) == (JobState.QUEUED, 0, ["j"])
+
+
+def test_jobs_keep_their_order_when_the_clock_is_set_back(client: Any, reader: BacklogReader) -> None:
+    # Given a queue
+    turned = TurnedClock(client)
+    jobs = Jobs(client, QUEUE, LIMITS, clock=turned.clock)
+    admit(jobs, *"ab")
+    # When the clock is set back by an hour, and more come
+    turned.set(-3600)
+    admit(jobs, *"cd")
+    # Then they come later, and none is taken for overtaken
+    assert [reader.position(job_id) for job_id in "abcd"] == [1, 2, 3, 4]
+    claim_next(jobs)
+    claim_next(jobs)
+    turned.wait(6)
+    assert LeftBehind(client, QUEUE, turned.clock).publish_overtaken().published == []
+
+
+@pytest.mark.parametrize("seconds", [8 * 3600, -3600])
+def test_a_clock_that_is_set_does_not_make_the_queue_look_slow(
+    client: Any, reader: BacklogReader, seconds: int
+) -> None:
+    # Given jobs that take a second each, and a clock that is set while they run
+    turned = TurnedClock(client, now_ms(client))
+    jobs = Jobs(client, QUEUE, LIMITS, clock=turned.clock)
+    admit(jobs, *"abcde")
+    for number, job_id in enumerate("abcd"):
+        claim_job(jobs, job_id)
+        turned.wait(1)
+        if number == 2:
+            turned.set(seconds)
+        jobs.succeed(job_id, {}, MODEL)
+    # Then the expected time between two ends is no more than a few seconds
+    assert 0 <= reader.read().interval_ms <= 2_000
 
 
 def test_the_same_execution_may_ask_again(jobs: Jobs) -> None:

@@ -1,0 +1,119 @@
+"""Workers look after stalled jobs in turns, and leases outlast whatever happens to Redis' clock."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+
+from shared.admission import Order
+from shared.job import Picture
+from shared.job_limits import JobLimits
+from shared.jobs import Jobs
+from shared.queue import Queue
+from tests.support.claims import claim_job, new_claim
+from tests.support.processes import RedisServer
+from tests.support.turned_clock import TurnedClock
+from tests.support.twice import TwiceRedis
+from worker.left_behind import LeftBehind
+from worker.turns import Turns
+
+QUEUE = Queue()
+PERIOD_SECONDS = 2
+LEASE_SECONDS = 12
+PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=1)
+
+
+@pytest.fixture(params=["real", "every request twice", "fake"])
+def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[Any]:
+    if request.param == "fake":
+        yield fakeredis.FakeRedis(decode_responses=True)
+        return
+    with redis_server.client() as client:
+        client.flushall()
+        yield TwiceRedis(client) if request.param == "every request twice" else client
+
+
+class Bench:
+    """A service whose clock the test turns, with one job that a worker holds."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.turned = TurnedClock(client)
+        self.jobs = Jobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100), clock=self.turned.clock)
+        self.left_behind = LeftBehind(client, QUEUE, self.turned.clock)
+        self.turns = self.new_turns()
+        self.jobs.admit("j", Order(PICTURE, 3, deadline_seconds=60))
+        claim_job(self.jobs, "j", new_claim(lease_seconds=LEASE_SECONDS))
+
+    def new_turns(self) -> Turns:
+        return Turns(self.client, QUEUE, PERIOD_SECONDS, self.turned.clock)
+
+    def pass_seconds(self, seconds: int) -> list[str]:
+        """Let time pass, with a look every other second; return the jobs whose lease has ended by then."""
+        for _ in range(0, seconds, PERIOD_SECONDS):
+            self.turned.wait(PERIOD_SECONDS)
+            now_ms = self.turns.take()
+            assert now_ms == self.turned.now_ms
+        return list(self.left_behind.overdue(self.turned.now_ms))
+
+
+@pytest.fixture
+def bench(client: Any) -> Bench:
+    return Bench(client)
+
+
+def test_one_worker_at_a_time_has_the_turn(bench: Bench) -> None:
+    # Given two workers
+    other = bench.new_turns()
+    # When both look every other second, Then one of them has the turn
+    for _ in range(3):
+        assert bench.turns.take() == bench.turned.now_ms
+        assert other.take() is None
+        bench.turned.wait(PERIOD_SECONDS)
+
+
+def test_a_lease_ends_in_time(bench: Bench) -> None:
+    assert bench.pass_seconds(LEASE_SECONDS - 2) == []
+    assert bench.pass_seconds(2) == ["j"]
+
+
+@pytest.mark.parametrize("seconds", [-7, -60, -3600, -86_400])
+def test_a_lease_and_a_turn_end_though_the_clock_was_set_back(bench: Bench, seconds: int) -> None:
+    # Given a look, and a clock that is set back after it
+    bench.pass_seconds(4)
+    bench.turned.set(seconds)
+    # When a whole lease more passes, Then the turn comes every time and the lease has ended
+    assert bench.pass_seconds(LEASE_SECONDS + 2) == ["j"]
+
+
+@pytest.mark.parametrize("seconds", [7, 60, 3600, 8 * 3600])
+def test_no_lease_ends_because_the_clock_was_set_ahead(bench: Bench, seconds: int) -> None:
+    # Given a look, and a clock that is set ahead (or a machine that slept) after it
+    bench.pass_seconds(4)
+    bench.turned.set(seconds)
+    # Then the lease has as long as before
+    assert bench.pass_seconds(LEASE_SECONDS - 6) == []
+    assert bench.pass_seconds(8) == ["j"]
+
+
+def test_a_lease_that_was_taken_after_the_clock_was_set_is_as_long_as_any(bench: Bench) -> None:
+    # Given a clock that is set back, and a job that is claimed before anybody has looked
+    bench.pass_seconds(4)
+    bench.turned.set(-3600)
+    bench.jobs.admit("k", Order(PICTURE, 3))
+    claim_job(bench.jobs, "k", new_claim(lease_seconds=LEASE_SECONDS))
+    # Then its lease neither ends at once nor lives on
+    assert "k" not in bench.pass_seconds(LEASE_SECONDS - 2)
+    assert "k" in bench.pass_seconds(4)
+
+
+def test_a_deadline_passes_in_time_though_the_clock_was_set_back(bench: Bench) -> None:
+    # Given a job with a deadline of a minute, and a clock that is set back
+    bench.jobs.admit("k", Order(PICTURE, 3, deadline_seconds=60))
+    bench.pass_seconds(4)
+    bench.turned.set(-3600)
+    # When a minute more has passed, Then so has the deadline
+    bench.pass_seconds(62)
+    assert "k" in bench.left_behind.past_deadline(bench.turned.now_ms)
+    assert claim_job(bench.jobs, "k") is None
