@@ -47,7 +47,7 @@ class Repair:
         published = [
             job_id
             for job_id, execution in self._left_behind.overdue(now_ms).items()
-            if self._requeue(job_id, execution, reason, lease_ended=True)
+            if self._requeue(job_id, execution, reason, lease_ended=True) is Requeued.QUEUED
         ]
         overtaken = self._left_behind.publish_overtaken()
         self._redelivered("overtaken", len(overtaken.published))
@@ -64,12 +64,12 @@ class Repair:
 
     def requeue(self, job_id: str, execution: str, reason: str) -> None:
         """Give up an attempt and publish the job, unless it was its last."""
-        if self._requeue(job_id, execution, reason):
+        if self._requeue(job_id, execution, reason) is not Requeued.NONE:
             self._log([job_id], f"given up, {reason}")
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
         """Give up an attempt that does not count; without `publish` the job waits for some seconds."""
-        if self._requeue(job_id, execution, reason, counted=False, publish=publish):
+        if self._requeue(job_id, execution, reason, counted=False, publish=publish) is Requeued.QUEUED:
             self._log([job_id], f"given up, {reason}")
 
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
@@ -83,10 +83,10 @@ class Repair:
             with about_job(job_id, name):
                 log.warning("A job was %s.", what)
 
-    def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> bool:
+    def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> Requeued:
         requeued = self._jobs.requeue(job_id, execution, reason, **options)
         if requeued is Requeued.EXHAUSTED:
             forget_picture(self._images, job_id)
         if requeued is Requeued.QUEUED and options.get("counted", True):
             self._redelivered("lost", 1)
-        return requeued is Requeued.QUEUED
+        return requeued
