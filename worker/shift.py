@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import redis
 
-from shared.image_store import ImageStore
+from shared.image_store import ImageStore, forget_picture
 from shared.job import Claim, ClaimedJob, Outcome
 from shared.jobs import Claimed, Jobs
 from shared.log import about_job, job_id, request_id
@@ -79,7 +79,7 @@ class Shift:
             following = Claimed(ended=self._jobs.end(ended.id, outcome, claimed.execution))
         self._progress.idle()
         if following.ended:
-            self._forget_picture(ended.id)
+            forget_picture(self._images, ended.id)
         self._metrics.done(ended, time.monotonic() - began)
         job_id.set("")
         request_id.set("")
@@ -117,13 +117,6 @@ class Shift:
         for name in claimed.foreign:
             self._foreign.noticed(name)
         return list(claimed.jobs)
-
-    def _forget_picture(self, ended_id: str) -> None:
-        try:
-            self._images.delete(ended_id)
-        except OSError as error:
-            # The job has ended all the same, and another may have begun; the sweep finds the picture.
-            log.warning("A picture could not be deleted: %s", error)
 
 
 def execution_of(task_id: str) -> str:
