@@ -110,7 +110,8 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     repair = _make_repair(settings, client, queue, metrics)
     parent = Parent(record, warmed, Workers(client, queue), repair, limit_seconds, pool.progress)
     sweep = Sweep(client, queue, settings.image_store_url)
-    attach_parent(app, parent, watchdog, ForeignMessages(client, queue, metrics), sweep)
+    app.conf.broker_transport_options["take_in"] = ForeignMessages(client, queue, metrics).take_in
+    attach_parent(app, parent, watchdog, sweep)
     return app.Worker(
         hostname=f"worker@{record.name}",
         pool_cls=pool.kind,

@@ -6,6 +6,7 @@ from celery import Celery
 
 from shared.queue import Queue
 from shared.settings import Settings
+from worker.transport import JobAMQP
 
 # Longer than the second for which kombu asks Redis to block.
 ANSWER_TIMEOUT_SECONDS = 5
@@ -17,7 +18,7 @@ def create_celery(settings: Settings) -> Celery:
     """Return the application; nothing is connected yet."""
     for variable in FOREIGN_URLS:
         os.environ.pop(variable, None)
-    app = Celery("topthree", set_as_current=False)
+    app = Celery("topthree", amqp=JobAMQP, set_as_current=False)
     app.conf.update(
         **settings.redis_url.broker_settings(),
         accept_content=["json"],

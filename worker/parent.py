@@ -13,7 +13,6 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.image_store import ImageRefused, ImageStoreAway
 from shared.workers import HEARTBEAT_SECONDS, WorkerRecord, Workers
 from worker.cpu_time import OWN_SECONDS
-from worker.foreign import ForeignMessages
 from worker.job_runner import TOO_SLOW_PROBLEM
 from worker.progress import ChildProgress, ChildrenProgress, Stage
 from worker.repair import REPAIR_SECONDS, Repair
@@ -134,8 +133,8 @@ class Parent:
         return True
 
 
-def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: ForeignMessages, sweep: Sweep) -> None:
-    """Give the parent its turns in the event loop of `app`'s worker, and what Celery finds that is no job."""
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, sweep: Sweep) -> None:
+    """Give the parent its turns in the event loop of `app`'s worker."""
 
     class Duties(bootsteps.StartStopStep):
         requires = ("celery.worker.components:Timer",)
@@ -160,8 +159,3 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, foreign: Fore
     @signals.task_failure.connect(weak=False)
     def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
         parent.on_failure(task_id, exception)
-
-    @signals.task_unknown.connect(weak=False)
-    @signals.task_rejected.connect(weak=False)
-    def on_foreign(message: Any, **_: Any) -> None:
-        foreign.keep(message)

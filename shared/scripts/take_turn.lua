@@ -2,7 +2,8 @@
 -- answers the same.
 -- Every worker looks every other second. When the last look is longer ago than `max_gap_ms`, Redis was away, its machine
 -- slept, its clock was set ahead, or no worker was there: no worker could have told how its jobs ended, and no lease may
--- end for that. When the last look is in the future, the clock was set back, and no lease or deadline may live on for it.
+-- end for that. The same may have been before the first look of all. When the last look is in the future, the clock was
+-- set back, and no lease or deadline may live on for it.
 -- Returns {1 if it is the caller's turn else 0, now, the time since the last look if it was not as usual else 0}, in ms.
 local clock_key, leases_key, deadlines_key = unpack(KEYS)
 local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
@@ -13,14 +14,15 @@ if clock[3] == by then return {tonumber(clock[4]), now, tonumber(clock[5])} end
 local gap = now - tonumber(clock[1] or now)
 if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
 
-if gap ~= 0 then
+if gap ~= 0 or not clock[1] then
   local leases = redis.call('ZRANGE', leases_key, 0, -1, 'WITHSCORES')
   for i = 1, #leases, 2 do
-    local id, until_ms = leases[i], tonumber(leases[i + 1])
+    local id = leases[i]
+    local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap, 0) or math.huge
     -- Never longer than it was taken for: it may be from after the clock was set.
     local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
     if lease_ms > 0 then
-      redis.call('ZADD', leases_key, math.min(until_ms + math.max(gap, 0), now + lease_ms), id)
+      redis.call('ZADD', leases_key, math.min(until_ms, now + lease_ms), id)
     end
   end
 end

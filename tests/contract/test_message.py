@@ -2,7 +2,12 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
+
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
 
 from shared.admission import Order
 from shared.job import Picture
@@ -13,6 +18,8 @@ from shared.settings import Settings
 from tests.support.claims import claim_next, new_claim
 from tests.support.processes import RedisServer
 from worker.celery_app import create_celery
+from worker.foreign import ForeignMessages
+from worker.metrics import WorkerMetrics
 
 
 def published_by_celery(server: RedisServer, job_id: str) -> Any:
@@ -62,3 +69,48 @@ def test_a_message_that_is_not_in_json_is_moved_aside(redis_server: RedisServer)
         # When a worker asks for the next job, Then there is none, and the message was named
         assert jobs.claim(new_claim()) == Claimed([], ["classify"])
         assert not client.llen(QUEUE_NAME)
+
+
+@pytest.fixture
+def take_in(client: Any) -> Callable[[bytes], str | None]:
+    """What a worker does with a message that it has taken from the queue."""
+    return ForeignMessages(client, Queue(), WorkerMetrics(CollectorRegistry())).take_in
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"no JSON",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b"5",
+        b"null",
+        b'"classify"',
+        b"[]",
+        b"{}",
+        b'{"content-type": "application/json", "headers": []}',
+        b'{"content-type": "application/json", "headers": {"task": "mail", "id": "j"}}',
+        b'{"content-type": "application/json", "headers": {"task": ["classify"], "id": "j"}}',
+        b'{"content-type": "application/json", "headers": {"task": "classify"}}',
+        b'{"content-type": "application/json", "headers": {"task": "classify", "id": "\\ud800"}}',
+        b'{"content-type": "application/x-python-serialize", "headers": {"task": "classify", "id": "j"}}',
+    ],
+)
+def test_what_is_no_message_of_a_job_is_moved_aside_as_it_is(
+    redis_server: RedisServer, take_in: Callable[[bytes], str | None], message: bytes
+) -> None:
+    # When a worker takes it from the queue, Then Celery does not see it
+    assert take_in(message) is None
+    # And it is kept, byte for byte
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert client.lrange("jobs:foreign", 0, -1) == [message]
+
+
+@pytest.mark.parametrize("part", ["body", "content-encoding", "properties"])
+def test_a_job_is_delivered_whatever_else_its_message_lacks(take_in: Callable[[bytes], str | None], part: str) -> None:
+    # Given the message of a job, and the same without a part that kombu and Celery need
+    message = Queue().message.replace(JOB_ID, "d" * 32)
+    damaged = {name: value for name, value in json.loads(message).items() if name != part}
+    # When a worker takes it from the queue, Then Celery gets the whole
+    assert take_in(json.dumps(damaged).encode()) == message

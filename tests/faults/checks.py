@@ -44,12 +44,27 @@ def check_recovery(service: SupervisedService, workers: int, seconds: float = 60
     service.wait_ready(workers, seconds)
 
 
-def check_records(server: RedisServer, seconds: float) -> None:
-    """Nothing stays open, and every picture that was left behind goes by itself."""
+def check_attempts(server: RedisServer) -> None:
+    """Every job that there is has succeeded at its first attempt, also one whose client was told nothing of it."""
     with server.client() as client:
-        eventually(lambda: not client.zcard("jobs:open"), seconds, "an end of all open jobs")
-        eventually(lambda: not client.zcard("jobs:leases"), seconds, "an end of all leases")
-        forever = [key for key in client.scan_iter("image:*") if not 0 < client.ttl(key) <= IMAGE_TTL_SECONDS]
+        for key in client.scan_iter("job:*"):
+            record = client.hmget(key, "state", "attempts")
+            assert record == ["succeeded", "1"], client.hgetall(key)
+
+
+def check_drained(server: RedisServer, seconds: float, prefix: str = "") -> None:
+    """Within `seconds` no job of the service with this prefix is open."""
+    with server.client() as client:
+        eventually(lambda: not client.zcard(f"{prefix}jobs:open"), seconds, "an end of all open jobs")
+
+
+def check_records(server: RedisServer, seconds: float, prefix: str = "") -> None:
+    """Nothing of the service with this prefix stays open, and every picture that was left behind goes by itself."""
+    check_drained(server, seconds, prefix)
+    with server.client() as client:
+        eventually(lambda: not client.zcard(f"{prefix}jobs:leases"), seconds, "an end of all leases")
+        forever = [key for key in client.scan_iter(f"{prefix}image:*") if not 0 < client.ttl(key) <= IMAGE_TTL_SECONDS]
         assert not forever, f"pictures that stay: {forever[:5]}"
-        failed = [key for key in client.scan_iter("job:*") if "Picture lost" in (client.hget(key, "problem") or "")]
+        jobs = client.scan_iter(f"{prefix}job:*")
+        failed = [key for key in jobs if "Picture lost" in (client.hget(key, "problem") or "")]
         assert not failed, f"jobs without a picture: {failed[:5]}"

@@ -22,6 +22,8 @@ class Scale:
     slow_jobs: int = 100
     outage_seconds: float = 60
     hang_seconds: float = 30
+    # So often Redis stalls.
+    stalls: int = 15
     child_kills: int = 20
     worker_kills: int = 10
     restarts: int = 5
@@ -41,6 +43,7 @@ SCALES = {
         slow_jobs=20,
         outage_seconds=8,
         hang_seconds=8,
+        stalls=4,
         child_kills=6,
         worker_kills=2,
         restarts=2,

@@ -4,6 +4,8 @@ import json
 import secrets
 from collections.abc import Callable
 
+from celery import Celery
+
 from shared.queue import JOB_ID, QUEUE_NAME, Queue
 from shared.settings import Settings
 from tests.faults.checks import settle
@@ -17,6 +19,18 @@ from worker.celery_app import create_celery
 
 Begin = Callable[[str], History]
 DELIVERIES = 10
+# Four messages for each: fewer than the hundred that are kept.
+OTHERS = 24
+# What is no message to Celery, or not to kombu.
+NOISE = (
+    "no JSON %d",
+    "%d",
+    "[%d]",
+    '{"number": %d}',
+    '{"body": "%d", "headers": {}}',
+    '{"body": 5, "number": %d, "properties": {}}',
+    '{"number": %d, "headers": {"task": "noise"}, "properties": {"delivery_tag": "t"}}',
+)
 SLOW_JOB_SECONDS = 3
 
 
@@ -96,5 +110,43 @@ def test_messages_that_nobody_wrote_do_no_harm(
     with server.client() as client, case.traffic(scale.jobs):
         client.lpush("classify", json.dumps({"body": "?", "headers": {}, "properties": {}}), "no JSON at all")
         eventually(lambda: not client.llen("classify"), 60, "an empty queue")
-    # Then the jobs are answered
-    settle(case, server)
+    # Then the jobs are answered, by the same worker
+    row = settle(case, server)
+    assert row.restarted == 0
+
+
+def test_messages_of_other_programs_are_kept(
+    service: StubService, server: RedisServer, history: Begin, scale: Scale
+) -> None:
+    # Given two workers
+    service.start(workers=2)
+    case = history("messages of other programs")
+    other = Celery("other", broker=server.url, set_as_current=False)
+    sent: set[str] = set()
+
+    def send(number: int) -> None:
+        """Put a task and what is no task on the queue."""
+        other.send_task(f"mail-{number}", args=[number], task_id=f"letter-{number}", queue=QUEUE_NAME)
+        noise = NOISE[number % len(NOISE)] % number
+        client.lpush(QUEUE_NAME, noise)
+        sent.update((f"letter-{number}", noise))
+
+    with server.client() as client:
+        # When another program puts its messages on the queue, while nothing else is there and under load
+        for number in range(OTHERS):
+            send(number)
+        eventually(lambda: not client.llen(QUEUE_NAME), 30, "an empty queue")
+        with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.05"), per_second=60):
+            for number in range(OTHERS, 2 * OTHERS):
+                before = len(case.accepted)
+                send(number)
+                eventually(lambda before=before: len(case.accepted) > before, 60, "an accepted upload")
+        # Then the jobs are answered, by the same workers
+        row = settle(case, server)
+        assert (row.duplicated, row.restarted) == (0, 0)
+        # And every message is kept and counted
+        kept = client.lrange("jobs:foreign", 0, -1)
+    assert {json.loads(text)["headers"]["id"] if "letter-" in text else text for text in kept} == sent
+    logged = "".join(worker.output for worker in service.workers)
+    assert logged.count("A message of another program") == len(sent)
+    assert all(f": mail-{number}" in logged for number in range(2 * OTHERS))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checks import check_outage, check_recovery, settle
+from tests.faults.checks import check_attempts, check_drained, check_outage, check_recovery, settle
 from tests.faults.conftest import Scale
 from tests.support.fault_case import Expected, History, Upload, stub_picture
 from tests.support.processes import RedisServer
@@ -17,6 +17,8 @@ from tests.support.wait import eventually
 
 Begin = Callable[[str], History]
 MOST_TRIES = 50
+# The last job may have to wait until the loss of its message is seen.
+DRAIN_SECONDS = 20
 SLOW = Fault(latency_seconds=0.5, jitter_seconds=0.2, slice_bytes=64)
 
 
@@ -48,6 +50,34 @@ def test_connections_are_reset_every_two_seconds(
         check_recovery(service, workers=2)
     # Then every job is answered
     settle(case, server)
+
+
+@pytest.mark.parametrize("side", ["worker", "API"])
+def test_answers_of_redis_are_lost(
+    server: RedisServer, line: TcpProxy, tmp_path: Path, scale: Scale, side: str
+) -> None:
+    # Given a service of whose parts one has a line of its own to Redis, and jobs that may begin once
+    bad, good = f"redis://127.0.0.1:{line.port}/0", server.url
+    service = StubService(bad if side == "API" else good, tmp_path / "service", JOB_ATTEMPTS="1")
+    try:
+        service.start_api()
+        for _ in range(2):
+            service.start_worker(REDIS_URL=bad if side == "worker" else good)
+        service.wait_ready(2)
+        case = History(f"1 of 15 answers lost, {side} and Redis", scale.name, service)
+        # When answers of Redis do not come
+        line.fault = Fault(cut_answers=1 / 15)
+        with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.02"), per_second=30):
+            pass
+        # Then every job is answered all the same, the last one within seconds
+        check_drained(server, DRAIN_SECONDS)
+        line.fault = HEALTHY
+        row = settle(case, server)
+        # And none was begun twice
+        assert row.duplicated == 0
+        check_attempts(server)
+    finally:
+        service.stop()
 
 
 def test_redis_is_behind_a_black_hole(

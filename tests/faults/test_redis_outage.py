@@ -2,9 +2,12 @@
 
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from tests.faults.checks import check_outage, check_recovery, settle
+import pytest
+
+from tests.faults.checks import check_attempts, check_outage, check_recovery, settle
 from tests.faults.conftest import Scale
 from tests.support.fault_case import History, stub_picture
 from tests.support.processes import RedisServer
@@ -12,6 +15,10 @@ from tests.support.supervised import StubService, outlast
 from tests.support.wait import eventually
 
 Begin = Callable[[str], History]
+# Longer than Redis has to answer, shorter than a job may run.
+STALL_SECONDS = 1.5
+# Longer than a lease, and than a worker tries to write how a job ended.
+LONG_STALL_SECONDS = 12
 
 
 def test_redis_is_restarted_under_load(service: StubService, server: RedisServer, history: Begin, scale: Scale) -> None:
@@ -78,3 +85,49 @@ def test_redis_hangs(service: StubService, server: RedisServer, history: Begin, 
         # And it is back by itself
         check_recovery(service, workers=2)
     settle(case, server)
+
+
+@pytest.fixture
+def strict(server: RedisServer, tmp_path: Path) -> Iterator[StubService]:
+    """A service whose jobs may begin once; nothing of it runs yet."""
+    service = StubService(server.url, tmp_path / "service", JOB_ATTEMPTS="1")
+    yield service
+    service.stop()
+
+
+def test_redis_stalls_again_and_again(strict: StubService, server: RedisServer, scale: Scale) -> None:
+    # Given a service under load, and jobs that may begin once
+    strict.start(workers=2)
+    case = History("Redis stalls for 1.5 s, again and again", scale.name, strict)
+    with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.02"), per_second=80):
+        for _ in range(scale.stalls):
+            # When Redis stands still in the midst of it
+            enough = len(case.accepted) + 20
+            eventually(lambda enough=enough: len(case.accepted) > enough, 60, "accepted uploads")
+            stall(server, STALL_SECONDS)
+    # Then every job is answered, and none was begun twice
+    row = settle(case, server)
+    assert row.duplicated == 0
+    check_attempts(server)
+
+
+def test_redis_stalls_for_longer_than_a_lease(strict: StubService, server: RedisServer, scale: Scale) -> None:
+    # Given a service under load, and jobs that may begin once
+    strict.start(workers=2)
+    case = History("Redis stalls for 12 s", scale.name, strict)
+    with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.1"), per_second=40):
+        eventually(lambda: len(case.accepted) > 20, 60, "a load")
+        # When Redis stands still for longer than a worker has patience
+        stall(server, LONG_STALL_SECONDS)
+        check_recovery(strict, workers=2)
+    # Then every job is answered, and no attempt counts that Redis spoilt
+    settle(case, server)
+    check_attempts(server)
+
+
+def stall(server: RedisServer, seconds: float) -> None:
+    server.process.signal(signal.SIGSTOP)
+    try:
+        outlast(seconds)
+    finally:
+        server.process.signal(signal.SIGCONT)

@@ -146,6 +146,29 @@ def test_redis_is_at_its_maxmemory(service: StubService, server: RedisServer, hi
     settle(case, server)
 
 
+def test_redis_is_told_to_evict(service: StubService, server: RedisServer, history: Begin, scale: Scale) -> None:
+    # Given a service under load
+    service.start(workers=2)
+    case = history("Redis with an eviction policy")
+    with server.client() as client, case.traffic(scale.jobs, lambda: stub_picture("sleep=0.2", side=50)):
+        eventually(lambda: len(case.accepted) > scale.jobs // 4, 60, "a load")
+        # When Redis gets a limit of its memory, and a policy by which it drops keys
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + BALLAST_BYTES)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        told = time.monotonic()
+        # Then uploads are refused with the reason
+        eventually(lambda: len(refused(case, told)) > 10, 60, "refusals")
+        assert all("allkeys-lru" in upload.told for upload in refused(case, told))
+        # And what was accepted is answered all the same
+        case.read(60)
+        assert all(upload.record for upload in case.accepted)
+        # And when the policy is right again, uploads are accepted again
+        client.config_set("maxmemory-policy", "noeviction")
+        before = len(case.accepted)
+        eventually(lambda: len(case.accepted) > before, 30, "accepted uploads")
+    settle(case, server)
+
+
 def test_results_expire(server: RedisServer, tmp_path: Path, scale: Scale) -> None:
     # Given a service that keeps results for seconds only
     ttl = str(scale.expiry_seconds)

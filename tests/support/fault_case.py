@@ -24,17 +24,20 @@ REFUSALS = (429, 503)
 
 @dataclass(frozen=True)
 class Expected:
-    """How a job must end: its status, and its label or the title of its problem."""
+    """How a job must end: its status, and its label and model or the title of its problem."""
 
     status: str = "succeeded"
     label: str = ""
     titles: tuple[str, ...] = ()
+    # Any, if empty.
+    model: str = ""
 
     def fits(self, record: dict[str, Any]) -> bool:
         if record["status"] != self.status:
             return False
         if self.status == "succeeded":
-            return bool(record["result"]["prediction_1"]["predicted_label"] == self.label)
+            labelled = record["result"]["prediction_1"]["predicted_label"] == self.label
+            return bool(labelled and self.model in ("", record["model"]["name"]))
         return not self.titles or record["problem"]["title"] in self.titles
 
 
@@ -55,10 +58,10 @@ class Upload:
     flaw: str = ""
 
 
-def stub_picture(behaviour: str = "", *, side: int = 8) -> tuple[bytes, Expected]:
-    """Return a picture that succeeds, and its label."""
+def stub_picture(behaviour: str = "", *, side: int = 8, model: str = "") -> tuple[bytes, Expected]:
+    """Return a picture that succeeds, and its label; by the model of this name, if it is given."""
     picture = make_picture(behaviour, side=side)
-    return picture, Expected(label=digest_of(picture))
+    return picture, Expected(label=digest_of(picture), model=model)
 
 
 class History:

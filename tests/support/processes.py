@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,13 @@ class Process:
 class RedisServer:
     """A real server of the Redis protocol with an append-only file; it keeps its port over a restart."""
 
-    def __init__(self, folder: Path, *options: str, password: str = "") -> None:
+    def __init__(
+        self, folder: Path, *options: str, password: str = "", environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`environ` are variables that it gets beside those of this process."""
         self._folder = folder
         self._options = options
+        self._environ = environ or {}
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.set_password(password)
@@ -90,7 +95,7 @@ class RedisServer:
             *(("--requirepass", self._password) if self._password else ()),
             *self._options,
         ]
-        self.process = Process(command, self._folder / "log")
+        self.process = Process(command, self._folder / "log", **self._environ)
         eventually(self._answers, what="an answer of the Redis server")
 
     def _answers(self) -> bool:

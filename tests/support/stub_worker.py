@@ -27,6 +27,8 @@ from worker.metrics import WorkerMetrics, open_metrics
 
 # The variable that names the file to which every execution adds a line: the picture's digest and the child's id.
 EXECUTIONS = "STUB_EXECUTIONS"
+# The variable that names the model.
+MODEL = "STUB_MODEL"
 # The variables that set the broker's own redelivery, in seconds: after how long, and how often it is looked for.
 VISIBILITY_TIMEOUT = "STUB_VISIBILITY_TIMEOUT"
 RESTORE_SECONDS = 1
@@ -65,7 +67,7 @@ def read_executions(file: Path) -> Counter[str]:
 class StubModel:
     """What a worker tells of the stand-in."""
 
-    name = "stub"
+    name = os.environ.get(MODEL, "stub")
     digest = "0" * 64
 
 

@@ -31,7 +31,7 @@ class Fault:
     bytes_per_second: float = 0
     slice_bytes: int = 0
     reset_every_seconds: float = 0
-    # Of the connections on which an answer comes, the share that is reset in its place.
+    # The share of answers that do not come: the connection is reset in their place.
     cut_answers: float = 0
     black_hole: bool = False
     # Every connection is reset as soon as it is made.

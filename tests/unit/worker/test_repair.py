@@ -10,7 +10,7 @@ from shared.admission import Order
 from shared.errors import GoneJob, ImageMissing
 from shared.image_store import ImageStore, open_image_store
 from shared.job import Claim, JobState, Picture
-from shared.job_keys import CLOCK_KEY
+from shared.job_keys import CLOCK_KEY, LEASES_KEY
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
 from shared.queue import Queue
@@ -76,6 +76,17 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     assert repair.run_once() == []
     assert jobs.get("j").state is JobState.FAILED
     assert not stored(images)
+
+
+def test_no_lease_ends_at_the_first_look_of_all(client: fakeredis.FakeRedis, jobs: Jobs, repair: Repair) -> None:
+    # Given a job that runs, and a clock that was set ahead before anybody looked
+    jobs.admit("j", Order(PICTURE, 3))
+    claim_job(jobs, "j", Claim("x", "w", 60))
+    client.zadd(LEASES_KEY, {"j": 1})
+    # When a round is done, Then the job is left alone, and its lease ends as late as any
+    assert repair.run_once() == []
+    assert jobs.get("j").state is JobState.RUNNING
+    assert (client.zscore(LEASES_KEY, "j") or 0) / 1000 == pytest.approx(time.time() + 60, abs=10)
 
 
 def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> None:
