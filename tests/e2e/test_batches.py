@@ -181,7 +181,7 @@ def test_batches_that_no_longer_fit_are_made_smaller_and_the_worker_lives(
 
 def test_a_replacement_that_starts_slowly_costs_no_lease(service: Observed) -> None:
     # Given a worker whose only decoder was killed, and whose replacement does not get on with its start
-    worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="2")
+    worker = service.start_worker(STUB, JOB_TIME_LIMIT_SECONDS="4")
     service.wait_ready()
     decoder = decoder_of(worker)
     os.kill(decoder, signal.SIGKILL)
@@ -189,7 +189,7 @@ def test_a_replacement_that_starts_slowly_costs_no_lease(service: Observed) -> N
     replacement = eventually(lambda: next((pid for pid in children(worker.pid) if pid != decoder and alive(pid)), 0))
     os.kill(replacement, signal.SIGSTOP)
     # When that takes longer than a lease
-    outlast(6)
+    outlast(8)
     # Then the job has not begun
     assert not running(service, job_id)
     # And is done at its first attempt when the replacement is there

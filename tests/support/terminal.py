@@ -19,7 +19,8 @@ class Terminal:
         self._window = subprocess.Popen(
             ["script", "--quiet", "--flush", "--command", command, str(log)],
             cwd=cwd,
-            env={**os.environ, "SHELL": "/bin/bash", **environ},
+            # Not as a make within the make that runs the tests, which would print where it is.
+            env={**os.environ, "SHELL": "/bin/bash", "MAKEFLAGS": "", "MAKELEVEL": "", **environ},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,

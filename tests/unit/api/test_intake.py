@@ -12,6 +12,7 @@ from shared.image_store import ImageStoreAway, RecordImageStore
 from shared.job import JobState, Picture
 from shared.job_limits import JobLimits
 from shared.jobs import Jobs
+from shared.queue import Queue
 from shared.result_cache import ResultCache
 from shared.workers import Workers
 
@@ -32,12 +33,12 @@ def client() -> fakeredis.FakeRedis:
 
 @pytest.fixture
 def jobs(client: fakeredis.FakeRedis) -> Jobs:
-    return Jobs(client, JobLimits(1, 10_000, 2, 100, 100))
+    return Jobs(client, Queue(), JobLimits(1, 10_000, 2, 100, 100))
 
 
 @pytest.fixture
 def intake(client: fakeredis.FakeRedis, jobs: Jobs) -> Intake:
-    return Intake(jobs, KeepingStore(), Lookup(ResultCache(client, 0), Workers(client)), lambda _: None)
+    return Intake(jobs, KeepingStore(), Lookup(ResultCache(client, Queue(), 0), Workers(client, Queue())), lambda _: None)
 
 
 def test_a_full_queue_is_called_so(intake: Intake) -> None:

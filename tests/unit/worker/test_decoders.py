@@ -136,9 +136,9 @@ def test_a_decoder_that_takes_too_long_is_replaced(make_decoders: Callable[..., 
 def test_a_picture_that_decodes_for_too_long_is_to_blame(
     make_decoders: Callable[..., Decoders], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a decoder whose pictures may take a fifth of a second, of which the half is enough to tell
+    # Given a decoder whose pictures may take a second, of which a little is enough to tell
     monkeypatch.setattr("worker.decoders.OWN_SECONDS", 0.05)
-    decoders = make_decoders(limits=replace(LIMITS, seconds=0.2))
+    decoders = make_decoders(limits=replace(LIMITS, seconds=1))
     # When a large one comes, Then that is too expensive
     with pytest.raises(PictureTooExpensive):
         decoded(decoders, jpeg_of_scans(2000, side=2000))
