@@ -49,7 +49,7 @@ def test_two_services_share_one_database(services: dict[str, StubService], serve
     with server.client() as client, ExitStack() as traffic:
         for name, case in cases.items():
             traffic.enter_context(case.traffic(scale.jobs, lambda name=name: stub_picture("sleep=0.1", model=name)))
-        eventually(lambda: client.zcard("cats:jobs:leases"), 30, "a running job")
+        eventually(lambda: len(cases["cats"].accepted) > scale.neighbours + 20, 60, "a load")
         kill_process(services["cats"].workers[0])
         for case in cases.values():
             eventually(lambda case=case: keys.update(client.scan_iter()) or len(case.accepted) > scale.jobs, 60)
