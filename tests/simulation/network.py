@@ -42,8 +42,6 @@ class Network:
         self.gave_up = 0
         self.unheard_ends = 0
         self.under_way = 0
-        self._server = server
-        self._told_ms = 0
 
     def clock(self) -> Clock:
         """Return the clock of this world, for scripts and for Python."""
@@ -97,7 +95,7 @@ class Network:
             self._deliver_later(run, rng.uniform(0.5, 8))
             self.world.pause(ANSWER_TIMEOUT_SECONDS)
             raise redis.TimeoutError("the request is late")
-        answer = self.process(run)
+        answer = run()
         if chance < faults.lost_requests + faults.late_requests + faults.lost_answers:
             if rng.random() < 0.5:
                 raise redis.ConnectionError("the answer was lost")
@@ -106,13 +104,6 @@ class Network:
         self.world.pause(rng.expovariate(1000))
         return answer
 
-    def process(self, run: Callable[[], Any]) -> Any:
-        """Have the server do what was asked, at the world's time."""
-        if self._told_ms != self.world.redis_ms:
-            self._told_ms = self.world.redis_ms
-            self._server.set(CLOCK_KEY, self._told_ms)
-        return run()
-
     def _deliver_later(self, run: Callable[[], Any], seconds: float) -> None:
         self.under_way += 1
 
@@ -120,7 +111,7 @@ class Network:
             self.under_way -= 1
             self.world.note("a late request arrives")
             try:
-                self.process(run)
+                run()
             except redis.ResponseError as error:
                 self.world.note(f"it is refused: {error}")
 
@@ -159,10 +150,14 @@ class _SimulatedPipeline(Pipeline):
         commands = [command for command, _ in stack]
         referee = self._network.referee
 
+        # Scripts go by the world's time.
+        scripts = any(command[0] in ("EVALSHA", "EVAL") for command in commands)
+
         def ask() -> list[Any]:
-            self.command_stack = list(stack)
+            told = [(("SET", CLOCK_KEY, self._network.world.redis_ms), {})] if scripts else []
+            self.command_stack = [*told, *stack]
             with referee.watching(commands) as answers:
-                answers.extend(run(raise_on_error))
+                answers.extend(run(raise_on_error)[len(told) :])
             return answers
 
         return self._network.call(ask, ends=any(referee.ends(command) for command in commands))

@@ -38,7 +38,9 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 @pytest.fixture
 def intake(client: fakeredis.FakeRedis, jobs: Jobs) -> Intake:
-    return Intake(jobs, KeepingStore(), Lookup(ResultCache(client, Queue(), 0), Workers(client, Queue())), lambda _: None)
+    return Intake(
+        jobs, KeepingStore(), Lookup(ResultCache(client, Queue(), 0), Workers(client, Queue())), lambda _: None
+    )
 
 
 def test_a_full_queue_is_called_so(intake: Intake) -> None:
