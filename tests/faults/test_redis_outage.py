@@ -99,10 +99,10 @@ def test_redis_stalls_again_and_again(strict: StubService, server: RedisServer, 
     # Given a service under load, and jobs that may begin once
     strict.start(workers=2)
     case = History("Redis stalls for 1.5 s, again and again", scale.name, strict)
-    with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.02"), per_second=80):
+    with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.05"), per_second=150):
         for _ in range(scale.stalls):
             # When Redis stands still in the midst of it
-            enough = len(case.accepted) + 20
+            enough = len(case.accepted) + 60
             eventually(lambda enough=enough: len(case.accepted) > enough, 60, "accepted uploads")
             stall(server, STALL_SECONDS)
     # Then every job is answered, and none was begun twice
