@@ -15,9 +15,9 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
 
-run: $(VENV)/.run $(if $(filter s3://%,$(IMAGE_STORE_URL)),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
+run: $(VENV)/.run $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),$(IMAGE_STORE_URL))),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
 	@exec $(BIN)/python -m deploy.local $$PPID
 
 stop: ## stop the `make run` of this checkout (PORT= chooses the instance)

@@ -1,6 +1,7 @@
 """Where pictures wait between the upload and the worker: one narrow interface, and Redis behind it."""
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -67,7 +68,28 @@ class RecordImageStore:
         """Do nothing: each picture's time to live ends by itself."""
 
 
-def forget_picture(images: ImageStore, job_id: str) -> None:
+class PictureRemover(Protocol):
+    """Deletes pictures, as an image store does."""
+
+    def delete(self, job_id: str) -> None:
+        """Forget the picture; one that is not there is no error."""
+
+
+class RemoverOfProcess:
+    """Deletes pictures from a store that each process opens for itself: none may be used in a forked child."""
+
+    def __init__(self, open_store: Callable[[], ImageStore]) -> None:
+        """Open the store in this process; raises as `open_image_store`."""
+        self._open_store = open_store
+        self._images, self._pid = open_store(), os.getpid()
+
+    def delete(self, job_id: str) -> None:
+        if self._pid != os.getpid():
+            self._images, self._pid = self._open_store(), os.getpid()
+        self._images.delete(job_id)
+
+
+def forget_picture(images: PictureRemover, job_id: str) -> None:
     """Delete a picture that nobody needs any more, if the store lets it: else the sweep finds it."""
     try:
         images.delete(job_id)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import fsspec
@@ -64,7 +65,9 @@ class ObjectImageStore:
         self._picture_seconds = PICTURE_SHARE * patience_seconds
         self._probe_seconds = PROBE_SHARE * patience_seconds
         self._availability = StoreAvailability(
-            self._probe_in_time, MOST_PAUSE_SECONDS if files.async_impl else MOST_PAUSE_WITH_THREADS_SECONDS
+            self._probe_in_time,
+            partial(self._probe_in_time, OPEN_SECONDS),
+            MOST_PAUSE_SECONDS if files.async_impl else MOST_PAUSE_WITH_THREADS_SECONDS,
         )
         try:
             self._probe_in_time(OPEN_SECONDS)
@@ -110,6 +113,7 @@ class ObjectImageStore:
     def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
         self._availability.check()
         oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
+        refused = []
         for path, listed in self._files.find(self._root, detail=True).items():
             ours = OURS.fullmatch(path.rpartition("/")[2])
             # Another process may have deleted it since it was listed.
@@ -120,7 +124,12 @@ class ObjectImageStore:
                     and (listed.get("LastModified") or self._files.modified(path)) < oldest
                     and not (ours["job_id"] and is_open(ours["job_id"]))
                 ):
-                    self._files.rm_file(path)
+                    try:
+                        self._files.rm_file(path)
+                    except PermissionError as error:
+                        refused.append(f"{path}: {error}")
+        if refused:
+            log.warning("%d pictures that were left behind cannot be deleted, such as %s", len(refused), refused[0])
 
     def _write(self, path: str, data: bytes) -> None:
         self._call(self._picture_seconds, "pipe_file", path, data)

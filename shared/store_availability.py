@@ -14,12 +14,14 @@ RECHECK_SECONDS = 1.0
 class StoreAvailability:
     """A circuit breaker: remembers that the store is away, so that the next calls find out at once."""
 
-    def __init__(self, probe: Callable[[], None], most_pause_seconds: float) -> None:
+    def __init__(self, probe: Callable[[], None], patient_probe: Callable[[], None], most_pause_seconds: float) -> None:
         """`probe` raises when the store cannot be used, TimeoutError when it does not answer in time.
 
-        After time-outs the pauses between probes grow to `most_pause_seconds`: each may leave a thread behind.
+        `patient_probe` does the same in the background, where nobody waits for it: a slow store is not away. After
+        time-outs the pauses between probes grow to `most_pause_seconds`: each may leave a thread behind.
         """
         self._probe = probe
+        self._patient_probe = patient_probe
         self._most_pause_seconds = most_pause_seconds
         self._lock = threading.Lock()
         self._reason = ""
@@ -52,7 +54,12 @@ class StoreAvailability:
         if already:
             return
         log.warning("The image store is away: %s", reason)
-        threading.Thread(target=self._look_out, name="image store probe", daemon=True).start()
+        try:
+            threading.Thread(target=self._look_out, name="image store probe", daemon=True).start()
+        except RuntimeError:
+            # No thread can be started now: the next call looks for itself, and tries again.
+            with self._lock:
+                self._reason = ""
 
     def answered(self) -> None:
         """Note that a probe was answered well, if perhaps too late: the next one comes at once."""
@@ -65,7 +72,7 @@ class StoreAvailability:
             self._answered.wait(pause_seconds)
             self._answered.clear()
             try:
-                self._probe()
+                self._patient_probe()
             except TimeoutError:
                 pause_seconds = min(2 * pause_seconds, self._most_pause_seconds)
             except Exception:

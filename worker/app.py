@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import redis
 from celery import signals
 
-from shared.image_store import ImageStore, open_image_store
+from shared.image_store import ImageStore, RemoverOfProcess, open_image_store
 from shared.job_limits import limits_of
 from shared.jobs import Jobs
 from shared.pictures import set_up_pillow
@@ -131,7 +131,7 @@ def _open_images(settings: Settings, client: redis.Redis, queue: Queue) -> Image
 
 def _make_repair(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Repair:
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
-    images = _open_images(settings, client, queue)
+    images = RemoverOfProcess(lambda: _open_images(settings, client, queue))
     turns = Turns(client, queue, REPAIR_SECONDS)
     return Repair(turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shared.image_store import ImageStore, forget_picture
+from shared.image_store import PictureRemover, forget_picture
 from shared.job import Requeued
 from shared.jobs import Jobs
 from shared.log import about_job
@@ -25,7 +25,7 @@ class Repair:
         turns: Turns,
         jobs: Jobs,
         left_behind: LeftBehind,
-        images: ImageStore,
+        images: PictureRemover,
         redelivered: Callable[[str, int], None],
     ) -> None:
         """`redelivered` hears why jobs were requeued (`lost`) or published again (`overtaken`), and how many."""

@@ -63,12 +63,19 @@ class Manager:
         # What the processes log passes through a pipe to this one's terminal.
         form = "text" if log_format == "auto" and os.isatty(1) else log_format
         self._environ = with_settings(self._environ, MODEL_DIR=model_dir, REDIS_URL=server.url, LOG_FORMAT=form)
-        await asyncio.gather(
-            self._keep_redis(server),
-            self._keep(self._program("worker", "worker")),
-            self._keep(self._program("api", "api")),
-            self._announce(self._program("announce", "deploy.local.announce")),
-        )
+        tasks = [
+            asyncio.create_task(self._keep_redis(server)),
+            asyncio.create_task(self._keep(self._program("worker", "worker"))),
+            asyncio.create_task(self._keep(self._program("api", "api"))),
+            asyncio.create_task(self._announce(self._program("announce", "deploy.local.announce"))),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            # Nothing is started again while the rest is stopped.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """End everything in order: no new pictures, then the workers finish theirs, the server that keeps all last."""
