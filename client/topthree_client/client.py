@@ -55,7 +55,8 @@ class Client:
         A service on this machine is asked directly, others through the proxy that the environment names.
 
         Raises:
-            ValueError: `url` is no http(s) URL, or `api_key` has characters that no key has.
+            ValueError: `url` is no http(s) URL, `api_key` has characters that no key has, or the environment names a
+                proxy or certificates that cannot be used.
         """
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("The API key has characters that no key has.")
@@ -68,10 +69,15 @@ class Client:
         self.url = url
         self._patience_seconds = patience_seconds
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        if transport is None and is_loopback(base.host):
-            # Without a transport of its own, httpx takes the proxy that the environment names.
-            transport = httpx.HTTPTransport()
-        self._http = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+        try:
+            if transport is None and is_loopback(base.host):
+                # Without a transport of its own, httpx takes the proxy that the environment names.
+                transport = httpx.HTTPTransport()
+            self._http = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+        except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+            raise ValueError(
+                f"The proxy or the certificates that the environment names cannot be used: {error}"
+            ) from None
 
     def close(self) -> None:
         """Close the connections."""

@@ -80,3 +80,25 @@ def test_hosts_that_are_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["example.org", "10.0.0.1", "localhost.example.org", "2001:db8::1", "127.example"])
 def test_hosts_that_may_be_others(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("all_proxy", "socks5://127.0.0.1:1"),
+        ("http_proxy", "127.0.0.1:abc"),
+        ("no_proxy", "localhost,[::1]"),
+        ("SSL_CERT_FILE", "/nowhere"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    # Given an environment with a value that httpx cannot use
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv(variable, value)
+    # When a client is made, Then one sentence says what is wrong
+    with pytest.raises(ValueError, match="environment names cannot be used"):
+        Client("http://pictures.example")
