@@ -40,6 +40,8 @@ GONE_OF_NOBODY = "1"
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # A claim that Redis comes to later than this after it was sent claims nothing: its sender has given up or asks again.
 CLAIM_VALID_SECONDS = 3
+NOTHING_CLAIMED = "[[],[]]"
+NOTHING_CLAIMED_SECONDS = 60
 # One job takes a worker at most its time limit; a clock that was set must not count for more.
 MAX_INTERVAL_MS = 10_000
 # Messages of other programs that are kept to look at.
@@ -234,7 +236,12 @@ class Jobs:
 
     def give_back(self, execution: str) -> None:
         """Requeue what an execution has claimed without hearing of it; the attempts do not count."""
-        noted = cast(str | None, self._redis.get(self._queue.key(CLAIMED_PREFIX + execution)))
+        key = self._queue.key(CLAIMED_PREFIX + execution)
+        with self._redis.pipeline(transaction=False) as pipe:
+            # A claim that is still under way finds that it has taken nothing.
+            pipe.set(key, NOTHING_CLAIMED, nx=True, ex=NOTHING_CLAIMED_SECONDS)
+            pipe.get(key)
+            _, noted = pipe.execute()
         for job_id in json.loads(noted)[0] if noted else []:
             self.requeue(job_id, execution, "its claim was not heard of", counted=False)
 

@@ -110,7 +110,14 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     repair = _make_repair(settings, client, queue, metrics)
     parent = Parent(record, warmed, Workers(client, queue), repair, limit_seconds, pool.progress)
     sweep = Sweep(client, queue, settings.image_store_url)
-    app.conf.broker_transport_options["take_in"] = ForeignMessages(client, queue, metrics).take_in
+    foreign = ForeignMessages(client, queue, metrics)
+
+    def take_in(message: bytes) -> str | None:
+        # A worker that only moves other programs' messages aside is not deaf.
+        watchdog.taken()
+        return foreign.take_in(message)
+
+    app.conf.broker_transport_options["take_in"] = take_in
     attach_parent(app, parent, watchdog, sweep)
     return app.Worker(
         hostname=f"worker@{record.name}",

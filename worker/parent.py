@@ -1,7 +1,9 @@
 """Maintenance of a worker's main process: heartbeat, stalled jobs, lost children."""
 
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,16 @@ REDIS_AWAY = (
 TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
 
 
+@dataclass(frozen=True)
+class UnsettledFailure:
+    """A task that has failed while Redis could not be told; it is tried again when Redis answers."""
+
+    task_id: str
+    error: BaseException
+    child: ChildProgress | None
+    tries_left: int = 10
+
+
 class Parent:
     """The duties of one worker's parent process."""
 
@@ -55,6 +67,9 @@ class Parent:
         self._repair = repair
         self._time_limit_seconds = time_limit_seconds
         self._announced = False
+        self._pid = os.getpid()
+        # Failures of which Redis has not heard yet.
+        self._unsettled: list[UnsettledFailure] = []
         self._steady_since = self._monotonic()
         self._last_beat: float | None = None
 
@@ -65,6 +80,8 @@ class Parent:
         late = self._is_late()
         if not self._guard(partial(self._workers.beat, self._record)) or late:
             self._steady_since = self._monotonic()
+        else:
+            self._settle_again()
         self._last_beat = self._monotonic()
         if not self._announced:
             self._announced = True
@@ -84,15 +101,34 @@ class Parent:
         `task_id` is the task that was delivered to the child; it may be running another job by now. Jobs that the child
         had claimed and not begun are requeued, and the attempt does not count.
         """
-        held: dict[str, str] = {}
-        self._guard(lambda: held.update(self._repair.held(self._record.name, task_id)))
         child = self._progress.of(task_id) if self._progress else None
+        if self._settle(task_id, error, child):
+            return
+        if os.getpid() != self._pid:
+            # In a child: only the main process can wait for Redis, and it hears of a child that ends.
+            log.warning("The end of a job cannot be told to Redis: this child ends.")
+            os._exit(1)
+        self._unsettled.append(UnsettledFailure(task_id, error, child))
+
+    def _settle_again(self) -> None:
+        # Threads may add to the list meanwhile.
+        for _ in range(len(self._unsettled)):
+            failure = self._unsettled.pop(0)
+            if not self._settle(failure.task_id, failure.error, failure.child) and failure.tries_left:
+                self._unsettled.append(replace(failure, tries_left=failure.tries_left - 1))
+
+    def _settle(self, task_id: str, error: BaseException, child: ChildProgress | None) -> bool:
+        """End or requeue the jobs of a task; return whether Redis has heard of all of it."""
+        held: dict[str, str] = {}
+        settled = self._guard(lambda: held.update(self._repair.held(self._record.name, task_id)))
         for job_id, execution in held.items():
             if child is not None and job_id != child.job_id:
                 reason = "it was claimed and not begun"
-                self._guard(partial(self._repair.requeue_uncounted, job_id, execution, reason, publish=True))
+                duty = partial(self._repair.requeue_uncounted, job_id, execution, reason, publish=True)
             else:
-                self._guard(partial(self._judge, job_id, execution, error, child))
+                duty = partial(self._judge, job_id, execution, error, child)
+            settled = self._guard(duty) and settled
+        return settled
 
     def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
         """End or requeue the job that was being run.

@@ -13,8 +13,9 @@ from billiard import current_process
 
 from worker.cpu_time import cpu_seconds
 
-# The task with which the child began, the job it is at, its stage, its process, and its CPU time as it began to decode.
-_NOTE = struct.Struct("64s64sBid")
+# The task with which the child began, the job it is at, its stage, its process, its CPU time as it began to decode, and
+# when this was noted (seconds of the machine's monotonic clock).
+_NOTE = struct.Struct("64s64sBidd")
 
 
 class Stage(IntEnum):
@@ -103,13 +104,24 @@ class SharedProgress:
         self._write(Stage.RUNNING)
 
     def of(self, task_id: str) -> ChildProgress | None:
-        for told_task, job_id, stage, pid, began in _NOTE.iter_unpack(self._notes[:]):
-            if pid and told_task.rstrip(b"\0") == task_id.encode():
-                seconds = max(0.0, cpu_seconds(pid) - float(began)) if stage == Stage.DECODING else 0.0
-                return ChildProgress(job_id.rstrip(b"\0").decode(), Stage(stage), seconds)
-        return None
+        notes = [note for note in _NOTE.iter_unpack(self._notes[:]) if note[0].rstrip(b"\0") == task_id.encode()]
+        if not notes:
+            return None
+        # The same task may have been delivered to several children, one after the other.
+        _, job_id, stage, pid, began, _ = max(notes, key=lambda note: float(note[-1]))
+        seconds = max(0.0, cpu_seconds(pid) - float(began)) if stage == Stage.DECODING else 0.0
+        return ChildProgress(job_id.rstrip(b"\0").decode(), Stage(stage), seconds)
 
     def _write(self, stage: Stage, cpu_began: float = 0) -> None:
         # The place of a child in its pool, which the one that replaces it gets.
         index: int = current_process().index  # type: ignore[attr-defined]  # only pools have it
-        _NOTE.pack_into(self._notes, index * _NOTE.size, self._task_id, self._job_id, stage, os.getpid(), cpu_began)
+        _NOTE.pack_into(
+            self._notes,
+            index * _NOTE.size,
+            self._task_id,
+            self._job_id,
+            stage,
+            os.getpid(),
+            cpu_began,
+            time.monotonic(),
+        )

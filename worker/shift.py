@@ -22,6 +22,8 @@ from worker.progress import JobProgress
 # Under load this many seconds' jobs of a child pass by Celery's parent, which would cost a sixth of what the model does
 # (docs/decisions/0008). Short, since a stop and a time limit wait for it.
 SHIFT_SECONDS = 1
+# A claim that is answered so long after the end of the shift leaves its jobs too little of the task's time limit.
+LATE_SECONDS = 1
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,10 @@ class Shift:
         waiting = deque(self._claim_delivered(task_id))
         while waiting:
             claimed = waiting.popleft()
+            if seconds and time.monotonic() > until + LATE_SECONDS:
+                # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
+                self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
+                continue
             go_on = not waiting and time.monotonic() < until
             waiting.extend(self._run(claimed, task_id if go_on else ""))
 

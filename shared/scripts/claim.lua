@@ -1,7 +1,8 @@
 -- Takes queued jobs under a lease: counts the attempt, notes which execution has them and until when.
 -- Sent twice by one execution it pops nothing more: what it claimed is remembered under `claimed_key`.
 -- `wanted` is the id of a job whose message was delivered, "" to take the next messages off the queue, at most `most`.
--- A claim that arrives after `valid_until_ms` (0: never too late) claims nothing: nobody waits for its answer any more.
+-- A claim that arrives after `valid_until_ms` claims nothing: nobody waits for its answer any more. (A process that does
+-- not know Redis' clock yet sends 0, and learns it from the answer.)
 -- Returns {now, "claimed" | "late", names of other programs' tasks that were moved aside, then for each job: its id, the
 -- picture that the record carries or "", the record as field, value, …}. A job that is not there, has a lease, has ended,
 -- is past its deadline, or was written by a newer version (a newer worker takes it) is not claimed.
@@ -27,11 +28,13 @@ if before then
   end
   return answer
 end
-if valid_until_ms ~= '0' and now > tonumber(valid_until_ms) then return {now, 'late', {}} end
+if now > tonumber(valid_until_ms) then return {now, 'late', {}} end
 
 local function claim(id)
   local key = job_prefix .. id
-  local record = redis.call('HMGET', key, 'state', 'format_version', 'deadline_ms', 'order', 'accepted_ms')
+  local record = redis.call('HMGET', key, 'state', 'format_version', 'deadline_ms', 'order', 'accepted_ms', 'execution')
+  -- It has claimed it before, and that was forgotten since, as Redis' clock was set ahead.
+  if record[1] == 'running' and record[6] == execution then return add(id) end
   if record[1] ~= 'queued' or tonumber(record[2]) > tonumber(format_version) then return end
   if record[3] and tonumber(record[3]) <= now then return end
   -- On a server that is full, a script may write anything once it has made a write that takes no memory.
@@ -76,6 +79,7 @@ else
     end
   end
 end
+redis.call('ZREM', leases_key, '')
 -- Nothing is remembered too: a copy of this claim that comes later must not take what has been put there meanwhile.
 redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
 return answer

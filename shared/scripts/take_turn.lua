@@ -11,6 +11,8 @@ local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
 local now = now_ms()
 local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
 if clock[3] == by then return {tonumber(clock[4]), now, tonumber(clock[5])} end
+-- On a server that is full, a script may write anything once it has made a write that takes no memory.
+redis.call('ZREM', leases_key, '')
 local gap = now - tonumber(clock[1] or now)
 if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
 
@@ -18,7 +20,7 @@ if gap ~= 0 or not clock[1] then
   local leases = redis.call('ZRANGE', leases_key, 0, -1, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local id = leases[i]
-    local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap, 0) or math.huge
+    local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap - period_ms, 0) or math.huge
     -- Never longer than it was taken for: it may be from after the clock was set.
     local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
     if lease_ms > 0 then

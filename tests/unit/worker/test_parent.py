@@ -210,7 +210,28 @@ def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: B
     assert bench.repair.reason == "the image store does not give its picture (access denied)"
 
 
-def test_a_store_that_is_away_does_not_end_the_worker(bench: Bench) -> None:
+def test_what_redis_could_not_be_told_it_is_told_when_it_is_back(bench: Bench) -> None:
+    # Given a child that was writing the end of its job, and died while Redis was away
+    bench.warmed.set()
+    bench.progress.child = ChildProgress("j", Stage.ENDING, 0)
     bench.repair.error = redis.TimeoutError()
     bench.parent.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.repair.done == []
+    # When another child has taken its place, and Redis is back
+    bench.progress.child = None
+    bench.repair.error = None
+    bench.turn(1)
+    # Then the job waits again, without having lost an attempt, and that is all
+    assert bench.repair.done == [("uncounted", "j")]
+    bench.turn(2)
+    assert len(bench.repair.done) == 1
+
+
+def test_what_redis_refuses_again_and_again_is_left_to_the_leases(bench: Bench) -> None:
+    bench.warmed.set()
+    bench.repair.error = redis.ResponseError("WRONGTYPE")
+    bench.parent.on_failure("t", WorkerLostError("signal 9"))
+    bench.turn(30)
+    bench.repair.error = None
+    bench.turn(30)
     assert bench.repair.done == []

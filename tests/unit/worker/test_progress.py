@@ -35,6 +35,18 @@ def test_a_parent_sees_which_job_a_child_is_at(progress: SharedProgress) -> None
     assert progress.of("j") is None
 
 
+def test_a_task_that_was_delivered_to_two_children_is_the_later_ones(
+    progress: SharedProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a child that dropped a task, and another one to which it was delivered again
+    progress.begin("t")
+    monkeypatch.setattr(Place, "index", 0)
+    progress.begin("t")
+    progress.run("t")
+    # Then the parent sees the job of the second
+    assert progress.of("t") == ChildProgress("t", Stage.RUNNING, 0)
+
+
 def test_a_parent_sees_what_cpu_time_a_childs_decoding_has_had(progress: SharedProgress) -> None:
     # Given a child (this process) that decodes, and has spent 0.3 seconds
     progress.begin("t")

@@ -14,22 +14,23 @@ from prometheus_client import CollectorRegistry
 from shared.admission import Order
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.image_store import ImageStore, ImageStoreAway, RecordImageStore, open_image_store
-from shared.job import JobState, Picture
+from shared.job import Claim, JobState, Outcome, Picture
 from shared.job_limits import JobLimits
-from shared.jobs import Jobs
+from shared.jobs import Claimed, Jobs
 from shared.log import job_id, request_id
 from shared.queue import Queue
 from shared.result_cache import ResultCache
 from shared.store_history import StoreHistory
 from shared.workers import WorkerRecord
 from tests.support.messages import take_all
+from tests.support.wait import take_time
 from worker.foreign import ForeignMessages
 from worker.job_runner import JobRunner
 from worker.labels import Prediction
 from worker.lost import DecoderLost
 from worker.metrics import WorkerMetrics
 from worker.progress import NoProgress
-from worker.shift import Shift, is_of_shift
+from worker.shift import LATE_SECONDS, Shift, is_of_shift
 
 PICTURE = Picture(sha256=hashlib.sha256(b"data").hexdigest(), format="JPEG", width=1, height=1, bytes=4)
 QUEUE = Queue()
@@ -262,6 +263,29 @@ def test_jobs_that_wait_are_run_in_the_same_shift(
     shift.run("j")
     assert (states(jobs), classifier.calls) == ([JobState.SUCCEEDED] * 3, 3)
     assert all(is_of_shift(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
+
+
+class StalledJobs(Jobs):
+    """The next claim of a shift is answered late, as by a Redis that stands still."""
+
+    def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
+        claimed = super().end_and_claim(job_id, outcome, execution, claim)
+        take_time(LATE_SECONDS + 0.2)
+        return claimed
+
+
+def test_a_job_whose_claim_took_too_long_is_left_to_others(
+    server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier
+) -> None:
+    # Given two jobs, and a Redis that stands still while the shift claims the second
+    client = fakeredis.FakeRedis(server=server, decode_responses=True)
+    jobs = StalledJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
+    admit_others(jobs, images)
+    client.rpop(QUEUE.list_key)
+    # When it is run, Then that job waits for another task, and its attempt does not count
+    make_shift(jobs, images, classifier).run("k", seconds=0.1)
+    assert [jobs.get(job).state for job in "kl"] == [JobState.SUCCEEDED, JobState.QUEUED]
+    assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
 
 
 def test_a_shift_ends_in_time(jobs: Jobs, images: ImageStore, shift: Shift) -> None:
