@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from shared.object_image_store import ObjectImageStore
+from shared.object_image_store import OURS, ObjectImageStore
 
 MARKER = ".topthree-image-store"
 MARKER_TEXT = b"Pictures wait here for a worker. Leave this file: without it the folder counts as not mounted.\n"
@@ -13,7 +13,8 @@ MARKER_TEXT = b"Pictures wait here for a worker. Leave this file: without it the
 class FolderImageStore(ObjectImageStore):
     """A folder with a marker in it, which tells the folder from the empty one beneath a mount that is away.
 
-    Only the API sets it up, once; Redis remembers that. A folder without a marker that was set up before is away.
+    Only the API sets it up, once, or a worker that finds pictures of an older API there; Redis remembers that. A folder
+    without a marker that was set up before is away.
     """
 
     def _is_unusable(self, error: Exception) -> bool:
@@ -24,10 +25,18 @@ class FolderImageStore(ObjectImageStore):
         try:
             self._require_marker()
         except FileNotFoundError:
-            if not self._set_up or self._history.knows(self._root):
+            if self._history.knows(self._root) or not (self._set_up or self._has_pictures()):
                 raise
             self._files.makedirs(self._root, exist_ok=True)
             self._files.pipe_file(self._path(MARKER), MARKER_TEXT)
+            self._history.add(self._root)
+
+    def _has_pictures(self) -> bool:
+        """Whether an API from before there were markers has put pictures there, as in an upgrade."""
+        with suppress(FileNotFoundError):
+            names = (path.rpartition("/")[2] for path in self._files.ls(self._root, detail=False))
+            return any(OURS.fullmatch(name) for name in names)
+        return False
 
     def _require_marker(self) -> None:
         # It is read and not only looked at: that may still work when nothing else does.

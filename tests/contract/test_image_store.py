@@ -217,6 +217,18 @@ class TestFolder:
         folder.parent.rmdir()
         folder.parent.with_name("device").rename(folder.parent)
 
+    def test_a_worker_takes_a_folder_in_which_an_older_api_has_put_pictures(self, folder: Path, client: Any) -> None:
+        # Given a folder without a marker, as APIs had it before there were markers
+        folder.mkdir(parents=True)
+        (folder / ("b" * 32)).write_bytes(b"data")
+        # When a newer worker comes first, as in an upgrade, Then it gets the pictures
+        worker = open_as_worker(folder.as_uri(), client, patience_seconds=1)
+        assert worker.get("b" * 32, b"") == b"data"
+        # And from then on a folder without a marker is away
+        self.unmount(folder)
+        with pytest.raises(ImageStoreAway, match="is it mounted"):
+            worker.get("b" * 32, b"")
+
     def test_a_picture_is_not_lost_because_the_folder_is_not_mounted(self, worker: ImageStore, folder: Path) -> None:
         # When the folder is unmounted
         self.unmount(folder)
