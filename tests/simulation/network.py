@@ -27,6 +27,8 @@ class Faults:
     late_requests: float = 0
     # Redis answers nobody until then (seconds of the world's time).
     stalled_until: float = 0
+    # Redis is not there until then: every connection is refused.
+    away_until: float = 0
 
 
 class Network:
@@ -75,6 +77,9 @@ class Network:
     def _send(self, run: Callable[[], Any]) -> Any:
         rng, faults = self.world.rng, self.faults
         chance = rng.random()
+        if self.world.now < faults.away_until:
+            self.world.pause(0.01)
+            raise redis.ConnectionError("refused")
         try:
             self.world.pause(rng.expovariate(1000))
         except GreenletExit:

@@ -51,6 +51,8 @@ class Weather:
     scripts: bool
     # Leases that are shorter than jobs may run.
     leases: bool
+    # Redis is away for seconds: what is asked meanwhile is never done.
+    outages: bool
 
     @classmethod
     def of(cls, *kinds: str) -> "Weather":
@@ -72,7 +74,7 @@ class Scenario:
         self._rng = rng = self.world.rng
         self._server = server
         often = rng.choice([0.4, 0.4, 0.8])
-        drawn = Weather(*(rng.random() < often for _ in range(9)))
+        drawn = Weather(*(rng.random() < often for _ in range(10)))
         self.weather = weather or drawn
         self._network = Network(self.world, server)
         self._ledger = Ledger(rng.choice([1, 2, 3]))
@@ -134,6 +136,7 @@ class Scenario:
             *([self._lose_store] if weather.stores else []),
             *([self._spoil_queue] if weather.messages else []),
             *([self._flush_scripts] if weather.scripts else []),
+            *([self._lose_redis] if weather.outages else []),
         ]
         for _ in range(rng.randint(2, 10) if kinds else 0):
             world.pause(rng.expovariate(0.8))
@@ -213,13 +216,19 @@ class Scenario:
             job_id = self._rng.choice(sorted(self._ledger.accepted))
             self._server.rpush(QUEUE.list_key, QUEUE.message.replace(JOB_ID, job_id))
 
+    def _lose_redis(self) -> None:
+        self._find_child(lambda child: child.told.stage is Stage.RUNNING)
+        self._network.faults.away_until = self.world.now + self._rng.choice([1, 5, 15, 25])
+        self.world.note("Redis is away")
+
     def _flush_scripts(self) -> None:
         self.world.note("Redis forgets the scripts")
         self._server.script_flush()
 
     def _make_peace(self) -> None:
         faults = self._network.faults
-        faults.lost_answers = faults.lost_requests = faults.late_requests = faults.stalled_until = 0
+        faults.lost_answers = faults.lost_requests = faults.late_requests = 0
+        faults.stalled_until = faults.away_until = 0
         self._store.away_until = 0
         self.world.note("peace")
 
