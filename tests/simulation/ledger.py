@@ -31,6 +31,8 @@ class Ledger:
     deaths: int = 0
     # Whether a process may have claimed a job and never heard of it: its line is bad for longer than it asks.
     cut_off: bool = False
+    # Whether leases may end while a job is run.
+    short_leases: bool = False
     # Ends whose answer never came: whoever asked for them did not count them.
     unheard_ends: int = 0
     seen: dict[str, Job] = field(default_factory=dict)
@@ -82,7 +84,9 @@ class Ledger:
         elif job.state is JobState.EXPIRED:
             require(job.id in self.deadlines, f"{job.id} has no deadline and expired")
         elif title == "Time limit":
-            require(job.id in self.stopped, f"{job.id} failed for a time limit while it was not run")
+            # With leases shorter than jobs two children may run one task, and pay for each other.
+            told = f"{job.id} failed for a time limit while it was not run"
+            require(job.id in self.stopped or self.short_leases, told)
         else:
             require(title == "Too many attempts", f"{job.id} failed: {job.problem}")
             require(job.attempts >= self.max_attempts, f"{job.id} failed after {job.attempts} attempts")

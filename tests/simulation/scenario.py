@@ -244,6 +244,7 @@ class Scenario:
         records = {job_id: found for job_id in ids if (found := _read(jobs, job_id)) is not NEVER}
         for job_id in self._ledger.accepted:
             require(job_id in records, f"{job_id} was accepted and never was")
+        self._ledger.short_leases = self.weather.leases
         self._ledger.unheard_ends = self._network.unheard_ends
         # A lease that ends while its job is run costs the job an attempt, and one that another may run.
         self._ledger.cut_off = self.weather.leases or (self._network.gave_up > 0 and self.weather.lines)
