@@ -260,6 +260,12 @@ class Jobs:
         """End the job with a problem (`status`, `title`, `detail`); False as `end`."""
         return self.end(job_id, Outcome.failed(problem), execution)
 
+    def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
+        """End the job with a problem, but only while the execution holds it; False as `end`."""
+        outcome = Outcome.failed(problem)
+        call = self._end_call(job_id, outcome, execution, allowed=[JobState.RUNNING])
+        return self._ended(outcome, call.run(self._redis))
+
     def cancel(self, job_id: str) -> bool:
         """End an open job at its client's wish; False when it has ended before."""
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
@@ -287,8 +293,12 @@ class Jobs:
             "picture_key": key(PICTURE_PREFIX + job_id),
         }
 
-    def _end_call(self, job_id: str, outcome: Outcome, execution: str) -> ScriptCall:
+    def _end_call(
+        self, job_id: str, outcome: Outcome, execution: str, allowed: Sequence[JobState] | None = None
+    ) -> ScriptCall:
         entry = outcome.entry
+        if allowed is None:
+            allowed = [origin for origin, targets in TRANSITIONS.items() if outcome.state in targets]
         return self._finish.call(
             keys={
                 **self._record_keys(job_id),
@@ -299,7 +309,7 @@ class Jobs:
             args={
                 "id": job_id,
                 "state": outcome.state.value,
-                "allowed": ",".join(origin for origin, targets in TRANSITIONS.items() if outcome.state in targets),
+                "allowed": ",".join(allowed),
                 "by": secrets.token_hex(8),
                 "execution": execution,
                 "result_ttl_seconds": self._limits.result_ttl_seconds,
@@ -357,7 +367,7 @@ class Jobs:
         if requeued is Requeued.EXHAUSTED:
             detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
             problem = {"status": 500, "title": "Too many attempts", "detail": detail}
-            return requeued if self.fail(job_id, problem, execution) else Requeued.NONE
+            return requeued if self.fail_running(job_id, problem, execution) else Requeued.NONE
         return requeued
 
     def failed(self, most: int) -> list[Job]:

@@ -74,7 +74,7 @@ class Repair:
 
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
         """Fail a job, as it is not worth another attempt."""
-        if self._jobs.fail(job_id, problem, execution):
+        if self._jobs.fail_running(job_id, problem, execution):
             forget_picture(self._images, job_id)
             self._log([job_id], f"failed, {problem['title']}")
 
