@@ -16,6 +16,7 @@ import pip
 import pytest
 
 from tests.support.commands import call, output
+from tests.support.needs import skip_outside_ci
 from tests.support.package_index import NEWER, PackageIndex
 from tests.support.repository import ROOT, copy_repository
 
@@ -98,7 +99,7 @@ def python_of(version: tuple[int, int]) -> str:
     for name in (BASE_PYTHON, f"python{major}.{minor}"):
         if shutil.which(name) and call([name, "-c", check], {}, SECONDS).returncode == 0:
             return name
-    pytest.skip(f"there is no Python {major}.{minor} on the PATH")
+    skip_outside_ci(f"there is no Python {major}.{minor} on the PATH")
 
 
 def add_packages_folder(environment: Environment, python: str) -> Path:

@@ -12,6 +12,7 @@ from deploy.local.embedded_redis import free_port
 from deploy.local.instance import Instance
 from tests.support.commands import call
 from tests.support.make_run import settings
+from tests.support.needs import skip_outside_ci
 from tests.support.repository import ROOT, copy_repository
 
 # In a view of the file system of its own.
@@ -73,7 +74,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Path:
 )
 def test_a_checkout_that_cannot_be_written_is_told(clone: Path, mount: str, reason: str) -> None:
     if call([*MOUNT, "true"], {}, 10).returncode:
-        pytest.skip("this system lets nobody mount anything")
+        skip_outside_ci("this system lets nobody mount anything")
     done = call([*MOUNT, f'{mount}; cd "$PWD"; exec make run'], settings(free_port()), 60, clone)
     assert done.returncode == 2 and "Traceback" not in done.stdout, done.stdout
     assert "make run: " in done.stdout and f"cannot be written: {reason}" in done.stdout, done.stdout

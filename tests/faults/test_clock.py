@@ -9,6 +9,7 @@ import pytest
 from tests.faults.checks import check_attempts, check_drained, settle
 from tests.faults.conftest import Scale
 from tests.support.fault_case import History, Upload, stub_picture
+from tests.support.needs import skip_outside_ci
 from tests.support.processes import RedisServer
 from tests.support.set_clock import SetClock, find_library
 from tests.support.supervised import StubService, kill_process, outlast
@@ -29,7 +30,7 @@ def clock(tmp_path: Path) -> SetClock:
     """The clock of Redis."""
     library = find_library()
     if library is None:
-        pytest.skip("libfaketime is not there for this system")
+        skip_outside_ci("libfaketime is not there for this system")
     return SetClock(library, tmp_path)
 
 
