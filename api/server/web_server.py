@@ -4,6 +4,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +35,10 @@ DRAIN_SECONDS = 15
 # How long a drain waits for requests of which a part has been received, and for the first byte of one.
 DRAIN_PARTIAL_SECONDS = 5
 DRAIN_IDLE_SECONDS = 0.3
+# How long a thread may keep the interpreter from the others. With Python's 5 ms the one thread that reads all
+# connections waited up to ten seconds for its turn among 98 busy ones (500 slow connections with 25,000 short
+# requests); with 1 ms everybody is answered within 0.4 s, for 3 % more CPU a request.
+SWITCH_SECONDS = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +90,7 @@ class WebServer:
 
     def serve(self, on_stop: Callable[[], None]) -> None:
         """Serve until a signal comes, call `on_stop`, answer what was asked, and return."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self._stopping:
