@@ -169,8 +169,10 @@ class ObjectImageStore:
         self._note_set_up()
 
     def _probe_here(self) -> None:
-        self._probe(lambda name, *arguments: getattr(self._files, name)(*arguments))
-        self._availability.answered()
+        try:
+            self._probe(lambda name, *arguments: getattr(self._files, name)(*arguments))
+        finally:
+            self._availability.answered()
 
     def _note_set_up(self) -> None:
         if self._set_up:

@@ -62,7 +62,7 @@ class StoreAvailability:
                 self._reason = ""
 
     def answered(self) -> None:
-        """Note that a probe was answered well, if perhaps too late: the next one comes at once."""
+        """Note that a probe was answered, well or not, and perhaps too late: the next one comes at once."""
         self._answered.set()
 
     def _look_out(self) -> None:
@@ -77,6 +77,8 @@ class StoreAvailability:
                 pause_seconds = min(2 * pause_seconds, self._most_pause_seconds)
             except Exception:
                 pause_seconds = RECHECK_SECONDS
+                # What this probe noted of itself is no reason for the next one.
+                self._answered.clear()
             else:
                 break
         with self._lock:

@@ -36,6 +36,26 @@ def test_a_store_that_only_answers_slowly_comes_back() -> None:
     eventually(lambda: not is_away(availability), 10)
 
 
+def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once() -> None:
+    # Given a store on which a probe hangs for so long that the next one would come after minutes
+    hangs, probes = threading.Event(), []
+
+    def probe() -> None:
+        probes.append(1)
+        if len(probes) == 1:
+            hangs.set()
+            raise TimeoutError("no answer in time")
+
+    availability = StoreAvailability(never, probe, most_pause_seconds=600)
+    with pytest.raises(ImageStoreAway):
+        availability.confirm(TimeoutError("one picture"))
+    hangs.wait(10)
+    # When the call that hung comes back with an error
+    availability.answered()
+    # Then the store is looked at again without the pause
+    eventually(lambda: not is_away(availability), 1)
+
+
 def test_a_process_that_can_start_no_thread_looks_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a process that has no room for a thread
     def refuse(_: threading.Thread) -> None:
