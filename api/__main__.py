@@ -4,26 +4,26 @@ import logging
 import os
 import sys
 
+from api.admission_control import Gate
 from api.app import create_app
+from api.auth import Keys
 from api.cors import Cors
-from api.doorkeeper import Doorkeeper
-from api.gate import Gate
-from api.heap import return_large_blocks
-from api.keys import Keys
+from api.early_rejection import Doorkeeper
+from api.malloc import return_large_blocks
 from api.metrics import ApiMetrics
 from api.server.web_server import WebServer
 from api.uploads import UploadLimits
 from api.waiters import Waiters
-from shared.backlog import BacklogReader
-from shared.image_store import open_image_store
-from shared.job_limits import limits_of
-from shared.jobs import Jobs
+from shared.images.history import StoreHistory
+from shared.images.store import open_image_store
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.log import configure_logging
-from shared.queue import Queue
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError, unknown_settings
-from shared.store_history import StoreHistory
 from shared.this_machine import url_of
 
 log = logging.getLogger("api")

@@ -3,15 +3,15 @@
 import redis
 from flask import Flask
 
-from api.answers import Answers
-from api.gate import Gate
-from api.intake import Intake
-from api.keys import Keys, register_keys
-from api.lookup import Lookup
+from api.admission_control import Gate
+from api.auth import Keys, register_keys
+from api.cached_results import Lookup
+from api.job_submission import Intake
 from api.metrics import ApiMetrics, QueueCollector, register_metrics
 from api.problems import register_problem_handlers
 from api.quotas import register_quotas
 from api.request_id import register_request_id
+from api.responses import Answers
 from api.uploads import UploadLimits
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
@@ -20,16 +20,16 @@ from api.views.page import page_blueprint
 from api.views.results import results_blueprint
 from api.views.upload import upload_blueprint
 from api.waiters import Waiters
-from shared.backlog import BacklogReader
-from shared.image_store import ImageStore
-from shared.job_limits import limits_of
-from shared.jobs import Jobs
-from shared.pictures import set_up_pillow
-from shared.queue import Queue
+from shared.images.inspect import set_up_pillow
+from shared.images.store import ImageStore
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.redis_server import RedisServer
 from shared.result_cache import ResultCache
 from shared.settings import Settings
-from shared.workers import Workers
+from shared.worker_registry import Workers
 
 
 def create_app(

@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.admission import Admission
-from shared.backlog import BacklogReader
-from shared.job import JobState
+from shared.jobs.admission import Admission
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.models import JobState
 from shared.metrics import finished_counter
-from shared.workers import Workers
+from shared.worker_registry import Workers
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 

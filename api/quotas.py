@@ -7,9 +7,9 @@ from typing import Any, cast
 import redis
 from flask import Blueprint, Flask, Response, request
 
-from api.keys import current_owner
+from api.auth import current_owner
 from api.problems import problem
-from shared.queue import Queue
+from shared.jobs.queue import Queue
 
 
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:

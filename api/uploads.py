@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from flask import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from api.keys import current_owner
-from shared.admission import Order
+from api.auth import current_owner
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
+from shared.images.inspect import inspect_picture
+from shared.jobs.admission import Order
 from shared.log import request_id
-from shared.pictures import inspect_picture
 
 FIELD = "image"
 DEFAULT_TOP, MAX_TOP = 3, 10

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import redis
 
-from shared.job import EndNotice, Job
-from shared.job_keys import ENDED_CHANNEL
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.jobs.models import EndNotice, Job
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import ENDED_CHANNEL
+from shared.jobs.store import Jobs
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.seen import percentiles
 from bench.trace import Trace
-from worker.classifier import Classifier
-from worker.engines import load_engine
-from worker.model_folder import ModelFolder
+from worker.inference.classifier import Classifier
+from worker.inference.engines import load_engine
+from worker.inference.model_folder import ModelFolder
 
 WARM_PICTURES = 5
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from worker.classifier import Classifier
-from worker.engines import load_engine
-from worker.model_folder import ModelFolder
+from worker.inference.classifier import Classifier
+from worker.inference.engines import load_engine
+from worker.inference.model_folder import ModelFolder
 
 # Photographs that lie inside the package scikit-image.
 PHOTOGRAPHS = (

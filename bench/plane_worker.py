@@ -7,7 +7,7 @@ import time
 from shared.log import configure_logging
 from shared.settings import Settings
 from worker.app import create_worker
-from worker.labels import Prediction
+from worker.inference.labels import Prediction
 from worker.metrics import open_metrics
 
 # The variable that says how long a picture takes, in seconds.

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter
 
-from shared.job import JobState
+from shared.jobs.models import JobState
 
 
 def finished_counter(registry: CollectorRegistry) -> Counter:

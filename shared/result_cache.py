@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import redis
 
-from shared.job import CacheEntry
-from shared.queue import Queue
+from shared.jobs.models import CacheEntry
+from shared.jobs.queue import Queue
 
 
 @dataclass(frozen=True)

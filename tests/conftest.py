@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.pictures import set_up_pillow
+from shared.images.inspect import set_up_pillow
 from tests.support.processes import RedisServer, Service
 from tests.support.repository import ROOT
 

@@ -11,12 +11,12 @@ from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError, unknown_settings
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
-from worker.classifier import Classifier
-from worker.engines import load_engine, verify_model
+from worker.inference.classifier import Classifier
+from worker.inference.engines import load_engine, verify_model
+from worker.inference.model_folder import ModelFolder, ModelFolderError
+from worker.jobs.progress import SharedProgress
 from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
-from worker.model_folder import ModelFolder, ModelFolderError
-from worker.progress import SharedProgress
-from worker.start_up import semaphore_flaw, wait_for_server
+from worker.runtime.start_up import semaphore_flaw, wait_for_server
 
 log = logging.getLogger("worker")
 

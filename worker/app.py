@@ -10,32 +10,32 @@ from typing import Any, Literal, Protocol
 import redis
 from celery import signals
 
-from shared.image_store import ImageStore, RemoverOfProcess, open_image_store
-from shared.job_limits import limits_of
-from shared.jobs import Jobs
-from shared.pictures import set_up_pillow
-from shared.queue import Queue
+from shared.images.history import StoreHistory
+from shared.images.inspect import set_up_pillow
+from shared.images.store import ImageStore, RemoverOfProcess, open_image_store
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
-from shared.store_history import StoreHistory
-from shared.workers import WorkerRecord, Workers
-from worker.celery_app import create_celery
-from worker.child import Child
-from worker.decode import PREPROCESSING_VERSION
-from worker.foreign import ForeignMessages
-from worker.job_runner import JobRunner, PictureClassifier
-from worker.left_behind import LeftBehind
-from worker.memory_limit import limit_memory
+from shared.worker_registry import WorkerRecord, Workers
+from worker.decoding.decode import PREPROCESSING_VERSION
+from worker.decoding.limits import limit_memory
+from worker.jobs.consumer import SHIFT_SECONDS, Shift
+from worker.jobs.foreign import ForeignMessages
+from worker.jobs.progress import JobProgress, SharedProgress
+from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.runner import JobRunner, PictureClassifier
+from worker.jobs.stalled import LeftBehind
+from worker.jobs.sweep import Sweep
+from worker.jobs.turns import Turns
 from worker.metrics import WorkerMetrics
-from worker.parent import Parent, attach_parent
-from worker.progress import JobProgress, SharedProgress
-from worker.repair import REPAIR_SECONDS, Repair
-from worker.shift import SHIFT_SECONDS, Shift
-from worker.sweep import Sweep
-from worker.tasks import register_tasks
-from worker.turns import Turns
-from worker.watchdog import Flag, Watchdog, stop_this_process
+from worker.runtime.celery_app import create_celery
+from worker.runtime.child import Child
+from worker.runtime.maintenance import Parent, attach_parent
+from worker.runtime.tasks import register_tasks
+from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120

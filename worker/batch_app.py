@@ -11,14 +11,14 @@ import numpy as np
 
 from shared.settings import Settings
 from worker.app import Pool, assemble_worker, connect_shifts, record_of
-from worker.batch_runner import BatchRunner
-from worker.batcher import Batcher
-from worker.decoders import DecoderLimits, Decoders
-from worker.engines import Engine
+from worker.decoding.pool import DecoderLimits, Decoders
+from worker.inference.batcher import Batcher
+from worker.inference.engines import Engine
+from worker.inference.model_folder import Manifest, ModelFolder
+from worker.jobs.batch_runner import BatchRunner
+from worker.jobs.progress import NoProgress
 from worker.metrics import WorkerMetrics
-from worker.model_folder import Manifest, ModelFolder
-from worker.progress import NoProgress
-from worker.watchdog import kill_this_process
+from worker.runtime.watchdog import kill_this_process
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import sys
 
 import redis
 
-from shared.queue import Queue
+from shared.jobs.queue import Queue
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError
-from shared.workers import Workers
+from shared.worker_registry import Workers
 
 
 def flaw() -> str | None:

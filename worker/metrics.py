@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job, JobState
+from shared.jobs.models import Job, JobState
 from shared.settings import Settings
 
 if TYPE_CHECKING:

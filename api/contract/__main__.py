@@ -2,16 +2,16 @@
 
 import sys
 
+from api.admission_control import Gate
 from api.app import create_app
 from api.contract.document import contract_text
-from api.gate import Gate
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
-from shared.backlog import BacklogReader
-from shared.image_store import RecordImageStore
-from shared.job_limits import limits_of
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.images.store import RecordImageStore
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings

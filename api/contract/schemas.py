@@ -7,7 +7,7 @@ from pydantic import Field
 # pydantic wants this one before Python 3.12.
 from typing_extensions import TypedDict
 
-from shared.job import JobState
+from shared.jobs.models import JobState
 
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a job; nobody can guess it.")]
 

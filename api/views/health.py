@@ -6,10 +6,10 @@ from flask import Blueprint, Response, jsonify
 
 from api.contract.operation import Answer, operation
 from api.contract.schemas import Live, Ready
-from shared.backlog import BacklogReader
 from shared.errors import ServerUnfit
+from shared.jobs.backlog import BacklogReader
 from shared.redis_server import RedisServer
-from shared.workers import Workers
+from shared.worker_registry import Workers
 
 READY_EXAMPLE = {
     "status": "ready",

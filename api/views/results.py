@@ -2,16 +2,16 @@
 
 from flask import Blueprint, Response, request
 
-from api.answers import Answers
 from api.contract.examples import FINISHED_JOB, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import JobRecord, OpenJob
-from api.intake import Intake
+from api.job_submission import Intake
 from api.preferences import parse_preferences
+from api.responses import Answers
 from api.waiters import Waiters
-from shared.jobs import Jobs
+from shared.jobs.store import Jobs
 
 JOB_ID = {
     "name": "job_id",

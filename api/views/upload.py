@@ -2,16 +2,16 @@
 
 from flask import Blueprint, Response, request
 
-from api.answers import Answers
+from api.admission_control import Gate
+from api.cached_results import Lookup
 from api.contract.examples import LABELS, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, IDEMPOTENCY_KEY, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import Labels, OpenJob
-from api.gate import Gate
-from api.intake import Intake, new_job_id
-from api.lookup import Lookup
+from api.job_submission import Intake, new_job_id
 from api.preferences import parse_preferences
+from api.responses import Answers
 from api.uploads import (
     DEFAULT_TOP,
     FIELD,
@@ -23,8 +23,8 @@ from api.uploads import (
     read_upload,
 )
 from api.waiters import Waiters
-from shared.admission import Admission
 from shared.errors import TooManyWaiters
+from shared.jobs.admission import Admission
 
 RETRY_AFTER_SECONDS = 2
 PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."}

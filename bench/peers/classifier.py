@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.pictures import set_up_pillow
-from worker.classifier import Classifier
-from worker.engines import load_engine
-from worker.model_folder import ModelFolder
+from shared.images.inspect import set_up_pillow
+from worker.inference.classifier import Classifier
+from worker.inference.engines import load_engine
+from worker.inference.model_folder import ModelFolder
 
 WORKERS = int(os.environ.get("WORKERS", "2"))
 

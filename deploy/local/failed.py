@@ -6,7 +6,7 @@ import sys
 from deploy.local.environ import with_settings
 from deploy.local.instance import Instance
 from deploy.local.output import say
-from shared import failed_jobs
+from shared.jobs import failed as failed_jobs
 from shared.settings import Settings, SettingsError
 
 

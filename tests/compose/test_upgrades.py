@@ -27,7 +27,9 @@ UPLOADS_PER_SECOND = 4
 NEWER = """
 FROM {image}
 USER root
-RUN sed -i 's/^FORMAT_VERSION = 1$/FORMAT_VERSION = 2/' /app/shared/job.py && grep -q '= 2$' /app/shared/job.py
+WORKDIR /app/shared/jobs
+RUN sed -i 's/^FORMAT_VERSION = 1$/FORMAT_VERSION = 2/' models.py && grep -q '= 2$' models.py
+WORKDIR /app
 USER 10001:10001
 """
 

@@ -18,7 +18,7 @@ from shared.redis_url import parse_redis_url
 from shared.settings import Settings
 from tests.support.processes import RedisServer
 from tests.support.tcp_proxy import TcpProxy
-from worker.celery_app import create_celery
+from worker.runtime.celery_app import create_celery
 
 PASSWORD = "s3cret/@:#?%ä"
 LOGIN = f":{quote(PASSWORD, safe='')}@"

@@ -10,15 +10,15 @@ from typing import Any
 import fsspec
 import pytest
 
-from shared.admission import Order
 from shared.errors import ImageMissing
-from shared.image_store import ImageRefused, ImageStore, ImageStoreAway, open_image_store
-from shared.job import Picture
-from shared.job_limits import JobLimits
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.images.history import StoreHistory
+from shared.images.store import ImageRefused, ImageStore, ImageStoreAway, open_image_store
+from shared.jobs.admission import Order
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import Picture
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.settings import SettingsError
-from shared.store_history import StoreHistory
 from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
 from tests.support.s3_server import BUCKET, S3Server

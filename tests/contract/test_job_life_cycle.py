@@ -7,16 +7,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from shared.admission import Order
 from shared.errors import QueueFull
-from shared.job import TRANSITIONS, Claim, JobState, Picture, Requeued
-from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
-from shared.job_limits import JobLimits
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.jobs.admission import Order
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import TRANSITIONS, Claim, JobState, Picture, Requeued
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
+from shared.jobs.store import Jobs
 from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
-from worker.left_behind import LeftBehind
+from worker.jobs.stalled import LeftBehind
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=7)
 LIMITS = JobLimits(

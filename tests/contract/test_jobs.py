@@ -6,14 +6,14 @@ from typing import Any
 import fakeredis
 import pytest
 
-from shared.admission import IdempotencyKey, Order
-from shared.backlog import BacklogReader
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.job import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Requeued
-from shared.job_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
-from shared.job_limits import JobLimits
-from shared.jobs import Jobs
-from shared.queue import QUEUE_NAME, Queue
+from shared.jobs.admission import IdempotencyKey, Order
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Requeued
+from shared.jobs.queue import QUEUE_NAME, Queue
+from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
+from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
 from tests.support.claims import claim_job, claim_next, new_claim
 from tests.support.messages import take_all
@@ -21,7 +21,7 @@ from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
 from tests.support.wait import eventually
-from worker.left_behind import LeftBehind
+from worker.jobs.stalled import LeftBehind
 
 PICTURE = Picture(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
 LIMITS = JobLimits(

@@ -9,17 +9,17 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from shared.admission import Order
-from shared.job import Picture
-from shared.job_limits import limits_of
-from shared.jobs import Claimed, Jobs
-from shared.queue import JOB_ID, QUEUE_NAME, TASK_NAME, Queue
+from shared.jobs.admission import Order
+from shared.jobs.limits import limits_of
+from shared.jobs.models import Picture
+from shared.jobs.queue import JOB_ID, QUEUE_NAME, TASK_NAME, Queue
+from shared.jobs.store import Claimed, Jobs
 from shared.settings import Settings
 from tests.support.claims import claim_next, new_claim
 from tests.support.processes import RedisServer
-from worker.celery_app import create_celery
-from worker.foreign import ForeignMessages
+from worker.jobs.foreign import ForeignMessages
 from worker.metrics import WorkerMetrics
+from worker.runtime.celery_app import create_celery
 
 
 def published_by_celery(server: RedisServer, job_id: str) -> Any:

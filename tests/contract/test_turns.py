@@ -6,17 +6,17 @@ from typing import Any
 import fakeredis
 import pytest
 
-from shared.admission import Order
-from shared.job import Picture
-from shared.job_limits import JobLimits
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.jobs.admission import Order
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import Picture
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from tests.support.claims import claim_job, new_claim
 from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
-from worker.left_behind import LeftBehind
-from worker.turns import Turns
+from worker.jobs.stalled import LeftBehind
+from worker.jobs.turns import Turns
 
 QUEUE = Queue()
 PERIOD_SECONDS = 2

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.pictures import Sample, corpus
-from worker.decode import decode
-from worker.engines import Engine, load_engine
-from worker.labels import softmax
-from worker.model_folder import ModelFolder
+from worker.decoding.decode import decode
+from worker.inference.engines import Engine, load_engine
+from worker.inference.labels import softmax
+from worker.inference.model_folder import ModelFolder
 
 Floats = NDArray[np.float32]
 

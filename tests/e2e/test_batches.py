@@ -17,9 +17,9 @@ from tests.support.pictures import PHOTOGRAPHS, encode, photograph
 from tests.support.processes import Process, RedisServer
 from tests.support.supervised import alive, children, outlast
 from tests.support.wait import eventually
-from worker.classifier import Classifier
-from worker.engines import load_engine
-from worker.model_folder import ModelFolder
+from worker.inference.classifier import Classifier
+from worker.inference.engines import load_engine
+from worker.inference.model_folder import ModelFolder
 
 STUB = "tests.support.batch_worker"
 

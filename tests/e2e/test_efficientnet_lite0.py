@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.support.hub_server import HubServer
 from tests.support.litert import litert_logits
-from worker.model_folder import ModelFolder
+from worker.inference.model_folder import ModelFolder
 from worker.prepare.errors import HubUnreachable, PrepareError
 from worker.prepare.lazy_tensorflow import import_tensorflow
 from worker.prepare.preparation import prepare

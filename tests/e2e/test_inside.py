@@ -11,13 +11,13 @@ import pytest
 import requests
 import trustme
 
-from shared.queue import QUEUE_NAME, TASK_NAME
+from shared.jobs.queue import QUEUE_NAME, TASK_NAME
 from shared.settings import Settings
 from tests.support.processes import RedisServer, Service
 from tests.support.stub_worker import EXECUTIONS, digest_of, make_picture
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.wait import eventually
-from worker.celery_app import create_celery
+from worker.runtime.celery_app import create_celery
 
 # Every kind of character that a URL would take for something else.
 PASSWORD = "s3cret/@:#?%ä"
@@ -138,7 +138,7 @@ class TestSecrets:
             # Then nobody has told it
             assert_no_secret(service.logs + "".join(answers))
 
-    @pytest.mark.parametrize("module", ["api", "worker", "deploy.local", "worker.health", "shared.failed_jobs"])
+    @pytest.mark.parametrize("module", ["api", "worker", "deploy.local", "worker.health", "shared.jobs.failed"])
     @pytest.mark.parametrize("url", [f"http://:{PASSWORD}@host", f"redis://:{PASSWORD}@host:1/0"])
     def test_a_url_that_cannot_be_read_is_not_repeated(self, tmp_path: Path, module: str, url: str) -> None:
         # When a program is started with a URL that is not written as it must be

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.litert import litert_logits
 from tests.support.small_models import HEIGHT, WIDTH, save_small_model
-from worker.model_folder import ModelFolder, ModelFolderError
+from worker.inference.model_folder import ModelFolder, ModelFolderError
 from worker.prepare.errors import PrepareError
 from worker.prepare.folder import lock_of, replacing
 from worker.prepare.lazy_tensorflow import import_tensorflow

@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub_server import HubServer, archive
 from tests.support.small_models import save_small_model
 from tests.support.wait import eventually
-from worker.model_folder import ModelFolder
+from worker.inference.model_folder import ModelFolder
 from worker.prepare import hub as hub_module
 from worker.prepare.errors import HubUnreachable, PrepareError
 from worker.prepare.preparation import prepare

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import QUEUE_NAME
+from shared.jobs.queue import QUEUE_NAME
 from tests.support.processes import RedisServer, Service
 from tests.support.repository import ROOT
 from tests.support.wait import eventually
@@ -172,7 +172,7 @@ def test_failed_jobs_can_be_listed_with_their_reasons(own: Service, server: Redi
     job_id = own.accept(PICTURE[: len(PICTURE) // 2])
     own.finished(job_id, 60)
     # When an operator lists them
-    command = [sys.executable, "-m", "shared.failed_jobs"]
+    command = [sys.executable, "-m", "shared.jobs.failed"]
     environ = {**os.environ, "REDIS_URL": server.url}
     listed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
     # Then job and reason are there

@@ -16,7 +16,7 @@ from tests.support.fault_case import Expected, History
 from tests.support.processes import RedisServer
 from tests.support.supervised import SupervisedService, alive, children, kill_process, outlast, random_child
 from tests.support.wait import eventually
-from worker.model_folder import ModelFolder
+from worker.inference.model_folder import ModelFolder
 
 
 class BatchService(SupervisedService):

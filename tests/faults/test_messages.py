@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from shared.queue import JOB_ID, QUEUE_NAME, Queue
+from shared.jobs.queue import JOB_ID, QUEUE_NAME, Queue
 from shared.settings import Settings
 from tests.faults.checks import settle
 from tests.faults.conftest import Scale
@@ -15,7 +15,7 @@ from tests.support.processes import RedisServer
 from tests.support.stub_worker import VISIBILITY_TIMEOUT, make_picture, read_executions
 from tests.support.supervised import StubService, children, outlast
 from tests.support.wait import eventually
-from worker.celery_app import create_celery
+from worker.runtime.celery_app import create_celery
 
 Begin = Callable[[str], History]
 DELIVERIES = 10

@@ -11,7 +11,7 @@ import atheris
 
 with atheris.instrument_imports(include=["PIL", "pi_heif", "shared"]):
     from shared.errors import PictureTooLarge, UnsupportedPicture
-    from shared.pictures import inspect_picture, set_up_pillow
+    from shared.images.inspect import inspect_picture, set_up_pillow
 
     # Imports the readers.
     set_up_pillow()

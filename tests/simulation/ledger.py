@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.job import Job, JobState
+from shared.jobs.models import Job, JobState
 
 
 class Broken(BaseException):

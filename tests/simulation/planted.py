@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared import job_script
+from shared.jobs import script as job_script
 from tests.simulation.scenario import Weather
 from tests.simulation.service import SimulatedWorker
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from shared import job_script
-from shared.jobs import CLAIM_VALID_SECONDS
+from shared.jobs import script as job_script
+from shared.jobs.store import CLAIM_VALID_SECONDS
 from tests.simulation.ledger import require
 
 # Places in EVALSHA or EVAL: the script, the number of keys, the first key (the job's record).

@@ -7,11 +7,11 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from shared import job_script
 from shared.errors import GoneJob, UnknownJob
-from shared.job import Job
-from shared.jobs import Jobs
-from shared.queue import JOB_ID
+from shared.jobs import script as job_script
+from shared.jobs.models import Job
+from shared.jobs.queue import JOB_ID
+from shared.jobs.store import Jobs
 from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
 from tests.simulation.service import (
@@ -28,7 +28,7 @@ from tests.simulation.service import (
     SimulatedWorker,
 )
 from tests.simulation.world import World
-from worker.progress import Stage
+from worker.jobs.progress import Stage
 
 # When the last fault is over, every job must have ended within this many seconds of the world's time: a lease, a round
 # of repair, the grace of a lost message, a round, and some jobs that take nine seconds.

@@ -9,30 +9,30 @@ from typing import Any, ClassVar
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
-from api.intake import Intake
-from api.lookup import Lookup
+from api.cached_results import Lookup
+from api.job_submission import Intake
 from api.uploads import Upload
-from shared.admission import Order
 from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
-from shared.image_store import ImageStoreAway
-from shared.job import Job, JobState, Picture
-from shared.job_limits import JobLimits
-from shared.jobs import Jobs
-from shared.queue import Queue
+from shared.images.store import ImageStoreAway
+from shared.jobs.admission import Order
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import Job, JobState, Picture
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
-from shared.workers import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, Workers
 from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
 from tests.simulation.world import Actor, World
-from worker.foreign import ForeignMessages
-from worker.job_runner import JobRunner
-from worker.labels import Prediction
-from worker.left_behind import LeftBehind
-from worker.parent import Parent
-from worker.progress import ChildProgress, Stage
-from worker.repair import REPAIR_SECONDS, Repair
-from worker.shift import Shift
-from worker.turns import Turns
+from worker.inference.labels import Prediction
+from worker.jobs.consumer import Shift
+from worker.jobs.foreign import ForeignMessages
+from worker.jobs.progress import ChildProgress, Stage
+from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.runner import JobRunner
+from worker.jobs.stalled import LeftBehind
+from worker.jobs.turns import Turns
+from worker.runtime.maintenance import Parent
 
 QUEUE = Queue("s:")
 PICTURE_BYTES = 7

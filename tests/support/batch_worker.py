@@ -18,8 +18,8 @@ from shared.log import configure_logging
 from shared.settings import Settings
 from tests.support.wait import take_time
 from worker.batch_app import serve_in_batches
+from worker.inference.model_folder import ModelFolder
 from worker.metrics import open_metrics
-from worker.model_folder import ModelFolder
 
 # The variable that sets how many seconds one batch takes, whatever its size.
 BATCH_SECONDS = "STUB_BATCH_SECONDS"

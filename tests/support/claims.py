@@ -2,8 +2,8 @@
 
 import itertools
 
-from shared.job import Claim, ClaimedJob
-from shared.jobs import Jobs
+from shared.jobs.models import Claim, ClaimedJob
+from shared.jobs.store import Jobs
 
 LONG_SECONDS = 60.0
 _numbers = itertools.count(1)

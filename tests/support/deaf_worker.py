@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import signals
 
-from shared.queue import QUEUE_NAME
+from shared.jobs.queue import QUEUE_NAME
 from worker.__main__ import main
 
 

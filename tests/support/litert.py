@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from worker.model_folder import ModelFolder
+from worker.inference.model_folder import ModelFolder
 
 
 def litert_logits(folder: ModelFolder, pictures: NDArray[Any]) -> NDArray[Any]:

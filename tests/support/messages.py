@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from shared.queue import QUEUE_NAME
+from shared.jobs.queue import QUEUE_NAME
 
 
 def job_of(message: str) -> str:

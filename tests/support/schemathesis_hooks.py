@@ -7,7 +7,7 @@ from hypothesis import strategies
 from PIL import Image
 
 from api.uploads import MAX_KEY_LENGTH, MOST_PARTS
-from shared.pictures import set_up_pillow
+from shared.images.inspect import set_up_pillow
 from tests.support.pictures import KINDS
 
 set_up_pillow()

@@ -22,7 +22,7 @@ from shared.log import configure_logging
 from shared.settings import Settings
 from tests.support.wait import eventually, take_time
 from worker.app import create_worker
-from worker.labels import Prediction
+from worker.inference.labels import Prediction
 from worker.metrics import WorkerMetrics, open_metrics
 
 # The variable that names the file to which every execution adds a line: the picture's digest and the child's id.

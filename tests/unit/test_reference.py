@@ -91,7 +91,7 @@ def test_every_header_of_an_answer_is_in_the_reference() -> None:
 
 def test_every_problem_that_ends_a_job_is_in_the_reference() -> None:
     told = {(row[0], row[1]) for row in rows(section(HTTP, "Problems"))}
-    sources = [path.read_text("utf-8") for folder in ("worker", "shared") for path in (ROOT / folder).glob("*.py")]
+    sources = [path.read_text("utf-8") for folder in ("worker", "shared") for path in (ROOT / folder).rglob("*.py")]
     made = {
         (title, status)
         for source in sources

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.image_function import IMAGE_CLASSIFICATION, ImageFunction, NoImageFunction, find_image_function
+from worker.inference.image_function import IMAGE_CLASSIFICATION, ImageFunction, NoImageFunction, find_image_function
 from worker.prepare.errors import NotConvertible, PrepareError
 from worker.prepare.lazy_tensorflow import import_litert, import_tensorflow
 from worker.prepare.progress import native_messages_held_back, step

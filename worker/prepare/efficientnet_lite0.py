@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.model_folder import file_sha256
+from worker.inference.model_folder import file_sha256
 from worker.prepare.errors import PrepareError
 from worker.prepare.lazy_tensorflow import import_tensorflow
 from worker.prepare.progress import step

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.model_folder import (
+from worker.inference.model_folder import (
     FORMAT_VERSION,
     LABELS,
     MANIFEST,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from worker.model_folder import display_name
+from worker.inference.model_folder import display_name
 from worker.prepare.errors import PrepareError
 
 # 1000 names in the order of the ILSVRC 2012 classes, synonyms separated by commas.
-_IMAGENET = Path(__file__).parent.parent / "imagenet_labels.txt"
+_IMAGENET = Path(__file__).parent / "imagenet_labels.txt"
 _IMAGENET_CLASSES = 1000
 
 

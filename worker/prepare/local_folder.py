@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from worker.model_folder import LABELS, file_sha256
+from worker.inference.model_folder import LABELS, file_sha256
 from worker.prepare.errors import PrepareError
 from worker.prepare.slug import slug
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from worker.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
+from worker.inference.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
 from worker.prepare.convert import Classifier, load_classifier, to_litert
 from worker.prepare.efficientnet_lite0 import EfficientNetLite0
 from worker.prepare.errors import HubUnreachable, NotConvertible, PrepareError

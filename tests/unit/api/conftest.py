@@ -13,16 +13,16 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from api import gate
+from api import admission_control as gate
+from api.admission_control import Gate
 from api.app import create_app
-from api.gate import Gate
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
-from shared.backlog import BacklogReader
-from shared.image_store import RecordImageStore
-from shared.job_limits import JobLimits, limits_of
-from shared.jobs import Jobs
-from shared.queue import QUEUE_NAME, Queue
+from shared.images.store import RecordImageStore
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import JobLimits, limits_of
+from shared.jobs.queue import QUEUE_NAME, Queue
+from shared.jobs.store import Jobs
 from shared.redis_server import RedisServer
 from shared.settings import Settings
 from tests.support.contract import Contract

@@ -6,8 +6,8 @@ import fakeredis
 import pytest
 import redis
 
-from shared.queue import Queue
-from shared.workers import WorkerRecord, Workers
+from shared.jobs.queue import Queue
+from shared.worker_registry import WorkerRecord, Workers
 from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.jobs import Jobs
+from shared.jobs.store import Jobs
 from tests.unit.api.conftest import Bench, make_bench
 
 

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.queue import Queue
-from shared.workers import WorkerRecord, Workers
+from shared.jobs.queue import Queue
+from shared.worker_registry import WorkerRecord, Workers
 from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench, make_bench
 

@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from api import lookup
-from shared.job_keys import OPEN_KEY
-from shared.queue import Queue
+from api import cached_results as lookup
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import OPEN_KEY
 from shared.result_cache import KnownResult, ResultCache
-from shared.workers import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, Workers
 from tests.unit.api.conftest import Bench, make_bench
 
 ANSWERS = "litert-1:d"

@@ -1,0 +1,41 @@
+"""Turns uploads away on their headers, before their bodies are read: without a key, or while the queue is full."""
+
+from collections.abc import Callable, Mapping
+
+from api.admission_control import Gate
+from api.auth import Keys, Unauthorized
+from api.server.request_parser import Refusal
+
+# What is asked with these has no body to speak of; the application answers it all the same.
+WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+class Doorkeeper:
+    """Looks at each request as soon as its headers are there; asks nobody, as it keeps all connections waiting."""
+
+    def __init__(self, gate: Gate, keys: Keys, on_refusal: Callable[[int], None]) -> None:
+        """`on_refusal` hears the status of each refusal, as the application does not see these requests."""
+        self._gate = gate
+        self._keys = keys
+        self._on_refusal = on_refusal
+
+    def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
+        """Return what to answer at once; `headers` are named as in CGI (`X_API_KEY`)."""
+        refusal = self._look(method, path, headers)
+        if refusal:
+            self._on_refusal(refusal.code)
+        return refusal
+
+    def _look(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
+        if method in WITHOUT_BODY:
+            return None
+        if self._keys.needed(method, path):
+            try:
+                self._keys.owner_of(headers.get("AUTHORIZATION", ""), headers.get("X_API_KEY", ""))
+            except Unauthorized as error:
+                return Refusal(401, "Unauthorized", str(error), challenge=error.challenge)
+        # A retry joins its first job even when the queue is full.
+        if (method, path) != ("POST", "/upload") or "IDEMPOTENCY_KEY" in headers:
+            return None
+        full = self._gate.refusal()
+        return Refusal(503, "Service Unavailable", str(full), full.retry_after_seconds) if full else None

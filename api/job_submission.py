@@ -1,0 +1,68 @@
+"""Accepts pictures as jobs: stored first, then admitted and published in one step, so that nothing accepted is lost."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from api.cached_results import Lookup
+from api.uploads import Upload
+from shared.errors import KeyReused, QueueFull
+from shared.images.store import ImageStore, forget_picture
+from shared.jobs.admission import Admission, IdempotencyKey, Order
+from shared.jobs.store import Jobs
+
+
+class Intake:
+    """Turns uploads into jobs, and takes jobs back at their client's wish."""
+
+    def __init__(
+        self, jobs: Jobs, images: ImageStore, lookup: Lookup, on_accepted: Callable[[Admission], None]
+    ) -> None:
+        """`on_accepted` hears of every admission."""
+        self._jobs = jobs
+        self._images = images
+        self._lookup = lookup
+        self._on_accepted = on_accepted
+
+    def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
+        """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
+
+        A job whose result is known from the cache has ended already.
+
+        Raises:
+            QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
+            KeyReused: the key came with another request before; nothing is left behind.
+            redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
+                accepted all the same; then it is done, and a retry with the same key joins it.
+        """
+        known = self._lookup.find(upload.order.picture.sha256)
+        carried = b"" if known else self._images.put(job_id, upload.data)
+        try:
+            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known, carried)
+        except (QueueFull, KeyReused):
+            forget_picture(self._images, job_id)
+            raise
+        if admission.joined:
+            forget_picture(self._images, job_id)
+        self._on_accepted(admission)
+        return admission
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
+        self._jobs.get(job_id)
+        if self._jobs.cancel(job_id):
+            forget_picture(self._images, job_id)
+        else:
+            self._jobs.delete(job_id)
+
+
+def new_job_id() -> str:
+    """Return an id that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def _idempotency_key(key: str, order: Order) -> IdempotencyKey | None:
+    if not key:
+        return None
+    wanted = f"{order.picture.sha256} {order.top} {order.deadline_seconds}"
+    return IdempotencyKey(scope=order.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

@@ -1,0 +1,1 @@
+"""Pictures: where they are stored, and what their header says."""

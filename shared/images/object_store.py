@@ -1,0 +1,237 @@
+"""Pictures as objects of any store that fsspec speaks to (`s3://`, `memory://`, …)."""
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NoReturn
+
+import fsspec
+import redis
+
+from shared.awake_timer import AwakeTimer
+from shared.bounded_call import Helpers, error_within
+from shared.errors import ImageMissing
+from shared.images.availability import StoreAvailability, describe
+from shared.images.history import StoreHistory
+from shared.images.store import MISSING, ImageRefused
+
+log = logging.getLogger(__name__)
+
+# Of the time that one call may take: reading or writing a picture, and everything small.
+PICTURE_SHARE = 0.5
+PROBE_SHARE = 0.2
+# The first probe reads credentials and connects; nobody waits for it with a job in hand.
+OPEN_SECONDS = 10.0
+# Between the probes of a store that does not answer: canceled calls leave nothing behind, threads stay.
+MOST_PAUSE_SECONDS = 4.0
+MOST_PAUSE_WITH_THREADS_SECONDS = 300.0
+# What this service stores; nothing else is ever swept.
+OURS = re.compile(r"(?P<job_id>[0-9a-f]{32})(\.part)?|probe-[0-9a-f]{16}")
+
+
+class StoreCallError(Exception):
+    """What a store raised, apart from what interrupts the waiting for it (a soft time limit)."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(describe(error))
+        self.error = error
+
+
+class ObjectImageStore:
+    """Of an object all is seen or nothing, so a picture is written in one call."""
+
+    def __init__(
+        self,
+        files: fsspec.AbstractFileSystem,
+        root: str,
+        history: StoreHistory,
+        patience_seconds: float,
+        *,
+        set_up: bool,
+    ) -> None:
+        """Probe the store in the folder `root`; OSError if it cannot be used. A call takes at most `patience_seconds`.
+
+        Wrong credentials, or a bucket that is not there, are seen now. One that was set up before, or cannot be
+        reached, is away.
+        """
+        self._files, self._root, self._history, self._set_up = files, root, history, set_up
+        self._helpers = Helpers()
+        self._picture_seconds = PICTURE_SHARE * patience_seconds
+        self._probe_seconds = PROBE_SHARE * patience_seconds
+        self._availability = StoreAvailability(
+            self._probe_in_time,
+            partial(self._probe_in_time, OPEN_SECONDS),
+            MOST_PAUSE_SECONDS if files.async_impl else MOST_PAUSE_WITH_THREADS_SECONDS,
+        )
+        try:
+            self._probe_in_time(OPEN_SECONDS)
+        except Exception as error:
+            if self._is_unusable(error):
+                raise OSError(describe(error)) from error
+            self._availability.mark_away(describe(error))
+
+    def put(self, job_id: str, data: bytes) -> bytes:
+        self._availability.check()
+        try:
+            self._write(self._path(job_id), data)
+        except StoreCallError as failed:
+            self._refuse(failed.error, "take")
+        return b""
+
+    def get(self, job_id: str, carried: bytes) -> bytes:
+        self._availability.check()
+        path = self._path(job_id)
+        try:
+            try:
+                return self._read(path, self._picture_seconds)
+            except StoreCallError as failed:
+                if not isinstance(failed.error, FileNotFoundError):
+                    raise
+                # The store may have gone away, or come back, just then: it counts only if it is there before and after.
+                self._availability.confirm(failed.error)
+            return self._read(path, self._probe_seconds)
+        except StoreCallError as failed:
+            if isinstance(failed.error, FileNotFoundError):
+                self._availability.confirm(failed.error)
+                raise ImageMissing(MISSING) from None
+            self._refuse(failed.error, "give")
+
+    def delete(self, job_id: str) -> None:
+        self._availability.check()
+        try:
+            self._call(self._probe_seconds, "rm_file", self._path(job_id))
+        except StoreCallError as failed:
+            if not isinstance(failed.error, FileNotFoundError):
+                self._refuse(failed.error, "delete")
+
+    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
+        self._availability.check()
+        oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
+        refused = []
+        for path, listed in self._files.find(self._root, detail=True).items():
+            ours = OURS.fullmatch(path.rpartition("/")[2])
+            # Another process may have deleted it since it was listed.
+            with suppress(FileNotFoundError):
+                # A listing of S3 tells it; to ask for each of ten thousand would take a minute.
+                if (
+                    ours
+                    and (listed.get("LastModified") or self._files.modified(path)) < oldest
+                    and not (ours["job_id"] and is_open(ours["job_id"]))
+                ):
+                    try:
+                        self._files.rm_file(path)
+                    except PermissionError as error:
+                        refused.append(f"{path}: {error}")
+        if refused:
+            log.warning("%d pictures that were left behind cannot be deleted, such as %s", len(refused), refused[0])
+
+    def _write(self, path: str, data: bytes) -> None:
+        self._call(self._picture_seconds, "pipe_file", path, data)
+
+    def _read(self, path: str, seconds: float) -> bytes:
+        return bytes(self._call(seconds, "cat_file", path))
+
+    def _is_unusable(self, error: Exception) -> bool:
+        return not (_is_unreachable(error) or self._was_set_up())
+
+    def _was_set_up(self) -> bool:
+        try:
+            return self._history.knows(self._root)
+        except redis.RedisError:
+            # Nobody can tell now. To wait does no harm, to end for ever does.
+            return True
+
+    def _probe(self, call: Callable[..., Any]) -> None:
+        # No object is kept for it: a rule of the bucket would delete it one day.
+        path, data = self._path(f"probe-{secrets.token_hex(8)}"), secrets.token_bytes(8)
+        call("pipe_file", path, data)
+        found = call("cat_file", path)
+        call("rm_file", path)
+        if found != data:
+            raise OSError("it gives other bytes than it took")
+
+    def _probe_in_time(self, seconds: float | None = None) -> None:
+        seconds = seconds or self._probe_seconds
+        try:
+            if self._files.async_impl:
+                timer = AwakeTimer(seconds)
+                self._probe(lambda name, *arguments: self._call(timer.left(), name, *arguments))
+            else:
+                self._call_in_thread(seconds, self._probe_here)
+        except StoreCallError as failed:
+            raise failed.error from None
+        self._note_set_up()
+
+    def _probe_here(self) -> None:
+        try:
+            self._probe(lambda name, *arguments: getattr(self._files, name)(*arguments))
+        finally:
+            self._availability.answered()
+
+    def _note_set_up(self) -> None:
+        if self._set_up:
+            # The next probe, or the next start, finds Redis.
+            with suppress(redis.RedisError):
+                self._history.add(self._root)
+
+    def _call(self, seconds: float, name: str, *arguments: Any) -> Any:
+        """Call a method of the file system; raises StoreCallError."""
+        if self._files.async_impl:
+            # A canceled coroutine gives its connection back, an abandoned thread would keep it.
+            coroutine = getattr(self._files, f"_{name}")(*arguments)
+            return _result_of(asyncio.run_coroutine_threadsafe(coroutine, self._files.loop), seconds)
+        return self._call_in_thread(seconds, lambda: getattr(self._files, name)(*arguments))
+
+    def _call_in_thread(self, seconds: float, call: Callable[[], Any]) -> Any:
+        try:
+            future = self._helpers.submit(call)
+        except MemoryError as error:
+            raise StoreCallError(error) from error
+        return _result_of(future, seconds)
+
+    def _refuse(self, error: BaseException, verb: str) -> NoReturn:
+        """Raise ImageStoreAway if it is the store that fails, else ImageRefused."""
+        # A lack of memory is this process' own.
+        if not isinstance(error, MemoryError):
+            self._availability.confirm(error)
+        log.warning("The image store is there, but does not %s a picture: %s", verb, describe(error))
+        raise ImageRefused(f"the image store does not {verb} its picture ({_public_reason(error)})") from error
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def _result_of(future: Any, seconds: float) -> Any:
+    try:
+        error = error_within(future, seconds)
+    except BaseException:
+        future.cancel()
+        raise
+    if error is not None:
+        raise StoreCallError(error)
+    return future.result()
+
+
+def _is_unreachable(error: Exception) -> bool:
+    # Botocore's connection errors derive from none of Python's, and only S3 has botocore.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"TimeoutError", "ConnectionError", "HTTPClientError"})
+
+
+def _public_reason(error: BaseException) -> str:
+    """Return why, without names of files, hosts or buckets."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, PermissionError):
+        return "access denied"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return type(error).__name__

@@ -1,0 +1,1 @@
+"""Job records: the models, the store, the scripts and the limits."""

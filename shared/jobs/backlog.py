@@ -1,0 +1,109 @@
+"""Queue depth, age of the oldest job, drain rate."""
+
+import time
+from dataclasses import dataclass
+
+import redis
+
+from shared.errors import QueueFull
+from shared.jobs.limits import JobLimits
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, LEASES_KEY, OPEN_KEY
+
+# Until a drain rate was seen: about what one core does with a picture of 512 x 512.
+FIRST_INTERVAL_MS = 20.0
+# finish.lua counts no longer one. What is longer comes from a clock that was set, or from an older version.
+MOST_INTERVAL_MS = 10_000.0
+# A drain rate that was seen long ago says little: so fast the first one takes its place.
+HALF_LIFE_SECONDS = 30.0
+LONGEST_SECONDS = 3600
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Jobs by how they are, the age of the oldest open one, the bytes of their pictures, the time between two ends."""
+
+    open_jobs: int
+    running: int
+    failed: int
+    oldest_seconds: float
+    stored_bytes: int
+    interval_ms: float
+
+    def drain_seconds(self, jobs: int) -> float:
+        """Estimate in how many seconds `jobs` more have ended, at most an hour."""
+        return min(LONGEST_SECONDS, jobs * self.interval_ms / 1000)
+
+    def seconds_for(self, jobs: int) -> int:
+        """Estimate the same in whole seconds of at least 1, for `Retry-After`."""
+        return max(1, round(self.drain_seconds(jobs)))
+
+    def refusal(self, limits: JobLimits, picture_bytes: int) -> QueueFull:
+        """Return the error for a picture that was not admitted just now: why, and when to come back."""
+        return self.full(limits, picture_bytes) or QueueFull("The queue was full a moment ago. Try again.", 1)
+
+    def full(self, limits: JobLimits, picture_bytes: int = 1) -> QueueFull | None:
+        """Return the same for a picture that would not be admitted now; None for one that would be."""
+        if self.open_jobs >= limits.max_open_jobs:
+            reason = f"{self.open_jobs} jobs are open; the limit is {limits.max_open_jobs}"
+        elif self.stored_bytes + picture_bytes > limits.max_stored_bytes:
+            sizes = (self.stored_bytes + picture_bytes, limits.max_stored_bytes)
+            taken, most = (f"{size / MEBIBYTE:,.1f} MiB" for size in sizes)
+            reason = f"with this one, the pictures of open jobs take {taken}; the limit is {most}"
+        else:
+            return None
+        return QueueFull(f"The queue is full: {reason}. Try again later.", self.seconds_for(self.open_jobs))
+
+
+class BacklogReader:
+    """Reads the backlog from the job records."""
+
+    def __init__(self, client: redis.Redis, queue: Queue, limits: JobLimits) -> None:
+        """`client` decodes its answers to `str`."""
+        self._redis = client
+        self._queue = queue
+        self._limits = limits
+
+    def read(self) -> Backlog:
+        """Return the backlog as it is now, in one round trip."""
+        # The clock of this process will do for how long ago "failed of late" is.
+        oldest_failure_ms = (time.time() - self._limits.result_ttl_seconds) * 1000
+        # In one step: else more could run than are open.
+        with self._redis.pipeline() as pipe:
+            pipe.time()
+            pipe.zcard(self._queue.key(OPEN_KEY))
+            pipe.zcard(self._queue.key(LEASES_KEY))
+            pipe.zcount(self._queue.key(FAILED_KEY), oldest_failure_ms, "+inf")
+            pipe.zrange(self._queue.key(OPEN_KEY), 0, 0, withscores=True)
+            pipe.get(self._queue.key(BYTES_KEY))
+            pipe.hmget(self._queue.key(DRAIN_KEY), "interval_ms", "finished_ms")
+            (seconds, microseconds), open_jobs, running, failed, oldest, stored_bytes, drain = pipe.execute()
+        now = seconds + microseconds / 1_000_000
+        return Backlog(
+            open_jobs=open_jobs,
+            running=running,
+            failed=failed,
+            oldest_seconds=max(0.0, now - oldest[0][1] / 1000) if oldest else 0.0,
+            stored_bytes=int(stored_bytes or 0),
+            interval_ms=_interval_ms(now, *drain),
+        )
+
+    def position(self, job_id: str) -> int:
+        """Return how many queued jobs come up to and including this one, at least 1."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrank(self._queue.key(OPEN_KEY), job_id)
+            pipe.zcard(self._queue.key(LEASES_KEY))
+            rank, running = pipe.execute()
+        return max(1, (rank or 0) + 1 - int(running))
+
+
+def _interval_ms(now: float, interval_ms: str | None, finished_ms: str | None) -> float:
+    """Return the time between two ends as it was last seen, the closer to the first guess the longer that is ago."""
+    seen_ms = float(interval_ms or FIRST_INTERVAL_MS)
+    if not 0 <= seen_ms <= MOST_INTERVAL_MS:
+        return FIRST_INTERVAL_MS
+    # An end ahead of the clock is as old as one behind it: the clock was set.
+    age_seconds = abs(now - float(finished_ms or 0) / 1000)
+    weight: float = 0.5 ** (age_seconds / HALF_LIFE_SECONDS)
+    return FIRST_INTERVAL_MS + (seen_ms - FIRST_INTERVAL_MS) * weight

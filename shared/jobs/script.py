@@ -1,0 +1,77 @@
+"""The scripts that change job records, each atomic: `shared/jobs/scripts/*.lua`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import redis
+from redis.client import NEVER_DECODE
+
+from shared.clock import Clock
+
+
+def read_script(name: str) -> str:
+    """Return the text of a script."""
+    return resources.files("shared.jobs").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+
+
+class JobScript:
+    """One script; its first lines name its keys and arguments, and callers pass them by these names."""
+
+    def __init__(self, client: redis.Redis, name: str, clock: Clock) -> None:
+        text = read_script(name)
+        self._keys = names_in(text, "KEYS")
+        self._args = names_in(text, "ARGV")
+        self._text = clock.script + text
+        self._sha = client.register_script(self._text).sha
+
+    def call(self, keys: Mapping[str, str], args: Mapping[str, Any]) -> "ScriptCall":
+        """Return a call with these keys and arguments; KeyError if one is missing."""
+        assert keys.keys() == set(self._keys) and args.keys() == set(self._args), (self._keys, self._args)
+        ordered = [*(keys[name] for name in self._keys), *(args[name] for name in self._args)]
+        return ScriptCall(self._sha, self._text, len(self._keys), ordered)
+
+
+@dataclass(frozen=True)
+class ScriptCall:
+    """A script with its keys and arguments; its answer is not decoded, as a picture is no text.
+
+    Every call may be sent twice, as happens when an answer is lost: the second time changes nothing.
+    """
+
+    sha: str
+    text: str
+    key_count: int
+    parts: list[Any]
+
+    def run(self, client: redis.Redis) -> Any:
+        """Return its answer."""
+        return run_calls(client, [self])[0]
+
+
+def run_calls(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """Run the calls in one round trip and return their answers; in one more if the server did not know a script."""
+    answers = _send(client, [("EVALSHA", call.sha, call.key_count, *call.parts) for call in calls])
+    if any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+        # All of them, with their text: those that were done answer the same.
+        answers = _send(client, [("EVAL", call.text, call.key_count, *call.parts) for call in calls])
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _send(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    with client.pipeline(transaction=False) as pipe:
+        for command in commands:
+            pipe.execute_command(*command, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
+        return pipe.execute(raise_on_error=False)
+
+
+def names_in(text: str, table: str) -> list[str]:
+    """Return the names in `local a, b = unpack(TABLE)`."""
+    found = re.search(rf"^local ([\w\s,]+?) = unpack\({table}\)", text, re.MULTILINE)
+    assert found, f"the script does not name its {table}"
+    return [name.strip() for name in found[1].split(",")]

@@ -1,0 +1,398 @@
+"""The job records in Redis: the one truth about what was accepted and what became of it."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+import redis
+
+from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
+from shared.errors import GoneJob, KeyReused, UnknownJob
+from shared.images.store import IMAGE_TTL_SECONDS
+from shared.jobs.admission import Admission, IdempotencyKey, Order
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import (
+    FORMAT_VERSION,
+    TRANSITIONS,
+    CacheEntry,
+    Claim,
+    ClaimedJob,
+    Job,
+    JobState,
+    Outcome,
+    Requeued,
+)
+from shared.jobs.queue import TASK_NAME, Queue
+from shared.jobs.redis_keys import (
+    BYTES_KEY,
+    CLAIMED_PREFIX,
+    DEADLINES_KEY,
+    DRAIN_KEY,
+    ENDED_CHANNEL,
+    FAILED_KEY,
+    FOREIGN_KEY,
+    GONE_PREFIX,
+    JOB_PREFIX,
+    LEASES_KEY,
+    OPEN_KEY,
+    PICTURE_PREFIX,
+    REACHED_KEY,
+)
+from shared.jobs.script import JobScript, ScriptCall, run_calls
+from shared.result_cache import KnownResult
+
+# What stands where a job without an owner has been; no name of a key begins with a digit.
+GONE_OF_NOBODY = "1"
+# A client that has not retried within a day has forgotten its key.
+IDEMPOTENCY_TTL_SECONDS = 24 * 3600
+# A claim that Redis comes to later than this after it was sent claims nothing: its sender has given up or asks again.
+CLAIM_VALID_SECONDS = 3
+NOTHING_CLAIMED = "[[],[]]"
+NOTHING_CLAIMED_SECONDS = 60
+# One job takes a worker at most its time limit; a clock that was set must not count for more.
+MAX_INTERVAL_MS = 10_000
+# Messages of other programs that are kept to look at.
+MAX_FOREIGN = 100
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a claim brought: the jobs, and the names of other programs' tasks that were found in the queue.
+
+    `ended`: whether the job that was to be ended in the same round trip was.
+    """
+
+    jobs: Sequence[ClaimedJob] = ()
+    foreign: Sequence[str] = ()
+    ended: bool = False
+
+
+class Jobs:
+    """Reads job records and moves them from state to state; every change is one atomic script."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        queue: Queue,
+        limits: JobLimits,
+        on_end: Callable[[JobState], None] = lambda _: None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`client` decodes its answers to `str`; `on_end` hears of every job that is ended here."""
+        self._redis = client
+        self._queue = queue
+        self._on_end = on_end
+        self._limits = limits
+        self._backlog = BacklogReader(client, queue, limits)
+        self._time = RedisTime(clock)
+        self._admit = JobScript(client, "admit", clock)
+        self._claim = JobScript(client, "claim", clock)
+        self._finish = JobScript(client, "finish", clock)
+        self._requeue = JobScript(client, "requeue", clock)
+
+    def admit(
+        self,
+        job_id: str,
+        order: Order,
+        key: IdempotencyKey | None = None,
+        known: KnownResult | None = None,
+        picture: bytes = b"",
+    ) -> Admission:
+        """Write the job as queued and publish it, unless `key` was used before: then the job that has it is joined.
+
+        A job whose result is `known` is written as succeeded. A `picture` is carried with the record until its end.
+
+        Raises:
+            QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
+            KeyReused: the key came with another request before; nothing was written.
+        """
+        fields = {"format_version": FORMAT_VERSION, "top": order.top, **asdict(order.picture)}
+        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(order, name))}
+        if known:
+            fields |= {"result": json.dumps(known.first(order.top)), "model": json.dumps(known.model)}
+        call = self._admit.call(
+            keys={
+                **self._record_keys(job_id),
+                "reached_key": self._queue.key(REACHED_KEY),
+                "queue_key": self._queue.list_key,
+                "idempotency_key": self._queue.key(key.redis_key) if key else "",
+            },
+            args={
+                "id": job_id,
+                "picture_bytes": order.picture.bytes,
+                "max_open_jobs": self._limits.max_open_jobs,
+                "max_stored_bytes": self._limits.max_stored_bytes,
+                "deadline_ms": int(order.deadline_seconds * 1000),
+                "fingerprint": key.fingerprint if key else "",
+                "idempotency_ttl_seconds": IDEMPOTENCY_TTL_SECONDS,
+                "result_ttl_seconds": self._limits.result_ttl_seconds,
+                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "known": int(known is not None),
+                "message": self._queue.message,
+                "picture": picture,
+                "picture_ttl_seconds": IMAGE_TTL_SECONDS,
+                "fields": _flat_json(fields),
+            },
+        )
+        answer, open_jobs, running, holder = call.run(self._redis)
+        if answer == b"full":
+            raise self._backlog.read().refusal(self._limits, order.picture.bytes)
+        if answer == b"conflict":
+            raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
+        position = max(1, int(open_jobs) - int(running))
+        return Admission(holder.decode(), position, answer == b"joined", known is not None)
+
+    def get(self, job_id: str) -> Job:
+        """Return the job.
+
+        Raises:
+            GoneJob: it was deleted or has outlived its time, or Redis has lost parts of its record.
+            UnknownJob: it never was.
+        """
+        record = cast(dict[str, str], self._redis.hgetall(self._queue.key(JOB_PREFIX + job_id)))
+        if record:
+            try:
+                return Job.from_hash(job_id, record)
+            except (KeyError, ValueError):
+                raise GoneJob("The record of this job is damaged: Redis has lost parts of it.") from None
+        if self._redis.exists(self._queue.key(GONE_PREFIX + job_id)):
+            raise GoneJob("This result was deleted or has outlived its time.")
+        raise UnknownJob("There is no job with this id.")
+
+    def owner(self, job_id: str) -> str | None:
+        """Return whose job this is, or was when it is gone; "" for nobody's, None for one that never was."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(self._queue.key(JOB_PREFIX + job_id), "state", "owner")
+            pipe.get(self._queue.key(GONE_PREFIX + job_id))
+            (state, owner), gone = pipe.execute()
+        if state:
+            return owner or ""
+        return "" if gone == GONE_OF_NOBODY else cast(str | None, gone)
+
+    def request_ids(self, job_ids: Sequence[str]) -> list[str]:
+        """Return what the requests were called that brought these jobs, "" where that is not known."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(self._queue.key(JOB_PREFIX + job_id), "request_id")
+            return [found or "" for found in pipe.execute()]
+
+    def claim(self, claim: Claim, job_id: str = "") -> Claimed:
+        """Take the queued job whose message was delivered, or the next ones off the queue, until the lease ends.
+
+        A job that may not be run (it has a lease, has ended, is past its deadline) is not among those returned.
+        """
+        while True:
+            claimed = self._claimed(claim, self._claim_call(claim, job_id).run(self._redis))
+            if claimed is not None:
+                return claimed
+
+    def end(self, job_id: str, outcome: Outcome, execution: str = "") -> bool:
+        """End the job and store its cache entry; False when it has ended before, or another execution holds it.
+
+        `execution` is the worker's attempt that ends it, "" for a client's wish or a passed deadline.
+        """
+        return self._ended(outcome, self._end_call(job_id, outcome, execution).run(self._redis))
+
+    def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
+        """End a job of `execution` and claim the next ones, in one round trip."""
+        calls = [self._end_call(job_id, outcome, execution), self._claim_call(claim, "")]
+        moved, answer = run_calls(self._redis, calls)
+        ended = self._ended(outcome, moved)
+        claimed = self._claimed(claim, answer)
+        return replace(self.claim(claim) if claimed is None else claimed, ended=ended)
+
+    def _ended(self, outcome: Outcome, moved: Any) -> bool:
+        if moved:
+            self._on_end(outcome.state)
+        return bool(moved)
+
+    def _claim_call(self, claim: Claim, job_id: str) -> ScriptCall:
+        return self._claim.call(
+            keys={
+                "queue_key": self._queue.list_key,
+                "leases_key": self._queue.key(LEASES_KEY),
+                "reached_key": self._queue.key(REACHED_KEY),
+                "foreign_key": self._queue.key(FOREIGN_KEY),
+                "claimed_key": self._queue.key(CLAIMED_PREFIX + claim.execution),
+            },
+            args={
+                "wanted": job_id,
+                "execution": claim.execution,
+                "worker": claim.worker,
+                "lease_ms": int(claim.lease_seconds * 1000),
+                "valid_until_ms": self._time.in_seconds(CLAIM_VALID_SECONDS),
+                "format_version": FORMAT_VERSION,
+                "job_prefix": self._queue.key(JOB_PREFIX),
+                "picture_prefix": self._queue.key(PICTURE_PREFIX),
+                "task": TASK_NAME,
+                "most": claim.most,
+                "max_foreign": MAX_FOREIGN,
+            },
+        )
+
+    def _claimed(self, claim: Claim, answer: list[Any]) -> Claimed | None:
+        """Read the answer to a claim; None if it came too late and must be repeated."""
+        now_ms, verdict, foreign, *found = answer
+        self._time.heard(int(now_ms))
+        if verdict == b"late":
+            return None
+        return Claimed(
+            [_claimed_job(claim.execution, *parts) for parts in found],
+            [name.decode(errors="replace") for name in foreign],
+        )
+
+    def give_back(self, execution: str) -> None:
+        """Requeue what an execution has claimed without hearing of it; the attempts do not count."""
+        key = self._queue.key(CLAIMED_PREFIX + execution)
+        with self._redis.pipeline(transaction=False) as pipe:
+            # A claim that is still under way finds that it has taken nothing.
+            pipe.set(key, NOTHING_CLAIMED, nx=True, ex=NOTHING_CLAIMED_SECONDS)
+            pipe.get(key)
+            _, noted = pipe.execute()
+        for job_id in json.loads(noted)[0] if noted else []:
+            self.requeue(job_id, execution, "its claim was not heard of", counted=False)
+
+    def succeed(
+        self,
+        job_id: str,
+        result: Mapping[str, Any],
+        model: Mapping[str, str],
+        entry: CacheEntry | None = None,
+        execution: str = "",
+    ) -> bool:
+        """End the job with its labels and store `entry` in the cache; False as `end`."""
+        return self.end(job_id, Outcome.succeeded(result, model, entry), execution)
+
+    def fail(self, job_id: str, problem: Mapping[str, Any], execution: str = "") -> bool:
+        """End the job with a problem (`status`, `title`, `detail`); False as `end`."""
+        return self.end(job_id, Outcome.failed(problem), execution)
+
+    def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
+        """End the job with a problem, but only while the execution holds it; False as `end`."""
+        outcome = Outcome.failed(problem)
+        call = self._end_call(job_id, outcome, execution, allowed=[JobState.RUNNING])
+        return self._ended(outcome, call.run(self._redis))
+
+    def cancel(self, job_id: str) -> bool:
+        """End an open job at its client's wish; False when it has ended before."""
+        problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
+        return self.end(job_id, Outcome(JobState.CANCELED, {"problem": json.dumps(problem)}))
+
+    def expire(self, job_id: str) -> bool:
+        """End a queued job whose deadline has passed; False when it has begun or ended before."""
+        problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
+        return self.end(job_id, Outcome(JobState.EXPIRED, {"problem": json.dumps(problem)}))
+
+    @property
+    def _gone_ttl_seconds(self) -> int:
+        return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
+
+    def _record_keys(self, job_id: str) -> dict[str, str]:
+        """Return the keys that a job's admission and its end have in common."""
+        key = self._queue.key
+        return {
+            "job_key": key(JOB_PREFIX + job_id),
+            "open_key": key(OPEN_KEY),
+            "leases_key": key(LEASES_KEY),
+            "bytes_key": key(BYTES_KEY),
+            "deadlines_key": key(DEADLINES_KEY),
+            "gone_key": key(GONE_PREFIX + job_id),
+            "picture_key": key(PICTURE_PREFIX + job_id),
+        }
+
+    def _end_call(
+        self, job_id: str, outcome: Outcome, execution: str, allowed: Sequence[JobState] | None = None
+    ) -> ScriptCall:
+        entry = outcome.entry
+        if allowed is None:
+            allowed = [origin for origin, targets in TRANSITIONS.items() if outcome.state in targets]
+        return self._finish.call(
+            keys={
+                **self._record_keys(job_id),
+                "drain_key": self._queue.key(DRAIN_KEY),
+                "failed_key": self._queue.key(FAILED_KEY),
+                "cache_key": self._queue.key(entry.key) if entry else "",
+            },
+            args={
+                "id": job_id,
+                "state": outcome.state.value,
+                "allowed": ",".join(allowed),
+                "by": secrets.token_hex(8),
+                "execution": execution,
+                "result_ttl_seconds": self._limits.result_ttl_seconds,
+                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "channel": self._queue.key(ENDED_CHANNEL),
+                "cached": entry.value if entry else "",
+                "cache_ttl_seconds": entry.ttl_seconds if entry else 0,
+                "max_interval_ms": MAX_INTERVAL_MS,
+                "fields": _flat_json(outcome.fields),
+            },
+        )
+
+    def delete(self, job_id: str) -> None:
+        """Forget a finished job; its id answers "gone" from now on."""
+        with self._redis.pipeline() as pipe:
+            pipe.delete(self._queue.key(JOB_PREFIX + job_id))
+            # It was written at the job's end, with its owner.
+            pipe.expire(self._queue.key(GONE_PREFIX + job_id), self._limits.tombstone_ttl_seconds)
+            pipe.execute()
+
+    def requeue(
+        self,
+        job_id: str,
+        execution: str,
+        reason: str,
+        *,
+        counted: bool = True,
+        publish: bool = True,
+        lease_ended: bool = False,
+    ) -> Requeued:
+        """Give up an execution's attempt of a job and say what became of it.
+
+        The job is published at once, or without `publish` by the reaper some seconds later. With `lease_ended` only an
+        attempt whose lease has ended is given up. A job whose last attempt is `counted` fails, with `reason` in its
+        problem.
+        """
+        call = self._requeue.call(
+            keys={
+                "job_key": self._queue.key(JOB_PREFIX + job_id),
+                "leases_key": self._queue.key(LEASES_KEY),
+                "queue_key": self._queue.list_key,
+            },
+            args={
+                "id": job_id,
+                "execution": execution,
+                "by": secrets.token_hex(8),
+                "max_attempts": self._limits.attempts,
+                "counted": int(counted),
+                "publish": int(publish),
+                "lease_ended": int(lease_ended),
+                "message": self._queue.message,
+            },
+        )
+        requeued = Requeued(call.run(self._redis).decode())
+        if requeued is Requeued.EXHAUSTED:
+            detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
+            problem = {"status": 500, "title": "Too many attempts", "detail": detail}
+            return requeued if self.fail_running(job_id, problem, execution) else Requeued.NONE
+        return requeued
+
+    def failed(self, most: int) -> list[Job]:
+        """Return the jobs that failed last and can still be read, the newest first."""
+        ids = cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
+        key = self._queue.key
+        records = [(job_id, cast(dict[str, str], self._redis.hgetall(key(JOB_PREFIX + job_id)))) for job_id in ids]
+        return [Job.from_hash(job_id, record) for job_id, record in records if record]
+
+
+def _claimed_job(execution: str, job_id: bytes, picture: bytes, flat: list[bytes]) -> ClaimedJob:
+    text = [part.decode() for part in flat]
+    record = dict(zip(text[::2], text[1::2], strict=True))
+    return ClaimedJob(Job.from_hash(job_id.decode(), record), picture, execution)
+
+
+def _flat_json(fields: Mapping[str, Any]) -> str:
+    return json.dumps([str(part) for pair in fields.items() for part in pair])

@@ -1,0 +1,55 @@
+"""How fast the queue drains is an estimate: bounded, forgotten in time, and sane whatever the clocks do."""
+
+from typing import Any
+
+import fakeredis
+import pytest
+
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.settings import Settings
+
+FIRST_MS = 20
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def client() -> Any:
+    return fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
+
+
+def seen(client: Any, interval_ms: float | str, age_ms: int) -> float:
+    """Return the interval that is read when one was seen so long ago."""
+    seconds, microseconds = client.time()
+    finished_ms = seconds * 1000 + microseconds // 1000 - age_ms
+    client.hset("jobs:drain", mapping={"interval_ms": interval_ms, "finished_ms": finished_ms})
+    return BacklogReader(client, Queue(), limits_of(Settings.from_environ({}))).read().interval_ms
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "expected_ms"), [(0, 1020), (30_000, 520), (60_000, 270), (HOUR_MS, FIRST_MS), (8 * HOUR_MS, FIRST_MS)]
+)
+def test_an_interval_ages(client: Any, age_ms: int, expected_ms: float) -> None:
+    assert seen(client, 1020, age_ms) == pytest.approx(expected_ms, rel=0.02)
+
+
+@pytest.mark.parametrize("ahead_ms", [HOUR_MS, 8 * HOUR_MS])
+def test_an_end_ahead_of_the_clock_is_old(client: Any, ahead_ms: int) -> None:
+    assert seen(client, 1020, -ahead_ms) == pytest.approx(FIRST_MS)
+
+
+@pytest.mark.parametrize("interval_ms", [1_300_000, 28_800_000, -5000, "nan", "inf", "-inf"])
+def test_an_absurd_interval_does_not_count(client: Any, interval_ms: float | str) -> None:
+    assert seen(client, interval_ms, 0) == FIRST_MS
+
+
+def test_what_was_never_seen_is_the_first_guess(client: Any) -> None:
+    assert BacklogReader(client, Queue(), limits_of(Settings.from_environ({}))).read().interval_ms == FIRST_MS
+
+
+def test_a_service_that_was_idle_expects_a_quick_end(client: Any) -> None:
+    # Given an idle service whose last jobs ended slowly, an hour ago
+    seen(client, 9_000, HOUR_MS)
+    # When a few jobs are open, Then they are expected to end at once
+    assert BacklogReader(client, Queue(), limits_of(Settings.from_environ({}))).read().drain_seconds(4) < 0.1

@@ -1,0 +1,52 @@
+"""Bytes in, labels out: decode, network, top k."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.decoding.decode import decode
+from worker.inference.engines import Engine
+from worker.inference.labels import Prediction, top_predictions
+from worker.inference.model_folder import ModelFolder
+
+Floats = NDArray[np.float32]
+
+
+class Times(Protocol):
+    """What hears how long the stages take; not named here, as other servers use this without metrics."""
+
+    def decoding(self) -> AbstractContextManager[None]:
+        """Time the decoding of one picture."""
+
+    def timed(self, run: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+        """Return the model `run`, timed."""
+
+
+class Classifier:
+    """Classifies pictures with one model; `model` is its name and digest, as shown with every answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: ModelFolder,
+        decoding: AbstractContextManager[None] | None = None,
+        times: Times | None = None,
+    ) -> None:
+        """`decoding` is entered while a picture is decoded; `times` hears how long decoding and inference take."""
+        self._folder = folder
+        self._decoding = decoding or nullcontext()
+        self._timed_decoding = times.decoding if times else nullcontext
+        self._logits = times.timed(engine.logits) if times else engine.logits
+        # Taken once: the digest is computed anew each time it is asked for.
+        self.model: Mapping[str, str] = {"name": folder.name, "digest": folder.digest}
+
+    def classify(self, data: bytes, top: int) -> list[Prediction]:
+        """Return the `top` most likely labels of the picture in `data`; raises as `decode` does."""
+        manifest = self._folder.manifest
+        with self._decoding, self._timed_decoding():
+            picture = decode(data, manifest.input_height, manifest.input_width)
+        logits = self._logits(picture[None])[0]
+        return top_predictions(logits, self._folder.labels, top)

@@ -1,0 +1,27 @@
+"""LiteRT: one single-thread interpreter, the fastest way on CPU cores when every core has a process."""
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from worker.inference.model_folder import ModelFolder
+
+
+class LiteRTEngine:
+    """Runs `model.tflite`, whose batch is fixed at one picture."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        """Load the model, whose file has been verified."""
+        self._interpreter = Interpreter(model_path=str(folder.tflite_path), num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map pictures float32 [n, height, width, 3] in [0, 1] to logits float32 [n, classes], one by one."""
+        return np.concatenate([self._one(picture[np.newaxis]) for picture in pictures])
+
+    def _one(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, picture)
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output), dtype=np.float32)

@@ -1,0 +1,135 @@
+"""A shift: the job that was delivered and, while there is time, those that wait."""
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from shared.images.store import ImageStore, forget_picture
+from shared.jobs.models import Claim, ClaimedJob, Outcome
+from shared.jobs.store import Claimed, Jobs
+from shared.log import about_job, job_id, request_id
+from shared.worker_registry import WorkerRecord
+from worker.jobs.foreign import ForeignMessages
+from worker.jobs.progress import JobProgress
+from worker.jobs.runner import JobRunner
+from worker.metrics import WorkerMetrics
+
+# Under load this many seconds' jobs of a child pass by Celery's parent, which would cost a sixth of what the model does
+# (docs/decisions/0008). Short, since a stop and a time limit wait for it.
+SHIFT_SECONDS = 1
+# A claim that is answered so long after the end of the shift leaves its jobs too little of the task's time limit.
+LATE_SECONDS = 1
+
+log = logging.getLogger(__name__)
+
+
+class Shift:
+    """Takes jobs for a worker, has them run and writes how they ended."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        images: ImageStore,
+        runner: JobRunner,
+        record: WorkerRecord,
+        lease_seconds: float,
+        metrics: WorkerMetrics,
+        foreign: ForeignMessages,
+        progress: JobProgress,
+    ) -> None:
+        self._jobs = jobs
+        self._images = images
+        self._runner = runner
+        self._record = record
+        self._lease_seconds = lease_seconds
+        self._metrics = metrics
+        self._foreign = foreign
+        self._progress = progress
+
+    def run(self, task_id: str, seconds: float = SHIFT_SECONDS) -> None:
+        """Run the delivered job and then those that wait, at most for so many seconds and the last job.
+
+        What a store or the time limit raises outside the classifier passes through: that is no fault of the
+        picture, and the job is requeued.
+        """
+        until = time.monotonic() + seconds
+        waiting = deque(self._claim_delivered(task_id))
+        while waiting:
+            claimed = waiting.popleft()
+            if seconds and time.monotonic() > until + LATE_SECONDS:
+                # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
+                self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
+                continue
+            go_on = not waiting and time.monotonic() < until
+            waiting.extend(self._run(claimed, task_id if go_on else ""))
+
+    def _run(self, claimed: ClaimedJob, next_for: str) -> list[ClaimedJob]:
+        """Run a job and end it; claim the next ones in the same round trip if they are for a task."""
+        ended = claimed.job
+        # What is logged from now on bears the ids of the job and of its request; Celery logs what passes through here.
+        job_id.set(ended.id)
+        request_id.set(ended.request_id)
+        self._progress.run(ended.id)
+        self._metrics.begun(ended)
+        began = time.monotonic()
+        outcome = self._runner.run(claimed)
+        self._progress.end()
+        if next_for:
+            following = self._end_and_claim(claimed, outcome, self._claim(next_for))
+        else:
+            following = Claimed(ended=self._jobs.end(ended.id, outcome, claimed.execution))
+        self._progress.idle()
+        if following.ended:
+            forget_picture(self._images, ended.id)
+        self._metrics.done(ended, time.monotonic() - began)
+        job_id.set("")
+        request_id.set("")
+        return self._noted(following)
+
+    def _claim(self, task_id: str) -> Claim:
+        return Claim(execution_of(task_id), self._record.name, self._lease_seconds)
+
+    def _claim_delivered(self, task_id: str) -> list[ClaimedJob]:
+        claim = self._claim(task_id)
+        with self._given_back_unless_heard(claim):
+            jobs = self._noted(self._jobs.claim(claim, task_id))
+        if not jobs:
+            with about_job(task_id, self._jobs.request_ids([task_id])[0]):
+                log.info("A delivery was dropped: the job may not begin.")
+        return jobs
+
+    def _end_and_claim(self, claimed: ClaimedJob, outcome: Outcome, claim: Claim) -> Claimed:
+        with self._given_back_unless_heard(claim):
+            return self._jobs.end_and_claim(claimed.job.id, outcome, claimed.execution, claim)
+
+    @contextmanager
+    def _given_back_unless_heard(self, claim: Claim) -> Iterator[None]:
+        """Requeue what the claim took if its answer does not come; the attempt does not count, as nothing was run."""
+        try:
+            yield
+        except Exception:
+            try:
+                self._jobs.give_back(claim.execution)
+            except redis.RedisError as error:
+                log.warning("Jobs that were perhaps claimed wait until their lease ends: %s", error)
+            raise
+
+    def _noted(self, claimed: Claimed) -> list[ClaimedJob]:
+        for name in claimed.foreign:
+            self._foreign.noticed(name)
+        return list(claimed.jobs)
+
+
+def execution_of(task_id: str) -> str:
+    """Return a new execution of the shift that began with this task: from it the parent knows what was lost."""
+    return f"{task_id}:{uuid.uuid4().hex}"
+
+
+def is_of_shift(execution: str, task_id: str) -> bool:
+    """Whether an execution belongs to the shift that began with this task."""
+    return execution.startswith(f"{task_id}:")

@@ -1,0 +1,92 @@
+"""The reaper: requeues stalled jobs, publishes lost messages again, ends jobs past their deadline."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shared.images.store import PictureRemover, forget_picture
+from shared.jobs.models import Requeued
+from shared.jobs.store import Jobs
+from shared.log import about_job
+from worker.jobs.consumer import is_of_shift
+from worker.jobs.stalled import LeftBehind
+from worker.jobs.turns import Turns
+
+log = logging.getLogger(__name__)
+
+REPAIR_SECONDS = 2
+
+
+class Repair:
+    """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        jobs: Jobs,
+        left_behind: LeftBehind,
+        images: PictureRemover,
+        redelivered: Callable[[str, int], None],
+    ) -> None:
+        """`redelivered` hears why jobs were requeued (`lost`) or published again (`overtaken`), and how many."""
+        self._turns = turns
+        self._redelivered = redelivered
+        self._jobs = jobs
+        self._left_behind = left_behind
+        self._images = images
+
+    def run_once(self) -> list[str]:
+        """Do one round if no other worker has done one just now; return the ids that were published again."""
+        now_ms = self._turns.take()
+        if now_ms is None:
+            return []
+        for job_id in self._left_behind.past_deadline(now_ms):
+            if self._jobs.expire(job_id):
+                forget_picture(self._images, job_id)
+        reason = "its worker stopped answering"
+        published = [
+            job_id
+            for job_id, execution in self._left_behind.overdue(now_ms).items()
+            if self._requeue(job_id, execution, reason, lease_ended=True) is Requeued.QUEUED
+        ]
+        overtaken = self._left_behind.publish_overtaken()
+        self._redelivered("overtaken", len(overtaken.published))
+        published += overtaken.published
+        self._log(published, "published again")
+        for job_id in overtaken.vanished:
+            log.error("The record of the accepted job %s is gone: Redis must not evict keys.", job_id)
+        return published
+
+    def held(self, worker: str, task_id: str) -> dict[str, str]:
+        """Return the executions of the jobs that a worker's shift holds, by the jobs' ids."""
+        running = self._left_behind.running(worker)
+        return {job_id: execution for job_id, execution in running.items() if is_of_shift(execution, task_id)}
+
+    def requeue(self, job_id: str, execution: str, reason: str) -> None:
+        """Give up an attempt and publish the job, unless it was its last."""
+        if self._requeue(job_id, execution, reason) is not Requeued.NONE:
+            self._log([job_id], f"given up, {reason}")
+
+    def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
+        """Give up an attempt that does not count; without `publish` the job waits for some seconds."""
+        if self._requeue(job_id, execution, reason, counted=False, publish=publish) is Requeued.QUEUED:
+            self._log([job_id], f"given up, {reason}")
+
+    def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
+        """Fail a job, as it is not worth another attempt."""
+        if self._jobs.fail_running(job_id, problem, execution):
+            forget_picture(self._images, job_id)
+            self._log([job_id], f"failed, {problem['title']}")
+
+    def _log(self, job_ids: Sequence[str], what: str) -> None:
+        for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
+            with about_job(job_id, name):
+                log.warning("A job was %s.", what)
+
+    def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> Requeued:
+        requeued = self._jobs.requeue(job_id, execution, reason, **options)
+        if requeued is Requeued.EXHAUSTED:
+            forget_picture(self._images, job_id)
+        if requeued is Requeued.QUEUED and options.get("counted", True):
+            self._redelivered("lost", 1)
+        return requeued

@@ -1,0 +1,47 @@
+"""Which worker looks after stalled jobs now."""
+
+import logging
+import secrets
+
+import redis
+
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import CLOCK_KEY, DEADLINES_KEY, JOB_PREFIX, LEASES_KEY
+from shared.jobs.script import JobScript
+
+log = logging.getLogger(__name__)
+
+# Every worker looks every REPAIR_SECONDS; if nobody has for so long, no lease ends for that.
+MAX_GAP_MS = 5_000
+
+
+class Turns:
+    """Takes turns with the other workers; keeps leases right when Redis was away or its clock was set."""
+
+    def __init__(self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
+        """A turn comes every `period_seconds`."""
+        self._redis = client
+        self._queue = queue
+        # A little shorter than the period, so that the next round of whoever comes first is not refused.
+        self._period_ms = int(period_seconds * 900)
+        self._script = JobScript(client, "take_turn", clock)
+
+    def take(self) -> int | None:
+        """Return the time on Redis' clock, in ms, if it is this worker's turn; None if another has had one just now."""
+        key = self._queue.key
+        call = self._script.call(
+            keys={"clock_key": key(CLOCK_KEY), "leases_key": key(LEASES_KEY), "deadlines_key": key(DEADLINES_KEY)},
+            args={
+                "by": secrets.token_hex(8),
+                "period_ms": self._period_ms,
+                "max_gap_ms": MAX_GAP_MS,
+                "job_prefix": key(JOB_PREFIX),
+            },
+        )
+        taken, now_ms, gap_ms = (int(part) for part in call.run(self._redis))
+        if gap_ms < 0:
+            log.warning("Redis' clock was set back by %.0f s; leases and deadlines were moved.", -gap_ms / 1000)
+        elif gap_ms:
+            log.warning("No worker reached Redis for %.0f s, or its clock was set; leases last longer.", gap_ms / 1000)
+        return now_ms if taken else None

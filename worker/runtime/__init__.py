@@ -1,0 +1,1 @@
+"""The processes of a worker: Celery, its main process, its children."""

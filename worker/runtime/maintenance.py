@@ -1,0 +1,197 @@
+"""Maintenance of a worker's main process: heartbeat, stalled jobs, lost children."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import redis
+from billiard.exceptions import TimeLimitExceeded
+from celery import Celery, bootsteps, signals
+
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.images.store import ImageRefused, ImageStoreAway
+from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, Workers
+from worker.jobs.progress import ChildProgress, ChildrenProgress, Stage
+from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.runner import TOO_SLOW_PROBLEM
+from worker.jobs.sweep import Sweep
+from worker.runtime.cpu_time import OWN_SECONDS
+from worker.runtime.watchdog import CHECK_SECONDS, Flag, Watchdog
+
+log = logging.getLogger(__name__)
+
+# Beats that come later than this tell of a loop that stood still, as it does while it connects to Redis anew.
+MOST_BETWEEN_BEATS_SECONDS = 2.5 * HEARTBEAT_SECONDS
+# What is no fault of a job, whatever it was at; other errors of Redis might be about its record, and come every time.
+REDIS_AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+)
+TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
+
+
+@dataclass(frozen=True)
+class UnsettledFailure:
+    """A task that has failed while Redis could not be told; it is tried again when Redis answers."""
+
+    task_id: str
+    error: BaseException
+    child: ChildProgress | None
+    tries_left: int = 10
+
+
+class Parent:
+    """The duties of one worker's parent process."""
+
+    def __init__(
+        self,
+        record: WorkerRecord,
+        warmed: Flag,
+        workers: Workers,
+        repair: Repair,
+        time_limit_seconds: float,
+        progress: ChildrenProgress | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`warmed` is set by the first child that has run its model once; `progress` is what children are at."""
+        self._progress = progress
+        self._monotonic = clock.monotonic
+        self._record = record
+        self._warmed = warmed
+        self._workers = workers
+        self._repair = repair
+        self._time_limit_seconds = time_limit_seconds
+        self._announced = False
+        self._pid = os.getpid()
+        # Failures of which Redis has not heard yet.
+        self._unsettled: list[UnsettledFailure] = []
+        self._steady_since = self._monotonic()
+        self._last_beat: float | None = None
+
+    def beat(self) -> None:
+        """Tell that this worker is ready, once a child is."""
+        if not self._warmed.is_set():
+            return
+        late = self._is_late()
+        if not self._guard(partial(self._workers.beat, self._record)) or late:
+            self._steady_since = self._monotonic()
+        else:
+            self._settle_again()
+        self._last_beat = self._monotonic()
+        if not self._announced:
+            self._announced = True
+            log.info("worker %s is ready: %d children", self._record.name, self._record.children)
+
+    def repair(self) -> None:
+        """Publish again what was left behind anywhere."""
+        self._guard(self._repair.run_once)
+
+    def leave(self) -> None:
+        """Tell that this worker no longer serves."""
+        self._guard(partial(self._workers.leave, self._record.name))
+
+    def on_failure(self, task_id: str, error: BaseException) -> None:
+        """End or requeue the jobs of a child that died, was stopped at its time limit, or lost Redis.
+
+        `task_id` is the task that was delivered to the child; it may be running another job by now. Jobs that the child
+        had claimed and not begun are requeued, and the attempt does not count.
+        """
+        child = self._progress.of(task_id) if self._progress else None
+        if self._settle(task_id, error, child):
+            return
+        if os.getpid() != self._pid:
+            # In a child: only the main process can wait for Redis, and it hears of a child that ends.
+            log.warning("The end of a job cannot be told to Redis: this child ends.")
+            os._exit(1)
+        self._unsettled.append(UnsettledFailure(task_id, error, child))
+
+    def _settle_again(self) -> None:
+        # Threads may add to the list meanwhile.
+        for _ in range(len(self._unsettled)):
+            failure = self._unsettled.pop(0)
+            if not self._settle(failure.task_id, failure.error, failure.child) and failure.tries_left:
+                self._unsettled.append(replace(failure, tries_left=failure.tries_left - 1))
+
+    def _settle(self, task_id: str, error: BaseException, child: ChildProgress | None) -> bool:
+        """End or requeue the jobs of a task; return whether Redis has heard of all of it."""
+        held: dict[str, str] = {}
+        settled = self._guard(lambda: held.update(self._repair.held(self._record.name, task_id)))
+        for job_id, execution in held.items():
+            if child is not None and job_id != child.job_id:
+                reason = "it was claimed and not begun"
+                duty = partial(self._repair.requeue_uncounted, job_id, execution, reason, publish=True)
+            else:
+                duty = partial(self._judge, job_id, execution, error, child)
+            settled = self._guard(duty) and settled
+        return settled
+
+    def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
+        """End or requeue the job that was being run.
+
+        A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
+        limit counts against a job that is being run only if Redis answered all the while: else this loop may not have
+        heard of the end. A job that was run and whose end Redis did not take, or whose picture the image store did not
+        give, waits, and its attempt does not count.
+        """
+        stopped = isinstance(error, TimeLimitExceeded)
+        if isinstance(error, ImageStoreAway):
+            reason = f"the image store says: {error}"
+            self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
+        elif isinstance(error, REDIS_AWAY) or (child is not None and child.stage is Stage.ENDING):
+            self._repair.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
+        elif stopped and child is not None and child.decode_seconds > OWN_SECONDS:
+            self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)
+        elif stopped and self._steady_seconds() > self._time_limit_seconds:
+            self._repair.fail(job_id, execution, TIME_LIMIT_PROBLEM)
+        elif isinstance(error, ImageRefused):
+            self._repair.requeue(job_id, execution, str(error))
+        else:
+            self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
+
+    def _steady_seconds(self) -> float:
+        return 0 if self._is_late() else self._monotonic() - self._steady_since
+
+    def _is_late(self) -> bool:
+        return self._last_beat is not None and self._monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
+
+    def _guard(self, duty: Callable[[], object]) -> bool:
+        # The duties come round again, and what is missed here the repair finds: never end the worker for it.
+        try:
+            duty()
+        except (redis.RedisError, OSError) as error:
+            log.warning("A store does not answer: %s", error)
+            return False
+        return True
+
+
+def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, sweep: Sweep) -> None:
+    """Give the parent its turns in the event loop of `app`'s worker."""
+
+    class Duties(bootsteps.StartStopStep):
+        requires = ("celery.worker.components:Timer",)
+
+        def start(self, worker: Any) -> None:
+            worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
+            worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
+            worker.timer.call_repeatedly(REPAIR_SECONDS, sweep.run_if_due)
+            worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
+            watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]
+
+        def stop(self, worker: Any) -> None:
+            parent.leave()
+            sweep.close()
+
+    app.steps["worker"].add(Duties)
+
+    @signals.task_received.connect(weak=False)
+    def on_received(**_: Any) -> None:
+        watchdog.taken()
+
+    @signals.task_failure.connect(weak=False)
+    def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
+        parent.on_failure(task_id, exception)
