@@ -4,11 +4,11 @@ import logging
 import os
 import sys
 
-from api.admission_control import Gate
+from api.admission_control import AdmissionControl
 from api.app import create_app
 from api.auth import Keys
 from api.cors import Cors
-from api.early_rejection import Doorkeeper
+from api.early_rejection import EarlyRejection
 from api.malloc import return_large_blocks
 from api.metrics import ApiMetrics
 from api.server.web_server import WebServer
@@ -50,16 +50,16 @@ def main() -> int:
     return_large_blocks()
     limits = limits_of(settings)
     store = RedisServer(client)
-    gate = Gate(BacklogReader(client, queue, limits), store, limits)
+    admission_control = AdmissionControl(BacklogReader(client, queue, limits), store, limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
     metrics = ApiMetrics()
-    app = create_app(settings, client, images, gate, waiters, metrics)
+    app = create_app(settings, client, images, admission_control, waiters, metrics)
     try:
         server = WebServer(
             app,
             settings.host,
             settings.port,
-            refuse=Doorkeeper(gate, Keys(settings.api_keys), metrics.refused).refusal,
+            refuse=EarlyRejection(admission_control, Keys(settings.api_keys), metrics.refused).refusal,
             trusted_proxies=settings.trusted_proxies,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,

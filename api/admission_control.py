@@ -20,7 +20,7 @@ FREE_MEMORY_SHARE = 0.1
 SERVER_SECONDS = 0.5
 
 
-class Gate:
+class AdmissionControl:
     """Closes when nothing can be accepted; a cheap guard before the atomic check that comes with the record."""
 
     def __init__(self, reader: BacklogReader, server: RedisServer, limits: JobLimits) -> None:

@@ -3,15 +3,15 @@
 import redis
 from flask import Flask
 
-from api.admission_control import Gate
+from api.admission_control import AdmissionControl
 from api.auth import Keys, register_keys
-from api.cached_results import Lookup
-from api.job_submission import Intake
+from api.cached_results import CachedResults
+from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector, register_metrics
 from api.problems import register_problem_handlers
 from api.quotas import register_quotas
 from api.request_id import register_request_id
-from api.responses import Answers
+from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
@@ -29,11 +29,16 @@ from shared.jobs.store import Jobs
 from shared.redis_server import RedisServer
 from shared.result_cache import ResultCache
 from shared.settings import Settings
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
 
 def create_app(
-    settings: Settings, client: redis.Redis, images: ImageStore, gate: Gate, waiters: Waiters, metrics: ApiMetrics
+    settings: Settings,
+    client: redis.Redis,
+    images: ImageStore,
+    admission_control: AdmissionControl,
+    waiters: Waiters,
+    metrics: ApiMetrics,
 ) -> Flask:
     """Return the application; `client` decodes its answers, `waiters` were started by the caller."""
     set_up_pillow()
@@ -41,11 +46,11 @@ def create_app(
     queue = Queue(settings.redis_prefix)
     jobs = Jobs(client, queue, job_limits, metrics.ended)
     backlog = BacklogReader(client, queue, job_limits)
-    workers = Workers(client, queue)
+    workers = WorkerRegistry(client, queue)
     metrics.registry.register(QueueCollector(backlog, workers))
-    lookup = Lookup(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
-    intake = Intake(jobs, images, lookup, metrics.accepted)
-    answers = Answers(backlog)
+    cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
+    submission = JobSubmission(jobs, images, cached_results, metrics.accepted)
+    responses = JobResponses(backlog)
     limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
 
     app = Flask("topthree", static_folder=None)
@@ -57,8 +62,12 @@ def create_app(
     register_request_id(app)
     register_problem_handlers(app)
     register_keys(app, Keys(settings.api_keys), jobs)
-    app.register_blueprint(upload_blueprint(gate, lookup, intake, waiters, answers, limits, settings.wait_seconds))
-    app.register_blueprint(results_blueprint(jobs, intake, waiters, answers))
+    app.register_blueprint(
+        upload_blueprint(
+            admission_control, cached_results, submission, waiters, responses, limits, settings.wait_seconds
+        )
+    )
+    app.register_blueprint(results_blueprint(jobs, submission, waiters, responses))
     app.register_blueprint(health_blueprint(workers, backlog, RedisServer(client)))
     app.register_blueprint(metrics_blueprint(metrics.registry))
     register_quotas(app, client, queue, settings.rate_limit)

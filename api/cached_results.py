@@ -3,20 +3,20 @@
 import time
 
 from shared.result_cache import KnownResult, ResultCache
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
 # So long the ready workers are taken to be the same. A worker is ready for longer than this before its first job
 # ends, and results carry the tag of who computed them: a stale tag misses, it never mixes models.
 WORKERS_SECONDS = 1.0
 
 
-class Lookup:
+class CachedResults:
     """Finds results that are known; finds none while workers with different models are ready."""
 
-    def __init__(self, cache: ResultCache, workers: Workers) -> None:
+    def __init__(self, cache: ResultCache, workers: WorkerRegistry) -> None:
         self._cache = cache
         self._workers = workers
-        self._answers = ""
+        self._version = ""
         self._read_at = -WORKERS_SECONDS
 
     @property
@@ -26,13 +26,13 @@ class Lookup:
 
     def find(self, sha256: str) -> KnownResult | None:
         """Return the known result for a picture with this digest."""
-        answers = self._current_answers() if self.enabled else ""
+        answers = self._current_version() if self.enabled else ""
         return self._cache.find(answers, sha256) if answers else None
 
-    def _current_answers(self) -> str:
+    def _current_version(self) -> str:
         now = time.monotonic()
         if now > self._read_at + WORKERS_SECONDS:
-            tags = {record.answers for record in self._workers.ready()}
-            self._answers = tags.pop() if len(tags) == 1 else ""
+            tags = {record.result_version for record in self._workers.ready()}
+            self._version = tags.pop() if len(tags) == 1 else ""
             self._read_at = now
-        return self._answers
+        return self._version

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from api.admission_control import Gate
+from api.admission_control import AdmissionControl
 from api.auth import Keys, Unauthorized
 from api.server.request_parser import Refusal
 
@@ -10,12 +10,12 @@ from api.server.request_parser import Refusal
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
-class Doorkeeper:
+class EarlyRejection:
     """Looks at each request as soon as its headers are there; asks nobody, as it keeps all connections waiting."""
 
-    def __init__(self, gate: Gate, keys: Keys, on_refusal: Callable[[int], None]) -> None:
+    def __init__(self, admission_control: AdmissionControl, keys: Keys, on_refusal: Callable[[int], None]) -> None:
         """`on_refusal` hears the status of each refusal, as the application does not see these requests."""
-        self._gate = gate
+        self._admission_control = admission_control
         self._keys = keys
         self._on_refusal = on_refusal
 
@@ -37,5 +37,5 @@ class Doorkeeper:
         # A retry joins its first job even when the queue is full.
         if (method, path) != ("POST", "/upload") or "IDEMPOTENCY_KEY" in headers:
             return None
-        full = self._gate.refusal()
+        full = self._admission_control.refusal()
         return Refusal(503, "Service Unavailable", str(full), full.retry_after_seconds) if full else None

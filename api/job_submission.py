@@ -4,24 +4,24 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
-from api.cached_results import Lookup
+from api.cached_results import CachedResults
 from api.uploads import Upload
 from shared.errors import KeyReused, QueueFull
 from shared.images.store import ImageStore, forget_picture
-from shared.jobs.admission import Admission, IdempotencyKey, Order
+from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.store import Jobs
 
 
-class Intake:
+class JobSubmission:
     """Turns uploads into jobs, and takes jobs back at their client's wish."""
 
     def __init__(
-        self, jobs: Jobs, images: ImageStore, lookup: Lookup, on_accepted: Callable[[Admission], None]
+        self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, on_accepted: Callable[[Admission], None]
     ) -> None:
         """`on_accepted` hears of every admission."""
         self._jobs = jobs
         self._images = images
-        self._lookup = lookup
+        self._cached_results = cached_results
         self._on_accepted = on_accepted
 
     def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
@@ -35,10 +35,10 @@ class Intake:
             redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
                 accepted all the same; then it is done, and a retry with the same key joins it.
         """
-        known = self._lookup.find(upload.order.picture.sha256)
+        known = self._cached_results.find(upload.request.picture.sha256)
         carried = b"" if known else self._images.put(job_id, upload.data)
         try:
-            admission = self._jobs.admit(job_id, upload.order, _idempotency_key(key, upload.order), known, carried)
+            admission = self._jobs.admit(job_id, upload.request, _idempotency_key(key, upload.request), known, carried)
         except (QueueFull, KeyReused):
             forget_picture(self._images, job_id)
             raise
@@ -61,8 +61,8 @@ def new_job_id() -> str:
     return secrets.token_hex(16)
 
 
-def _idempotency_key(key: str, order: Order) -> IdempotencyKey | None:
+def _idempotency_key(key: str, request: JobRequest) -> IdempotencyKey | None:
     if not key:
         return None
-    wanted = f"{order.picture.sha256} {order.top} {order.deadline_seconds}"
-    return IdempotencyKey(scope=order.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())
+    wanted = f"{request.picture.sha256} {request.top} {request.deadline_seconds}"
+    return IdempotencyKey(scope=request.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

@@ -14,7 +14,7 @@ from shared.jobs.admission import Admission
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.models import JobState
 from shared.metrics import finished_counter
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -80,7 +80,7 @@ class ApiMetrics:
 class QueueCollector(Collector):
     """Reads the queue from the job records, whenever the figures are asked for."""
 
-    def __init__(self, reader: BacklogReader, workers: Workers) -> None:
+    def __init__(self, reader: BacklogReader, workers: WorkerRegistry) -> None:
         self._reader = reader
         self._workers = workers
 
@@ -99,7 +99,7 @@ class QueueCollector(Collector):
         models = GaugeMetricFamily(
             "topthree_workers_ready", "Workers that are ready, by what they answer with.", labels=["model", "answers"]
         )
-        for names, count in Tally((record.model, record.answers) for record in ready).items():
+        for names, count in Tally((record.model, record.result_version) for record in ready).items():
             models.add_metric(names, count)
         yield models
 

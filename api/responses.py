@@ -16,7 +16,7 @@ from shared.jobs.models import Job, JobState
 MAX_POLL_SECONDS = 10
 
 
-class Answers:
+class JobResponses:
     """Builds the answers about jobs."""
 
     def __init__(self, reader: BacklogReader) -> None:

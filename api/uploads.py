@@ -8,7 +8,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from api.auth import current_owner
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
 from shared.images.inspect import inspect_picture
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.log import request_id
 
 FIELD = "image"
@@ -40,7 +40,7 @@ class Upload:
     """The bytes of a picture that may be accepted, and what is wanted of it."""
 
     data: bytes
-    order: Order
+    request: JobRequest
 
 
 def read_upload(request: Request, limits: UploadLimits) -> Upload:
@@ -63,7 +63,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
             f"The picture has {picture.width} x {picture.height} pixels; "
             f"at most {limits.max_image_pixels} in all are accepted."
         )
-    return Upload(data, Order(picture, top, deadline_seconds, current_owner(), request_id.get()))
+    return Upload(data, JobRequest(picture, top, deadline_seconds, current_owner(), request_id.get()))
 
 
 def read_idempotency_key(request: Request) -> str:

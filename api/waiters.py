@@ -37,7 +37,7 @@ class Waiters:
         self._client = client
         self._channel = queue.key(ENDED_CHANNEL)
         self._jobs = jobs
-        self._places = threading.BoundedSemaphore(max_waiters)
+        self._pending = threading.BoundedSemaphore(max_waiters)
         self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -55,14 +55,14 @@ class Waiters:
                     waiter.woken.set()
 
     @contextmanager
-    def place(self, wanted: bool) -> Iterator[bool]:
-        """Hold one of the bounded places to wait, if one is `wanted`; yields whether the caller may wait."""
-        taken = wanted and self._places.acquire(blocking=False)
+    def slot(self, wanted: bool) -> Iterator[bool]:
+        """Hold one of the bounded slots to wait, if one is `wanted`; yields whether the caller may wait."""
+        taken = wanted and self._pending.acquire(blocking=False)
         try:
             yield taken
         finally:
             if taken:
-                self._places.release()
+                self._pending.release()
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Waiter]:
@@ -79,7 +79,7 @@ class Waiters:
                     del self._waiting[job_id]
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a place.
+        """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a slot.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.

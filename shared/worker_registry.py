@@ -1,7 +1,7 @@
 """Which workers are ready: each keeps a record in Redis alive for as long as it serves."""
 
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 import redis
 from redis.typing import EncodableT, FieldT
@@ -13,6 +13,8 @@ WORKER_PREFIX = "worker:"
 HEARTBEAT_SECONDS = 1
 # A worker that misses this many seconds of heartbeats is no longer counted.
 ALIVE_SECONDS = 6
+# The names in Redis and in answers, where they differ.
+WIRE_NAMES = {"result_version": "answers"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,16 @@ class WorkerRecord:
     engine: str
     model: str
     digest: str
-    answers: str
+    result_version: str
     """Engine, version of the preprocessing, model digest. Workers with equal tags give identical results."""
     children: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record under the names that Redis and clients know."""
+        return {WIRE_NAMES.get(name, name): value for name, value in asdict(self).items()}
 
-class Workers:
+
+class WorkerRegistry:
     """The ready workers; a record whose heartbeat stops expires by itself."""
 
     def __init__(self, client: redis.Redis, queue: Queue) -> None:
@@ -40,7 +46,7 @@ class Workers:
     def beat(self, record: WorkerRecord) -> None:
         """Say that the worker is ready; to be repeated every HEARTBEAT_SECONDS."""
         key = self._worker_prefix + record.name
-        fields = {field: str(value) for field, value in asdict(record).items() if field != "name"}
+        fields = {name: str(value) for name, value in record.to_dict().items() if name != "name"}
         with self._redis.pipeline() as pipe:
             pipe.hset(key, mapping=cast(dict[FieldT, EncodableT], fields))
             pipe.expire(key, ALIVE_SECONDS)
@@ -79,6 +85,6 @@ def _read(name: str, fields: dict[str, str]) -> WorkerRecord:
         engine=fields["engine"],
         model=fields["model"],
         digest=fields["digest"],
-        answers=fields.get("answers", ""),
+        result_version=fields.get(WIRE_NAMES["result_version"], ""),
         children=int(fields["children"]),
     )

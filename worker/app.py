@@ -19,27 +19,27 @@ from shared.jobs.store import Jobs
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
-from shared.worker_registry import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, WorkerRegistry
 from worker.decoding.decode import PREPROCESSING_VERSION
 from worker.decoding.limits import limit_memory
-from worker.jobs.consumer import SHIFT_SECONDS, Shift
+from worker.jobs.consumer import CONSUME_SECONDS, JobConsumer
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import JobProgress, SharedProgress
-from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.reaper import REAP_SECONDS, Reaper
 from worker.jobs.runner import JobRunner, PictureClassifier
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.stalled import StalledJobs
 from worker.jobs.sweep import Sweep
 from worker.jobs.turns import Turns
 from worker.metrics import WorkerMetrics
 from worker.runtime.celery_app import create_celery
 from worker.runtime.child import Child
-from worker.runtime.maintenance import Parent, attach_parent
+from worker.runtime.maintenance import WorkerMaintenance, attach_maintenance
 from worker.runtime.tasks import register_tasks
 from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
-# A job runs at most its shift and its time limit; a lease this much longer is over only when its worker is gone.
+# A job runs at most its consumer and its time limit; a lease this much longer is over only when its worker is gone.
 LEASE_MARGIN_SECONDS = 1
 
 
@@ -70,10 +70,10 @@ def create_worker(
     record = record_of(settings, model)
     progress = SharedProgress(settings.workers)
 
-    def make_shift() -> Shift:
-        return _make_shift(settings, load_classifier, record, metrics, progress)
+    def make_consumer() -> JobConsumer:
+        return _make_consumer(settings, load_classifier, record, metrics, progress)
 
-    child = Child(make_shift, progress, warmed)
+    child = Child(make_consumer, progress, warmed)
     child.attach()
     return assemble_worker(settings, record, Pool("prefork", settings.workers, child.run, progress), warmed, metrics)
 
@@ -101,14 +101,14 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
     app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
     # Any receiver keeps Celery from setting up logging its own way.
     signals.setup_logging.connect(lambda **_: None, weak=False)
-    limit_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS
+    limit_seconds = settings.job_time_limit_seconds + CONSUME_SECONDS
     register_tasks(app, pool.run_job, limit_seconds)
     # With threads, several may requeue jobs while the event loop beats.
     client = connect(settings.redis_url, max_connections=1 if pool.kind == "prefork" else pool.size + 1)
     queue = Queue(settings.redis_prefix)
     watchdog = Watchdog(client, queue, warmed, limit_seconds, stop_this_process)
-    repair = _make_repair(settings, client, queue, metrics)
-    parent = Parent(record, warmed, Workers(client, queue), repair, limit_seconds, pool.progress)
+    reaper = _make_reaper(settings, client, queue, metrics)
+    maintenance = WorkerMaintenance(record, warmed, WorkerRegistry(client, queue), reaper, limit_seconds, pool.progress)
     sweep = Sweep(client, queue, settings.image_store_url)
     foreign = ForeignMessages(client, queue, metrics)
 
@@ -118,7 +118,7 @@ def assemble_worker(settings: Settings, record: WorkerRecord, pool: Pool, warmed
         return foreign.take_in(message)
 
     app.conf.broker_transport_options["take_in"] = take_in
-    attach_parent(app, parent, watchdog, sweep)
+    attach_maintenance(app, maintenance, watchdog, sweep)
     return app.Worker(
         hostname=f"worker@{record.name}",
         pool_cls=pool.kind,
@@ -136,46 +136,46 @@ def _open_images(settings: Settings, client: redis.Redis, queue: Queue) -> Image
     return open_image_store(settings.image_store_url, StoreHistory(client, queue), patience_seconds)
 
 
-def _make_repair(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Repair:
+def _make_reaper(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Reaper:
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
     images = RemoverOfProcess(lambda: _open_images(settings, client, queue))
-    turns = Turns(client, queue, REPAIR_SECONDS)
-    return Repair(turns, jobs, LeftBehind(client, queue), images, metrics.redelivered)
+    turns = Turns(client, queue, REAP_SECONDS)
+    return Reaper(turns, jobs, StalledJobs(client, queue), images, metrics.redelivered)
 
 
-def _make_shift(
+def _make_consumer(
     settings: Settings,
     load_classifier: Callable[[SharedProgress], PictureClassifier],
     record: WorkerRecord,
     metrics: WorkerMetrics,
     progress: SharedProgress,
-) -> Shift:
+) -> JobConsumer:
     """Load the model and connect; runs in the child, since neither may cross a fork."""
     set_up_pillow()
     classifier = load_classifier(progress)
-    make_shift = connect_shifts(settings, record, metrics, max_connections=1, progress=progress)
+    make_consumer = connect_consumers(settings, record, metrics, max_connections=1, progress=progress)
     limit_memory(settings.job_memory_bytes)
-    return make_shift(classifier)
+    return make_consumer(classifier)
 
 
-def connect_shifts(
+def connect_consumers(
     settings: Settings,
     record: WorkerRecord,
     metrics: WorkerMetrics,
     max_connections: int,
     progress: JobProgress,
-) -> Callable[[PictureClassifier], Shift]:
-    """Return what makes shifts; those it makes share the stores, over so many connections to Redis."""
+) -> Callable[[PictureClassifier], JobConsumer]:
+    """Return what makes consumers; those it makes share the stores, over so many connections to Redis."""
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
     queue = Queue(settings.redis_prefix)
     jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
     cache = ResultCache(client, queue, settings.result_cache_ttl_seconds)
     foreign = ForeignMessages(client, queue, metrics)
     images = _open_images(settings, client, queue)
-    lease_seconds = settings.job_time_limit_seconds + SHIFT_SECONDS + LEASE_MARGIN_SECONDS
+    lease_seconds = settings.job_time_limit_seconds + CONSUME_SECONDS + LEASE_MARGIN_SECONDS
 
-    def make_shift(classifier: PictureClassifier) -> Shift:
+    def make_consumer(classifier: PictureClassifier) -> JobConsumer:
         runner = JobRunner(images, cache, classifier, record)
-        return Shift(jobs, images, runner, record, lease_seconds, metrics, foreign, progress)
+        return JobConsumer(jobs, images, runner, record, lease_seconds, metrics, foreign, progress)
 
-    return make_shift
+    return make_consumer

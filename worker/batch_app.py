@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from shared.settings import Settings
-from worker.app import Pool, assemble_worker, connect_shifts, record_of
-from worker.decoding.pool import DecoderLimits, Decoders
+from worker.app import Pool, assemble_worker, connect_consumers, record_of
+from worker.decoding.pool import DecodePool
+from worker.decoding.process import DecodeLimits
 from worker.inference.batcher import Batcher
 from worker.inference.engines import Engine
 from worker.inference.model_folder import Manifest, ModelFolder
@@ -36,14 +37,14 @@ def serve_in_batches(
     """Run a worker with a model that is loaded by `load_engine`, until it is told to stop; return its exit code."""
     with ExitStack() as parts:
         try:
-            decoders = Decoders(settings.workers, _decoder_limits(settings, folder.manifest))
-            parts.callback(decoders.close)
+            pool = DecodePool(settings.workers, _decode_limits(settings, folder.manifest))
+            parts.callback(pool.close)
             batcher = _make_batcher(settings, folder.manifest, load_engine, metrics)
             parts.callback(batcher.close)
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
             return 1
-        worker = _make_worker(settings, folder, decoders, batcher, metrics)
+        worker = _make_worker(settings, folder, pool, batcher, metrics)
         worker.start()
         return int(worker.exitcode or 0)
 
@@ -53,9 +54,9 @@ def count_threads(max_batch: int, decoders: int) -> int:
     return 2 * max_batch + decoders
 
 
-def _decoder_limits(settings: Settings, manifest: Manifest) -> DecoderLimits:
+def _decode_limits(settings: Settings, manifest: Manifest) -> DecodeLimits:
     seconds = max(1, settings.job_time_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
-    return DecoderLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
+    return DecodeLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
 
 
 def _make_batcher(
@@ -103,13 +104,13 @@ def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -
 
 
 def _make_worker(
-    settings: Settings, folder: ModelFolder, decoders: Decoders, batcher: Batcher, metrics: WorkerMetrics
+    settings: Settings, folder: ModelFolder, pool: DecodePool, batcher: Batcher, metrics: WorkerMetrics
 ) -> Any:
     threads = count_threads(settings.max_batch, settings.workers)
     record = record_of(settings, folder)
-    make_shift = connect_shifts(settings, record, metrics, max_connections=threads, progress=NoProgress())
+    make_consumer = connect_consumers(settings, record, metrics, max_connections=threads, progress=NoProgress())
     model = {"name": folder.name, "digest": folder.digest}
-    runner = BatchRunner(decoders, batcher, model, folder.labels, make_shift, metrics)
+    runner = BatchRunner(pool, batcher, model, folder.labels, make_consumer, metrics)
     warmed = threading.Event()
     warmed.set()
     return assemble_worker(settings, record, Pool("threads", threads, runner.run), warmed, metrics)

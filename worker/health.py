@@ -10,7 +10,7 @@ from shared.jobs.queue import Queue
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings, SettingsError
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
 
 def flaw() -> str | None:
@@ -21,7 +21,7 @@ def flaw() -> str | None:
         client = connect(settings.redis_url, max_connections=1)
         if unfit := RedisServer(client).flaw():
             return unfit
-        ready = Workers(client, Queue(settings.redis_prefix)).ready()
+        ready = WorkerRegistry(client, Queue(settings.redis_prefix)).ready()
     except (SettingsError, redis.RedisError) as error:
         return str(error)
     # A worker's name is its host's and its process id, which a check from outside the process does not know.

@@ -85,7 +85,7 @@ class WorkerMetrics:
         self._foreign.inc()
 
     @contextmanager
-    def decoding(self) -> Iterator[None]:
+    def decode_timing(self) -> Iterator[None]:
         """Time the decoding of one picture, also of one that cannot be decoded."""
         with self._decode.time():
             yield

@@ -2,7 +2,7 @@
 
 import sys
 
-from api.admission_control import Gate
+from api.admission_control import AdmissionControl
 from api.app import create_app
 from api.contract.document import contract_text
 from api.metrics import ApiMetrics
@@ -23,9 +23,9 @@ def main() -> None:
     client = connect(settings.redis_url, max_connections=1)
     limits = limits_of(settings)
     queue = Queue(settings.redis_prefix)
-    gate = Gate(BacklogReader(client, queue, limits), RedisServer(client), limits)
+    admission_control = AdmissionControl(BacklogReader(client, queue, limits), RedisServer(client), limits)
     waiters = Waiters(client, queue, Jobs(client, queue, limits), settings.max_waiters)
-    app = create_app(settings, client, RecordImageStore(), gate, waiters, ApiMetrics())
+    app = create_app(settings, client, RecordImageStore(), admission_control, waiters, ApiMetrics())
     sys.stdout.write(contract_text(app))
 
 

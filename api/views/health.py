@@ -1,7 +1,5 @@
 """`/health`: whether the process answers, and whether it can accept."""
 
-from dataclasses import asdict
-
 from flask import Blueprint, Response, jsonify
 
 from api.contract.operation import Answer, operation
@@ -9,7 +7,7 @@ from api.contract.schemas import Live, Ready
 from shared.errors import ServerUnfit
 from shared.jobs.backlog import BacklogReader
 from shared.redis_server import RedisServer
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
 READY_EXAMPLE = {
     "status": "ready",
@@ -27,7 +25,7 @@ READY_EXAMPLE = {
 }
 
 
-def health_blueprint(workers: Workers, reader: BacklogReader, server: RedisServer) -> Blueprint:
+def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: RedisServer) -> Blueprint:
     """Return the health routes."""
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -51,6 +49,6 @@ def health_blueprint(workers: Workers, reader: BacklogReader, server: RedisServe
         found, backlog = workers.ready(), reader.read()
         # Counts only: which jobs failed, and why, is for who runs the service (`make failed`).
         counts = {"open": backlog.open_jobs, "running": backlog.running, "failed": backlog.failed}
-        return jsonify(status="ready", workers=[asdict(record) for record in found], jobs=counts)
+        return jsonify(status="ready", workers=[record.to_dict() for record in found], jobs=counts)
 
     return blueprint

@@ -7,9 +7,9 @@ from api.contract.headers import ABOUT_A_JOB, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import JobRecord, OpenJob
-from api.job_submission import Intake
+from api.job_submission import JobSubmission
 from api.preferences import parse_preferences
-from api.responses import Answers
+from api.responses import JobResponses
 from api.waiters import Waiters
 from shared.jobs.store import Jobs
 
@@ -28,7 +28,7 @@ GET_ANSWERS = {
 DELETE_ANSWERS = {204: Answer("An open job is canceled, one that has ended is forgotten.")}
 
 
-def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Answers) -> Blueprint:
+def results_blueprint(jobs: Jobs, submission: JobSubmission, waiters: Waiters, responses: JobResponses) -> Blueprint:
     """Return the routes of one job."""
     blueprint = Blueprint("results", __name__)
 
@@ -42,14 +42,14 @@ def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Ans
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         job = jobs.get(job_id)
         seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
-        with waiters.place(wanted=seconds > 0) as may_wait:
+        with waiters.slot(wanted=seconds > 0) as may_wait:
             if may_wait:
                 job = waiters.wait(job_id, seconds)
             elif seconds > 0:
                 preferences = preferences.without_wait()
         if job.state.terminal:
-            return answers.record(job, preferences)
-        return answers.open_job(job, preferences)
+            return responses.record(job, preferences)
+        return responses.open_job(job, preferences)
 
     @blueprint.delete("/result/<job_id>")
     @operation("pictures", DELETE_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID,))
@@ -58,7 +58,7 @@ def results_blueprint(jobs: Jobs, intake: Intake, waiters: Waiters, answers: Ans
 
         A canceled job can still be asked for: it has ended, as `canceled`. A result that was deleted is gone.
         """
-        intake.cancel(job_id)
+        submission.cancel(job_id)
         response = Response(status=204)
         # An answer without a body has no type.
         del response.headers["Content-Type"]

@@ -2,16 +2,16 @@
 
 from flask import Blueprint, Response, request
 
-from api.admission_control import Gate
-from api.cached_results import Lookup
+from api.admission_control import AdmissionControl
+from api.cached_results import CachedResults
 from api.contract.examples import LABELS, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, IDEMPOTENCY_KEY, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import Labels, OpenJob
-from api.job_submission import Intake, new_job_id
+from api.job_submission import JobSubmission, new_job_id
 from api.preferences import parse_preferences
-from api.responses import Answers
+from api.responses import JobResponses
 from api.uploads import (
     DEFAULT_TOP,
     FIELD,
@@ -77,11 +77,11 @@ NO_PLACE = "Too many requests wait for an answer. Try again, or send `Prefer: re
 
 
 def upload_blueprint(
-    gate: Gate,
-    lookup: Lookup,
-    intake: Intake,
+    admission_control: AdmissionControl,
+    cached_results: CachedResults,
+    submission: JobSubmission,
     waiters: Waiters,
-    answers: Answers,
+    responses: JobResponses,
     limits: UploadLimits,
     wait_seconds: float,
 ) -> Blueprint:
@@ -105,31 +105,31 @@ def upload_blueprint(
         key = read_idempotency_key(request)
         if key:
             # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
-            gate.check_server()
+            admission_control.check_server()
         else:
-            gate.check(wait_seconds if plain else 0)
+            admission_control.check(wait_seconds if plain else 0)
         job_id = new_job_id()
-        with waiters.place(wanted=seconds > 0) as may_wait, waiters.listen(job_id) as waiter:
+        with waiters.slot(wanted=seconds > 0) as may_wait, waiters.listen(job_id) as waiter:
             if plain and not may_wait:
                 raise TooManyWaiters(NO_PLACE, RETRY_AFTER_SECONDS)
-            admission = intake.accept(job_id, read_upload(request, limits), key)
+            admission = submission.accept(job_id, read_upload(request, limits), key)
             if seconds and not may_wait:
                 preferences = preferences.without_wait()
             if not may_wait and not admission.joined:
-                return _with_cache_status(answers.accepted(admission, preferences), admission)
+                return _with_cache_status(responses.accepted(admission, preferences), admission)
             if admission.joined or admission.known:
                 job = waiters.wait(admission.job_id, seconds if may_wait else 0)
             else:
                 job = waiters.wait_for(waiter, seconds)
         if job.state.terminal and may_wait:
-            response = answers.labels(job, preferences)
+            response = responses.labels(job, preferences)
         else:
-            response = answers.timed_out(job, preferences) if plain else answers.open_job(job, preferences)
+            response = responses.timed_out(job, preferences) if plain else responses.open_job(job, preferences)
         return _with_cache_status(response, admission)
 
     def _with_cache_status(response: Response, admission: Admission) -> Response:
         """Say where the answer came from (RFC 9211); a joined job was asked for before, by the same client."""
-        if lookup.enabled and not admission.joined:
+        if cached_results.enabled and not admission.joined:
             response.headers["Cache-Status"] = "topthree; hit" if admission.known else "topthree; fwd=miss"
         return response
 

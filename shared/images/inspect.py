@@ -8,7 +8,7 @@ import pi_heif
 from PIL import AvifImagePlugin, Image
 
 from shared.errors import PictureTooLarge, UnsupportedPicture
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 
 # Pillow's names; MPO is what many phones write as .jpg and is found by the JPEG reader.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
@@ -88,7 +88,7 @@ def open_picture(data: bytes, passing: tuple[type[Exception], ...] = ()) -> Imag
     return _open(io.BytesIO(data), passing)
 
 
-def inspect_picture(data: bytes) -> Picture:
+def inspect_picture(data: bytes) -> ImageInfo:
     """Return what the header of `data` says: format, width and height in pixels.
 
     Raises:
@@ -103,7 +103,7 @@ def inspect_picture(data: bytes) -> Picture:
         raise PictureTooLarge(f"The picture is {width} x {height} pixels; no side may have more than {MAX_SIDE}.")
     if frames > MAX_FRAMES:
         raise PictureTooLarge(f"The picture has {frames} frames; at most {MAX_FRAMES} are accepted.")
-    return Picture(sha256=hashlib.sha256(data).hexdigest(), format=name, width=width, height=height, bytes=len(data))
+    return ImageInfo(sha256=hashlib.sha256(data).hexdigest(), format=name, width=width, height=height, bytes=len(data))
 
 
 def _open(file: io.BytesIO, passing: tuple[type[Exception], ...]) -> Image.Image:

@@ -3,17 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """What a client wants: how many labels of which picture, begun within so many seconds (0: whenever).
 
     `owner` is the name of the client's API key, "" without keys; `request_id` is what its request is called.
     """
 
-    picture: Picture
+    picture: ImageInfo
     top: int
     deadline_seconds: float = 0
     owner: str = ""

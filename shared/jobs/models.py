@@ -50,7 +50,7 @@ class Requeued(StrEnum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageInfo:
     """What is known of an uploaded picture from its header: sizes in bytes and pixels."""
 
     sha256: str
@@ -69,7 +69,7 @@ class Job:
 
     id: str
     state: JobState
-    picture: Picture
+    picture: ImageInfo
     top: int
     attempts: int
     accepted_ms: int
@@ -89,7 +89,7 @@ class Job:
         return cls(
             id=job_id,
             state=JobState(record["state"]),
-            picture=Picture(
+            picture=ImageInfo(
                 sha256=record["sha256"],
                 format=record["format"],
                 width=int(record["width"]),

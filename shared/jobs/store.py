@@ -11,7 +11,7 @@ import redis
 from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
 from shared.errors import GoneJob, KeyReused, UnknownJob
 from shared.images.store import IMAGE_TTL_SECONDS
-from shared.jobs.admission import Admission, IdempotencyKey, Order
+from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import (
@@ -96,7 +96,7 @@ class Jobs:
     def admit(
         self,
         job_id: str,
-        order: Order,
+        request: JobRequest,
         key: IdempotencyKey | None = None,
         known: KnownResult | None = None,
         picture: bytes = b"",
@@ -109,10 +109,10 @@ class Jobs:
             QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
             KeyReused: the key came with another request before; nothing was written.
         """
-        fields = {"format_version": FORMAT_VERSION, "top": order.top, **asdict(order.picture)}
-        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(order, name))}
+        fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
+        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
         if known:
-            fields |= {"result": json.dumps(known.first(order.top)), "model": json.dumps(known.model)}
+            fields |= {"result": json.dumps(known.first(request.top)), "model": json.dumps(known.model)}
         call = self._admit.call(
             keys={
                 **self._record_keys(job_id),
@@ -122,10 +122,10 @@ class Jobs:
             },
             args={
                 "id": job_id,
-                "picture_bytes": order.picture.bytes,
+                "picture_bytes": request.picture.bytes,
                 "max_open_jobs": self._limits.max_open_jobs,
                 "max_stored_bytes": self._limits.max_stored_bytes,
-                "deadline_ms": int(order.deadline_seconds * 1000),
+                "deadline_ms": int(request.deadline_seconds * 1000),
                 "fingerprint": key.fingerprint if key else "",
                 "idempotency_ttl_seconds": IDEMPOTENCY_TTL_SECONDS,
                 "result_ttl_seconds": self._limits.result_ttl_seconds,
@@ -139,7 +139,7 @@ class Jobs:
         )
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
-            raise self._backlog.read().refusal(self._limits, order.picture.bytes)
+            raise self._backlog.read().refusal(self._limits, request.picture.bytes)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))

@@ -13,9 +13,9 @@ import pytest
 from shared.errors import ImageMissing
 from shared.images.history import StoreHistory
 from shared.images.store import ImageRefused, ImageStore, ImageStoreAway, open_image_store
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from shared.settings import SettingsError
@@ -25,7 +25,7 @@ from tests.support.s3_server import BUCKET, S3Server
 from tests.support.tcp_proxy import HEALTHY, Fault, TcpProxy
 from tests.support.wait import eventually
 
-ORDER = Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3)
+REQUEST = JobRequest(ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3)
 LIMITS = JobLimits(
     max_open_jobs=5, max_stored_bytes=5_000, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=200
 )
@@ -55,7 +55,7 @@ class Bench:
         self.store = store
 
     def accept(self, job_id: str, data: bytes) -> None:
-        self.jobs.admit(job_id, ORDER, picture=self.store.put(job_id, data))
+        self.jobs.admit(job_id, REQUEST, picture=self.store.put(job_id, data))
 
     def fetch(self, job_id: str) -> bytes:
         begun = claim_job(self.jobs, job_id)

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared.errors import QueueFull
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import TRANSITIONS, Claim, JobState, Picture, Requeued
+from shared.jobs.models import TRANSITIONS, Claim, ImageInfo, JobState, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs
 from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.stalled import StalledJobs
 
-PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=7)
+PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=7)
 LIMITS = JobLimits(
     max_open_jobs=4, max_stored_bytes=10_000, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=9
 )
@@ -36,7 +36,7 @@ class LifeCycle(RuleBasedStateMachine):
     def empty(self) -> None:
         self.client.flushall()
         self.jobs = Jobs(self.client, Queue(), LIMITS)
-        self.left_behind = LeftBehind(self.client, Queue())
+        self.stalled = StalledJobs(self.client, Queue())
         self.seen: dict[str, JobState] = {}
         self.results: dict[str, Any] = {}
         self.begun: dict[str, int] = {}
@@ -57,7 +57,7 @@ class LifeCycle(RuleBasedStateMachine):
         job_id = f"j{number}"
         open_jobs = sum(not state.terminal for state in self.seen.values())
         try:
-            self.jobs.admit(job_id, Order(PICTURE, 3, deadline))
+            self.jobs.admit(job_id, JobRequest(PICTURE, 3, deadline))
         except QueueFull:
             assert open_jobs >= LIMITS.max_open_jobs
         else:
@@ -113,14 +113,14 @@ class LifeCycle(RuleBasedStateMachine):
     def repair(self) -> None:
         seconds, microseconds = self.client.time()
         now_ms = seconds * 1000 + microseconds // 1000
-        for job_id in self.left_behind.past_deadline(now_ms):
+        for job_id in self.stalled.past_deadline(now_ms):
             if self.jobs.expire(job_id):
                 assert self.seen[job_id] is JobState.QUEUED
-        for job_id, execution in self.left_behind.overdue(now_ms).items():
+        for job_id, execution in self.stalled.overdue(now_ms).items():
             assert self.seen[job_id] is JobState.RUNNING
             assert execution == self.held[job_id]
             self.jobs.requeue(job_id, execution, "lost", lease_ended=True)
-        for job_id in self.left_behind.publish_overtaken().published:
+        for job_id in self.stalled.publish_lost().published:
             assert self.seen[job_id] is JobState.QUEUED
         for job_id in self.seen:
             self.observe(job_id)

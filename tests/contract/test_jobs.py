@@ -7,10 +7,10 @@ import fakeredis
 import pytest
 
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
-from shared.jobs.admission import IdempotencyKey, Order
+from shared.jobs.admission import IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import TRANSITIONS, Claim, EndNotice, JobState, Outcome, Picture, Requeued
+from shared.jobs.models import TRANSITIONS, Claim, EndNotice, ImageInfo, JobState, Outcome, Requeued
 from shared.jobs.queue import QUEUE_NAME, Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs
@@ -21,13 +21,13 @@ from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
 from tests.support.wait import eventually
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.stalled import StalledJobs
 
-PICTURE = Picture(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
+PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
 LIMITS = JobLimits(
     max_open_jobs=5, max_stored_bytes=5_000, attempts=3, result_ttl_seconds=100, tombstone_ttl_seconds=200
 )
-ORDER = Order(PICTURE, top=3)
+REQUEST = JobRequest(PICTURE, top=3)
 MODEL = {"name": "m", "digest": "d"}
 LONG, ENDED = 60.0, 0.0
 QUEUE = Queue()
@@ -59,8 +59,8 @@ def reader(client: Any) -> BacklogReader:
 
 
 @pytest.fixture
-def left_behind(kind: str, client: Any) -> LeftBehind:
-    return LeftBehind(TwiceRedis(client) if kind == "every request twice" else client, QUEUE)
+def stalled(kind: str, client: Any) -> StalledJobs:
+    return StalledJobs(TwiceRedis(client) if kind == "every request twice" else client, QUEUE)
 
 
 def now_ms(client: Any) -> int:
@@ -70,7 +70,7 @@ def now_ms(client: Any) -> int:
 
 def admit(jobs: Jobs, *job_ids: str) -> None:
     for job_id in job_ids:
-        jobs.admit(job_id, ORDER)
+        jobs.admit(job_id, REQUEST)
 
 
 def put_into(jobs: Jobs, state: JobState) -> None:
@@ -88,7 +88,7 @@ def put_into(jobs: Jobs, state: JobState) -> None:
 
 def test_an_admitted_job_is_queued_with_what_was_said_of_it(jobs: Jobs) -> None:
     # When a job is admitted
-    position = jobs.admit("j", Order(PICTURE, top=5)).position
+    position = jobs.admit("j", JobRequest(PICTURE, top=5)).position
     # Then its record says so
     job = jobs.get("j")
     assert (job.state, job.picture, job.top, job.attempts) == (JobState.QUEUED, PICTURE, 5, 0)
@@ -107,7 +107,7 @@ def test_a_job_that_is_not_admitted_is_not_published(jobs: Jobs, client: Any) ->
     # When one more comes, or one whose result is known, Then nothing is published
     with pytest.raises(QueueFull):
         admit(jobs, "f")
-    jobs.admit("g", ORDER, known=KnownResult({}, MODEL))
+    jobs.admit("g", REQUEST, known=KnownResult({}, MODEL))
     assert take_all(client) == []
 
 
@@ -184,11 +184,11 @@ def test_a_released_job_is_published_again(jobs: Jobs, client: Any) -> None:
     assert take_all(client) == ["j"]
 
 
-def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, left_behind: LeftBehind) -> None:
+def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, stalled: StalledJobs) -> None:
     admit(jobs, *"abc")
     claim_job(jobs, "a", Claim("x1", "w1", LONG))
     claim_job(jobs, "b", Claim("x2", "w2", LONG))
-    assert left_behind.running("w1") == {"a": "x1"}
+    assert stalled.running("w1") == {"a": "x1"}
 
 
 def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
@@ -201,12 +201,12 @@ def test_admission_stops_at_the_limit_and_leaves_nothing(jobs: Jobs, client: Any
     admit(jobs, *"abcde")
     # When one more comes, Then it is refused with a time to come back, and no record is left
     with pytest.raises(QueueFull) as refused:
-        jobs.admit("f", ORDER)
+        jobs.admit("f", REQUEST)
     assert 1 <= refused.value.retry_after_seconds <= 60
     assert not client.exists("job:f")
     # And when one has ended, there is room again
     jobs.cancel("a")
-    jobs.admit("f", ORDER)
+    jobs.admit("f", REQUEST)
 
 
 def test_positions_follow_the_order_of_acceptance(jobs: Jobs, reader: BacklogReader) -> None:
@@ -334,12 +334,12 @@ def test_jobs_keep_their_order_when_the_clock_is_set_back(client: Any, reader: B
     # When the clock is set back by an hour, and more come
     turned.set(-3600)
     admit(jobs, *"cd")
-    # Then they come later, and none is taken for overtaken
+    # Then they come later, and no message is taken for lost
     assert [reader.position(job_id) for job_id in "abcd"] == [1, 2, 3, 4]
     claim_next(jobs)
     claim_next(jobs)
     turned.wait(6)
-    assert LeftBehind(client, QUEUE, turned.clock).publish_overtaken().published == []
+    assert StalledJobs(client, QUEUE, turned.clock).publish_lost().published == []
 
 
 @pytest.mark.parametrize("seconds", [8 * 3600, -3600])
@@ -459,13 +459,13 @@ def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
     assert claim_job(jobs, "j", Claim("x2", "w", LONG)) is None
 
 
-def test_only_leases_that_ended_are_overdue(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
+def test_only_leases_that_ended_are_overdue(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
     # Given one job under a live lease and one whose lease has ended
     admit(jobs, "live", "dead")
     claim_job(jobs, "live", Claim("x1", "w", LONG))
     claim_job(jobs, "dead", Claim("x2", "w", ENDED))
     # Then the second is overdue, and only it is released as such
-    assert left_behind.overdue(now_ms(client)) == {"dead": "x2"}
+    assert stalled.overdue(now_ms(client)) == {"dead": "x2"}
     assert jobs.requeue("dead", "x2", "lost", lease_ended=True) is Requeued.QUEUED
     assert jobs.requeue("live", "x1", "lost", lease_ended=True) is Requeued.NONE
     assert jobs.get("live").state is JobState.RUNNING
@@ -477,24 +477,24 @@ def age(client: Any, *job_ids: str) -> None:
         client.hset(f"job:{job_id}", "published_ms", 1)
 
 
-def test_a_backlog_alone_is_not_overtaken(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
+def test_a_backlog_alone_has_lost_no_message(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
     # Given jobs that have waited for long, with their messages in the queue
     admit(jobs, *"abc")
     age(client, *"abc")
     # Then none of them is published again
-    assert left_behind.publish_overtaken().published == []
+    assert stalled.publish_lost().published == []
 
 
-def test_a_queued_job_is_overtaken_when_a_later_one_has_begun(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
+def test_a_message_is_lost_when_a_later_job_was_claimed(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
     # Given two queued jobs, the second accepted later
     admit(jobs, "early")
-    eventually(lambda: jobs.admit("late", ORDER) and _apart(client))
+    eventually(lambda: jobs.admit("late", REQUEST) and _apart(client))
     age(client, "early")
     # When the later one begins
     claim_job(jobs, "late", Claim("x", "w", LONG))
     # Then the earlier one is published again, once
-    assert left_behind.publish_overtaken().published == ["early"]
-    assert left_behind.publish_overtaken().published == []
+    assert stalled.publish_lost().published == ["early"]
+    assert stalled.publish_lost().published == []
     assert take_all(client)[-1] == "early"
 
 
@@ -506,14 +506,14 @@ def _apart(client: Any) -> bool:
     return bool(apart)
 
 
-def test_a_queued_job_is_overtaken_when_the_queue_is_empty(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
+def test_a_message_is_lost_when_the_queue_is_empty(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
     # Given a job whose message was lost, some time ago
     admit(jobs, "j")
     take_all(client)
-    assert left_behind.publish_overtaken().published == [], "it was published just now"
+    assert stalled.publish_lost().published == [], "it was published just now"
     age(client, "j")
     # Then it is published again
-    assert left_behind.publish_overtaken().published == take_all(client) == ["j"]
+    assert stalled.publish_lost().published == take_all(client) == ["j"]
 
 
 def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader) -> None:
@@ -522,10 +522,10 @@ def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader)
     admit(jobs, *"abc")
     # When one more comes, Then it is refused
     with pytest.raises(QueueFull):
-        jobs.admit("d", ORDER)
+        jobs.admit("d", REQUEST)
     # And when one has ended, its bytes are free again
     jobs.cancel("a")
-    jobs.admit("d", ORDER)
+    jobs.admit("d", REQUEST)
     assert reader.read().stored_bytes == int(client.get(BYTES_KEY)) == 3_000
 
 
@@ -534,11 +534,11 @@ def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(j
     assert (client.zcard(OPEN_KEY), client.get(BYTES_KEY)) == (1, "1000")
 
 
-def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, left_behind: LeftBehind) -> None:
+def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
     # Given a job with a deadline that passes while it is queued, and one with time left
-    jobs.admit("late", Order(PICTURE, 3, deadline_seconds=0.001))
-    jobs.admit("early", Order(PICTURE, 3, deadline_seconds=100))
-    eventually(lambda: left_behind.past_deadline(now_ms(client)) == ["late"])
+    jobs.admit("late", JobRequest(PICTURE, 3, deadline_seconds=0.001))
+    jobs.admit("early", JobRequest(PICTURE, 3, deadline_seconds=100))
+    eventually(lambda: stalled.past_deadline(now_ms(client)) == ["late"])
     # When both are delivered
     assert claim_job(jobs, "late", Claim("x", "w", LONG)) is None
     assert claim_job(jobs, "early", Claim("y", "w", LONG)) is not None
@@ -587,10 +587,10 @@ def key(fingerprint: str = "f", scope: str = "") -> IdempotencyKey:
 
 def test_a_key_that_comes_again_joins_the_first_job(jobs: Jobs, client: Any) -> None:
     # Given a job with a key
-    first = jobs.admit("j", ORDER, key())
+    first = jobs.admit("j", REQUEST, key())
     assert not first.joined
     # When the request comes again, Then it joins, and nothing new is written
-    again = jobs.admit("k", ORDER, key())
+    again = jobs.admit("k", REQUEST, key())
     assert (again.job_id, again.joined) == ("j", True)
     assert client.zcard(OPEN_KEY) == 1 and not client.exists("job:k")
     # And keys do not last for ever
@@ -598,20 +598,20 @@ def test_a_key_that_comes_again_joins_the_first_job(jobs: Jobs, client: Any) -> 
 
 
 def test_a_key_with_another_request_is_refused(jobs: Jobs, client: Any) -> None:
-    jobs.admit("j", ORDER, key("one"))
+    jobs.admit("j", REQUEST, key("one"))
     with pytest.raises(KeyReused):
-        jobs.admit("k", ORDER, key("other"))
+        jobs.admit("k", REQUEST, key("other"))
     assert not client.exists("job:k")
 
 
 def test_keys_of_different_callers_do_not_meet(jobs: Jobs) -> None:
-    jobs.admit("j", ORDER, key(scope="alice"))
-    assert not jobs.admit("k", ORDER, key(scope="bob")).joined
+    jobs.admit("j", REQUEST, key(scope="alice"))
+    assert not jobs.admit("k", REQUEST, key(scope="bob")).joined
 
 
 def test_a_job_has_an_owner_and_the_id_of_its_request_to_its_end_and_beyond(jobs: Jobs, client: Any) -> None:
     # Given a job with both, and one whose result was known
-    order = Order(PICTURE, 3, owner="alice", request_id="r1")
+    order = JobRequest(PICTURE, 3, owner="alice", request_id="r1")
     jobs.admit("j", order)
     jobs.admit("k", order, known=KnownResult({}, MODEL))
     # Then whoever begins it knows both
@@ -636,7 +636,7 @@ def test_a_job_may_be_nobodys_as_all_were_before_there_were_owners(jobs: Jobs, c
 
 
 def test_the_requests_of_jobs_are_known(jobs: Jobs) -> None:
-    jobs.admit("a", Order(PICTURE, 3, request_id="r1"))
+    jobs.admit("a", JobRequest(PICTURE, 3, request_id="r1"))
     admit(jobs, "b")
     assert jobs.request_ids(["a", "b", "never was"]) == ["r1", "", ""]
     assert jobs.request_ids([]) == []

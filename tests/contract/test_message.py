@@ -9,9 +9,9 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import limits_of
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 from shared.jobs.queue import JOB_ID, QUEUE_NAME, TASK_NAME, Queue
 from shared.jobs.store import Claimed, Jobs
 from shared.settings import Settings
@@ -50,7 +50,7 @@ def test_a_job_that_celery_published_is_begun_from_the_queue(redis_server: Redis
     message = json.dumps(published_by_celery(redis_server, "b" * 32))
     with redis_server.client() as client:
         jobs = Jobs(client, Queue(), limits_of(Settings.from_environ({})))
-        jobs.admit("b" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
+        jobs.admit("b" * 32, JobRequest(ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
         client.delete(QUEUE_NAME)
         client.lpush(QUEUE_NAME, message)
         # When a worker asks for the next job, Then it is this one
@@ -63,7 +63,7 @@ def test_a_message_that_is_not_in_json_is_moved_aside(redis_server: RedisServer)
         client.flushall()
         # Given a job whose message is a pickle
         jobs = Jobs(client, Queue(), limits_of(Settings.from_environ({})))
-        jobs.admit("c" * 32, Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
+        jobs.admit("c" * 32, JobRequest(ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3))
         message = json.loads(client.rpop(QUEUE_NAME))
         client.lpush(QUEUE_NAME, json.dumps({**message, "content-type": "application/x-python-serialize"}))
         # When a worker asks for the next job, Then there is none, and the message was named

@@ -6,22 +6,22 @@ from typing import Any
 import fakeredis
 import pytest
 
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from tests.support.claims import claim_job, new_claim
 from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.stalled import StalledJobs
 from worker.jobs.turns import Turns
 
 QUEUE = Queue()
 PERIOD_SECONDS = 2
 LEASE_SECONDS = 12
-PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=1)
+PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=1)
 
 
 @pytest.fixture(params=["real", "every request twice", "fake"])
@@ -41,12 +41,12 @@ class Bench:
         self.client = client
         self.turned = TurnedClock(client)
         self.jobs = Jobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100), clock=self.turned.clock)
-        self.left_behind = LeftBehind(client, QUEUE, self.turned.clock)
+        self.stalled = StalledJobs(client, QUEUE, self.turned.clock)
         self.turns = self.new_turns()
         # At the first look of all nobody knows what was before: it lets no lease end.
         self.new_turns().take()
         self.turned.wait(PERIOD_SECONDS)
-        self.jobs.admit("j", Order(PICTURE, 3, deadline_seconds=60))
+        self.jobs.admit("j", JobRequest(PICTURE, 3, deadline_seconds=60))
         claim_job(self.jobs, "j", new_claim(lease_seconds=LEASE_SECONDS))
 
     def new_turns(self) -> Turns:
@@ -58,7 +58,7 @@ class Bench:
             self.turned.wait(PERIOD_SECONDS)
             now_ms = self.turns.take()
             assert now_ms == self.turned.now_ms
-        return list(self.left_behind.overdue(self.turned.now_ms))
+        return list(self.stalled.overdue(self.turned.now_ms))
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_lease_that_was_taken_after_the_clock_was_set_is_as_long_as_any(bench:
     # Given a clock that is set back, and a job that is claimed before anybody has looked
     bench.pass_seconds(4)
     bench.turned.set(-3600)
-    bench.jobs.admit("k", Order(PICTURE, 3))
+    bench.jobs.admit("k", JobRequest(PICTURE, 3))
     claim_job(bench.jobs, "k", new_claim(lease_seconds=LEASE_SECONDS))
     # Then its lease neither ends at once nor lives on
     assert "k" not in bench.pass_seconds(LEASE_SECONDS - 2)
@@ -113,10 +113,10 @@ def test_a_lease_that_was_taken_after_the_clock_was_set_is_as_long_as_any(bench:
 
 def test_a_deadline_passes_in_time_though_the_clock_was_set_back(bench: Bench) -> None:
     # Given a job with a deadline of a minute, and a clock that is set back
-    bench.jobs.admit("k", Order(PICTURE, 3, deadline_seconds=60))
+    bench.jobs.admit("k", JobRequest(PICTURE, 3, deadline_seconds=60))
     bench.pass_seconds(4)
     bench.turned.set(-3600)
     # When a minute more has passed, Then so has the deadline
     bench.pass_seconds(62)
-    assert "k" in bench.left_behind.past_deadline(bench.turned.now_ms)
+    assert "k" in bench.stalled.past_deadline(bench.turned.now_ms)
     assert claim_job(bench.jobs, "k") is None

@@ -22,7 +22,7 @@ WAITING, PLAIN = 20, 20
 # Time for two rounds of repair.
 ROUNDS_SECONDS = 4
 # A lease, and the time until somebody looks whether it has ended.
-REPAIR_SECONDS = 20
+REAP_SECONDS = 20
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_worker_is_killed_after_the_clock_was_set(
     done.touch()
     # Then its jobs are done elsewhere, within seconds
     for upload in uploads:
-        service.finished(upload.job_id, REPAIR_SECONDS - (time.monotonic() - killed))
+        service.finished(upload.job_id, REAP_SECONDS - (time.monotonic() - killed))
     # And only they were begun again
     row = settle(case, server)
     assert row.duplicated == CHILDREN // WORKERS

@@ -109,7 +109,7 @@ OTHERS = (
         Weather.of("stores"),
     ),
     (
-        PlantedFault("lost messages are not found", "overtaken", "waited_ms >= tonumber(grace_ms)", "false"),
+        PlantedFault("lost messages are not found", "publish_lost", "waited_ms >= tonumber(grace_ms)", "false"),
         Weather.of("messages"),
     ),
     (

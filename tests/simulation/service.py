@@ -9,30 +9,30 @@ from typing import Any, ClassVar
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
-from api.cached_results import Lookup
-from api.job_submission import Intake
+from api.cached_results import CachedResults
+from api.job_submission import JobSubmission
 from api.uploads import Upload
 from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Job, JobState, Picture
+from shared.jobs.models import ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
-from shared.worker_registry import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
 from tests.simulation.world import Actor, World
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import Shift
+from worker.jobs.consumer import JobConsumer
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import ChildProgress, Stage
-from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.reaper import REAP_SECONDS, Reaper
 from worker.jobs.runner import JobRunner
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.stalled import StalledJobs
 from worker.jobs.turns import Turns
-from worker.runtime.maintenance import Parent
+from worker.runtime.maintenance import WorkerMaintenance
 
 QUEUE = Queue("s:")
 PICTURE_BYTES = 7
@@ -118,7 +118,7 @@ class SimulatedModel:
 
 
 class Child:
-    """One child of a worker, which takes a message as Celery delivers it and runs a shift."""
+    """One child of a worker, which takes a message as Celery delivers it and runs a consumer."""
 
     def __init__(self, worker: "SimulatedWorker") -> None:
         self._worker = worker
@@ -132,7 +132,9 @@ class Child:
         cache = ResultCache(self._redis, QUEUE, 0)
         runner = JobRunner(service.store, cache, SimulatedModel(world, service.ledger, service.slow), worker.record)
         foreign = ForeignMessages(self._redis, QUEUE, figures)
-        self._shift = Shift(jobs, service.store, runner, worker.record, service.lease_seconds, figures, foreign, self)
+        self._consumer = JobConsumer(
+            jobs, service.store, runner, worker.record, service.lease_seconds, figures, foreign, self
+        )
         self.actor = world.spawn(f"{worker.record.name} child", self._live, after=CHILD_START_SECONDS)
 
     def run(self, job_id: str) -> None:
@@ -154,7 +156,7 @@ class Child:
             self.task_id = task_id
             self.idle()
             try:
-                self._shift.run(task_id, seconds=rng.choice([0, 1e9]))
+                self._consumer.run(task_id, seconds=rng.choice([0, 1e9]))
             except Exception as error:
                 world.note(f"fails: {error!r}")
                 self._fail(task_id, error)
@@ -162,7 +164,7 @@ class Child:
 
     def _fail(self, task_id: str, error: Exception) -> None:
         try:
-            self._worker.parent.on_failure(task_id, error)
+            self._worker.maintenance.on_failure(task_id, error)
         except SoftTimeLimitExceeded:
             self._worker.service.world.note("the failure could not be handled in time")
 
@@ -189,11 +191,11 @@ class SimulatedWorker:
         clock = service.network.clock()
         figures: Any = Figures()
         jobs = service.make_jobs(self._redis)
-        left_behind = LeftBehind(self._redis, QUEUE, clock)
-        turns = Turns(self._redis, QUEUE, REPAIR_SECONDS, clock)
-        repair = Repair(turns, jobs, left_behind, service.store, figures.redelivered)
-        workers = Workers(self._redis, QUEUE)
-        self.parent = Parent(self.record, _Set(), workers, repair, TIME_LIMIT_SECONDS, self, clock)
+        stalled = StalledJobs(self._redis, QUEUE, clock)
+        turns = Turns(self._redis, QUEUE, REAP_SECONDS, clock)
+        reaper = Reaper(turns, jobs, stalled, service.store, figures.redelivered)
+        workers = WorkerRegistry(self._redis, QUEUE)
+        self.maintenance = WorkerMaintenance(self.record, _Set(), workers, reaper, TIME_LIMIT_SECONDS, self, clock)
         self.children = [Child(self) for _ in range(children)]
         self._loop = service.world.spawn(f"{name} main", self._live, patient=False)
         self._events: list[Actor] = []
@@ -211,7 +213,7 @@ class SimulatedWorker:
 
         def notice() -> None:
             if child.task_id:
-                self.parent.on_failure(child.task_id, error)
+                self.maintenance.on_failure(child.task_id, error)
             self.children[self.children.index(child)] = Child(self)
 
         self._events.append(world.spawn(f"{self.record.name} event", notice, patient=False, after=0.01))
@@ -235,9 +237,9 @@ class SimulatedWorker:
         world = self.service.world
         world.pause(world.rng.uniform(0, 1))
         for second in range(1_000_000):
-            self.parent.beat()
-            if second % REPAIR_SECONDS == 0:
-                self.parent.repair()
+            self.maintenance.beat()
+            if second % REAP_SECONDS == 0:
+                self.maintenance.repair()
             world.pause(1)
 
 
@@ -286,8 +288,8 @@ class SimulatedClient:
         self._habits = habits
         client = SimulatedRedis(service.network, service.server)
         self._jobs = service.make_jobs(client)
-        lookup = Lookup(ResultCache(client, QUEUE, 0), Workers(client, QUEUE))
-        self._intake = Intake(self._jobs, service.store, lookup, lambda _: None)
+        lookup = CachedResults(ResultCache(client, QUEUE, 0), WorkerRegistry(client, QUEUE))
+        self._intake = JobSubmission(self._jobs, service.store, lookup, lambda _: None)
         self.actor = service.world.spawn(name, self._live, patient=False)
 
     def _live(self) -> None:
@@ -306,9 +308,9 @@ class SimulatedClient:
             if has_deadline:
                 ledger.deadlines.add(job_id)
             data = picture_of(job_id).encode()
-            picture = Picture(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
+            picture = ImageInfo(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
             try:
-                admission = self._intake.accept(job_id, Upload(data, Order(picture, 1, deadline_seconds)), key)
+                admission = self._intake.accept(job_id, Upload(data, JobRequest(picture, 1, deadline_seconds)), key)
             except QueueFull:
                 return
             except (redis.RedisError, OSError) as error:

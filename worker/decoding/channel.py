@@ -24,7 +24,7 @@ class Kind(IntEnum):
     FAILED = 6
 
 
-class Link:
+class MessageChannel:
     """One end of the connection; `timer` limits the time of a message, None for no limit."""
 
     def __init__(self, connection: socket.socket) -> None:

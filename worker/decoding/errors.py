@@ -1,5 +1,5 @@
 """What ends an attempt through no fault of the picture."""
 
 
-class DecoderLost(Exception):
+class DecodeProcessLost(Exception):
     """The process that decoded died, or none can be started; the job is requeued for another attempt."""

@@ -1,46 +1,123 @@
-"""`python -m worker.decoding.process`: decodes pictures outside of the worker's process; ends when the worker does."""
+"""One process that decodes pictures for a worker, one at a time."""
 
-import signal
 import socket
+import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-from shared.errors import UndecodablePicture, UnsupportedPicture
-from shared.images.inspect import set_up_pillow
-from worker.decoding.channel import Kind, Link
-from worker.decoding.decode import decode_pixels
-from worker.decoding.limits import limit_memory
+import numpy as np
+from billiard.exceptions import SoftTimeLimitExceeded
+from numpy.typing import NDArray
 
+from shared.awake_timer import AwakeTimer
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from worker.decoding.channel import Kind, MessageChannel
+from worker.decoding.errors import DecodeProcessLost
+from worker.runtime.cpu_time import OWN_SECONDS, cpu_seconds
 
-def main(arguments: list[str]) -> None:
-    """Serve the worker at the other end of a socket: its descriptor, then height, width, and bytes of memory a job."""
-    descriptor, height, width, memory_bytes = map(int, arguments)
-    # Signals to the whole group of processes are the worker's business: it finishes its jobs first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    set_up_pillow()
-    limit_memory(memory_bytes)
-    link = Link(socket.socket(fileno=descriptor))
-    try:
-        link.send(Kind.READY, b"")
-        while True:
-            _, data = link.receive()
-            link.send(*_answer(bytes(data), height, width))
-    except ConnectionError:
-        return
+Pixels = NDArray[np.uint8]
+# It imports the readers of all formats, on a machine that may be busy.
+START_SECONDS = 60
+# One that is told to end and has no picture in hand ends at once.
+END_SECONDS = 5
+ROOT = Path(__file__).parents[2]
 
 
-def _answer(data: bytes, height: int, width: int) -> tuple[Kind, bytes | memoryview]:
-    try:
-        return Kind.PIXELS, decode_pixels(data, height, width).tobytes()
-    except UndecodablePicture as error:
-        return Kind.UNDECODABLE, str(error).encode()
-    except UnsupportedPicture as error:
-        return Kind.UNSUPPORTED, str(error).encode()
-    except MemoryError:
-        return Kind.NO_MEMORY, b""
-    except Exception as error:  # none is known, but it would be the fault of one picture
-        return Kind.FAILED, repr(error).encode()
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a decoder makes of a picture (pixels) and what that may take (seconds, and bytes of memory)."""
+
+    height: int
+    width: int
+    seconds: float
+    memory_bytes: int
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+class DecodeProcess:
+    """One process; used by one thread at a time, and of no more use once it has failed."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        """Start the process; DecodeProcessLost if that cannot be done. It is not waited for."""
+        self._limits = limits
+        try:
+            self._process, self._channel = self._start()
+        except OSError as error:
+            raise DecodeProcessLost(f"No decoder can be started: {error}") from error
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Wait until it takes pictures; DecodeProcessLost if it does not start."""
+        try:
+            self._channel.receive(AwakeTimer(START_SECONDS))
+        except OSError as error:
+            self.kill()
+            raise DecodeProcessLost("A decoder does not start.") from error
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def decode(self, data: bytes, timer: AwakeTimer) -> Pixels:
+        """Return the picture as uint8 [height, width, 3].
+
+        Raises:
+            UndecodablePicture, UnsupportedPicture, MemoryError: as `worker.decoding.decode.decode_pixels`.
+            PictureTooExpensive, SoftTimeLimitExceeded: it took too long, by its own fault or not; the process was
+                killed.
+            DecodeProcessLost: the process died.
+        """
+        began = cpu_seconds(self.pid)
+        try:
+            self._channel.send(Kind.PICTURE, data, timer)
+            kind, answer = self._channel.receive(timer)
+        except TimeoutError:
+            spent = cpu_seconds(self.pid) - began
+            self.kill()
+            if spent > OWN_SECONDS:
+                raise PictureTooExpensive("Decoding takes longer than allowed.") from None
+            raise SoftTimeLimitExceeded(self._limits.seconds) from None
+        except OSError as error:
+            self.kill()
+            raise DecodeProcessLost("A decoder died with the picture in hand.") from error
+        return self._pixels(kind, answer)
+
+    def close(self) -> None:
+        """End the process; it is killed if it does not go."""
+        self._channel.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._channel.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _pixels(self, kind: Kind, answer: bytearray) -> Pixels:
+        if kind is Kind.PIXELS:
+            return np.frombuffer(answer, np.uint8).reshape(self._limits.height, self._limits.width, 3)
+        told = answer.decode()
+        if kind is Kind.UNDECODABLE:
+            raise UndecodablePicture(told)
+        if kind is Kind.UNSUPPORTED:
+            raise UnsupportedPicture(told)
+        if kind is Kind.NO_MEMORY:
+            raise MemoryError
+        raise RuntimeError(f"The decoder failed: {told}")
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], MessageChannel]:
+        limits = self._limits
+        ours, theirs = socket.socketpair()
+        numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes)
+        command = [sys.executable, "-m", "worker.decoding", *map(str, numbers)]
+        with theirs:
+            # A program of its own, as a fork would have this process' threads, its model and perhaps its card.
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        return process, MessageChannel(ours)

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.2
 CALLS_BEFORE_GROWTH = 200
 
 
-class _Place:
+class PendingRequest:
     """A picture in the queue and, once `ended`, its logits or the error it got instead."""
 
     def __init__(self, picture: Floats) -> None:
@@ -57,7 +57,7 @@ class Batcher:
         self._limit_seconds = limit_seconds
         self._give_up = give_up
         self._clock = clock
-        self._places: queue.SimpleQueue[_Place | None] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[PendingRequest | None] = queue.SimpleQueue()
         self._call: AwakeTimer | None = None
         # A daemon: a model that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
@@ -68,23 +68,23 @@ class Batcher:
 
         Raises what the model raises for this picture alone.
         """
-        place = _Place(picture)
-        self._places.put(place)
-        while not place.ended.wait(LOOK_SECONDS):
+        request = PendingRequest(picture)
+        self._pending.put(request)
+        while not request.ended.wait(LOOK_SECONDS):
             self._look_after_model()
-        if place.error is not None:
-            raise place.error
-        assert place.logits is not None
-        return place.logits
+        if request.error is not None:
+            raise request.error
+        assert request.logits is not None
+        return request.logits
 
     @property
     def waiting(self) -> int:
         """How many pictures wait for the model, those that it runs excluded."""
-        return self._places.qsize()
+        return self._pending.qsize()
 
     def close(self) -> None:
         """Run what is queued and end the thread; nobody may ask for logits any more."""
-        self._places.put(None)
+        self._pending.put(None)
         self._thread.join()
 
     def _look_after_model(self) -> None:
@@ -97,24 +97,24 @@ class Batcher:
             self._answer(batch)
             self._grow(len(batch))
 
-    def _next_batch(self) -> list[_Place]:
+    def _next_batch(self) -> list[PendingRequest]:
         """Wait for a picture and take what else is there, up to the limit; empty when it is time to end."""
-        batch: list[_Place] = []
-        place = self._places.get()
-        while place is not None:
-            batch.append(place)
+        batch: list[PendingRequest] = []
+        request = self._pending.get()
+        while request is not None:
+            batch.append(request)
             if len(batch) >= self._fitting:
                 return batch
             try:
-                place = self._places.get_nowait()
+                request = self._pending.get_nowait()
             except queue.Empty:
                 return batch
         if batch:
             # The mark of the end is met again after this batch.
-            self._places.put(None)
+            self._pending.put(None)
         return batch
 
-    def _answer(self, batch: list[_Place]) -> bool:
+    def _answer(self, batch: list[PendingRequest]) -> bool:
         """Answer every picture of the batch; return whether there was a bad one among them.
 
         A batch that fails is halved until it does not: a bad picture is found in log steps, and the others are
@@ -124,19 +124,19 @@ class Batcher:
             # Its other half has shown that already.
             return self._answer_halves(batch)
         try:
-            rows = self._logits_of([place.picture for place in batch])
+            rows = self._logits_of([request.picture for request in batch])
         except Exception as error:
             if len(batch) == 1:
                 self._fail(batch[0], error)
                 return True
             log.warning("A batch of %d failed and is halved: %s", len(batch), error)
             return self._answer_halves(batch)
-        for place, row in zip(batch, rows, strict=True):
-            place.logits = row
-            place.ended.set()
+        for request, row in zip(batch, rows, strict=True):
+            request.logits = row
+            request.ended.set()
         return False
 
-    def _answer_halves(self, batch: list[_Place]) -> bool:
+    def _answer_halves(self, batch: list[PendingRequest]) -> bool:
         middle = (len(batch) + 1) // 2
         # Both are run, whatever the first says.
         bad = [self._answer(half) for half in (batch[:middle], batch[middle:])]
@@ -144,10 +144,10 @@ class Batcher:
             self._shrink(middle)
         return any(bad)
 
-    def _fail(self, place: _Place, error: Exception) -> None:
-        self._try_good_picture(place.picture.shape)
-        place.error = error
-        place.ended.set()
+    def _fail(self, request: PendingRequest, error: Exception) -> None:
+        self._try_good_picture(request.picture.shape)
+        request.error = error
+        request.ended.set()
 
     def _shrink(self, size: int) -> None:
         if size < self._fitting:

@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 class Times(Protocol):
     """What hears how long the stages take; not named here, as other servers use this without metrics."""
 
-    def decoding(self) -> AbstractContextManager[None]:
+    def decode_timing(self) -> AbstractContextManager[None]:
         """Time the decoding of one picture."""
 
     def timed(self, run: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
@@ -38,7 +38,7 @@ class Classifier:
         """`decoding` is entered while a picture is decoded; `times` hears how long decoding and inference take."""
         self._folder = folder
         self._decoding = decoding or nullcontext()
-        self._timed_decoding = times.decoding if times else nullcontext
+        self._decode_timing = times.decode_timing if times else nullcontext
         self._logits = times.timed(engine.logits) if times else engine.logits
         # Taken once: the digest is computed anew each time it is asked for.
         self.model: Mapping[str, str] = {"name": folder.name, "digest": folder.digest}
@@ -46,7 +46,7 @@ class Classifier:
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         """Return the `top` most likely labels of the picture in `data`; raises as `decode` does."""
         manifest = self._folder.manifest
-        with self._decoding, self._timed_decoding():
+        with self._decoding, self._decode_timing():
             picture = decode(data, manifest.input_height, manifest.input_width)
         logits = self._logits(picture[None])[0]
         return top_predictions(logits, self._folder.labels, top)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.decoding.decode import as_input
-from worker.decoding.pool import Decoders, Turn
+from worker.decoding.pool import DecodePool, DecoderLease
 from worker.inference.batcher import Batcher
 from worker.inference.labels import Prediction, top_predictions
-from worker.jobs.consumer import Shift
+from worker.jobs.consumer import JobConsumer
 from worker.jobs.runner import PictureClassifier
 from worker.metrics import WorkerMetrics
 
@@ -19,13 +19,13 @@ class BatchClassifier:
     model: Mapping[str, str]
     labels: Sequence[str]
     batcher: Batcher
-    turn: Turn
+    lease: DecoderLease
     metrics: WorkerMetrics
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
-        """Return the `top` most likely labels of the picture in `data`; raises as `Turn.decode`."""
-        with self.metrics.decoding():
-            pixels = self.turn.decode(data)
+        """Return the `top` most likely labels of the picture in `data`; raises as `DecoderLease.decode`."""
+        with self.metrics.decode_timing():
+            pixels = self.lease.decode(data)
         return top_predictions(self.batcher.logits(as_input(pixels)), self.labels, top)
 
 
@@ -34,24 +34,24 @@ class BatchRunner:
 
     def __init__(
         self,
-        decoders: Decoders,
+        pool: DecodePool,
         batcher: Batcher,
         model: Mapping[str, str],
         labels: Sequence[str],
-        make_shift: Callable[[PictureClassifier], Shift],
+        make_consumer: Callable[[PictureClassifier], JobConsumer],
         metrics: WorkerMetrics,
     ) -> None:
-        """`model` is its name and digest; `make_shift` returns a shift that shares its connections with others."""
-        self._decoders = decoders
+        """`model` is its name and digest; the consumers that `make_consumer` returns share their connections."""
+        self._pool = pool
         self._batcher = batcher
         self._model = model
         self._labels = labels
-        self._make_shift = make_shift
+        self._make_consumer = make_consumer
         self._metrics = metrics
 
     def run(self, job_id: str) -> None:
-        """Run one job as `Shift.run`; DecoderLost if its decoder died."""
+        """Run one job as `JobConsumer.run`; DecodeProcessLost if its decoder died."""
         # A job begins when a decoder is free, so that its time is not spent in a line.
-        with self._decoders.turn() as turn:
-            classifier = BatchClassifier(self._model, self._labels, self._batcher, turn, self._metrics)
-            self._make_shift(classifier).run(job_id, seconds=0)
+        with self._pool.lease() as lease:
+            classifier = BatchClassifier(self._model, self._labels, self._batcher, lease, self._metrics)
+            self._make_consumer(classifier).run(job_id, seconds=0)

@@ -1,4 +1,4 @@
-"""A shift: the job that was delivered and, while there is time, those that wait."""
+"""A consumer: the job that was delivered and, while there is time, those that wait."""
 
 import logging
 import time
@@ -21,14 +21,14 @@ from worker.metrics import WorkerMetrics
 
 # Under load this many seconds' jobs of a child pass by Celery's parent, which would cost a sixth of what the model does
 # (docs/decisions/0008). Short, since a stop and a time limit wait for it.
-SHIFT_SECONDS = 1
-# A claim that is answered so long after the end of the shift leaves its jobs too little of the task's time limit.
+CONSUME_SECONDS = 1
+# A claim that is answered so long after the end of the consumer leaves its jobs too little of the task's time limit.
 LATE_SECONDS = 1
 
 log = logging.getLogger(__name__)
 
 
-class Shift:
+class JobConsumer:
     """Takes jobs for a worker, has them run and writes how they ended."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Shift:
         self._foreign = foreign
         self._progress = progress
 
-    def run(self, task_id: str, seconds: float = SHIFT_SECONDS) -> None:
+    def run(self, task_id: str, seconds: float = CONSUME_SECONDS) -> None:
         """Run the delivered job and then those that wait, at most for so many seconds and the last job.
 
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
@@ -126,10 +126,10 @@ class Shift:
 
 
 def execution_of(task_id: str) -> str:
-    """Return a new execution of the shift that began with this task: from it the parent knows what was lost."""
+    """Return a new execution of the consumer that began with this task: from it the parent knows what was lost."""
     return f"{task_id}:{uuid.uuid4().hex}"
 
 
-def is_of_shift(execution: str, task_id: str) -> bool:
-    """Whether an execution belongs to the shift that began with this task."""
+def is_of_task(execution: str, task_id: str) -> bool:
+    """Whether an execution belongs to the consumer that began with this task."""
     return execution.startswith(f"{task_id}:")

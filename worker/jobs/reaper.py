@@ -8,23 +8,23 @@ from shared.images.store import PictureRemover, forget_picture
 from shared.jobs.models import Requeued
 from shared.jobs.store import Jobs
 from shared.log import about_job
-from worker.jobs.consumer import is_of_shift
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.consumer import is_of_task
+from worker.jobs.stalled import StalledJobs
 from worker.jobs.turns import Turns
 
 log = logging.getLogger(__name__)
 
-REPAIR_SECONDS = 2
+REAP_SECONDS = 2
 
 
-class Repair:
+class Reaper:
     """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
 
     def __init__(
         self,
         turns: Turns,
         jobs: Jobs,
-        left_behind: LeftBehind,
+        stalled: StalledJobs,
         images: PictureRemover,
         redelivered: Callable[[str, int], None],
     ) -> None:
@@ -32,7 +32,7 @@ class Repair:
         self._turns = turns
         self._redelivered = redelivered
         self._jobs = jobs
-        self._left_behind = left_behind
+        self._stalled = stalled
         self._images = images
 
     def run_once(self) -> list[str]:
@@ -40,27 +40,27 @@ class Repair:
         now_ms = self._turns.take()
         if now_ms is None:
             return []
-        for job_id in self._left_behind.past_deadline(now_ms):
+        for job_id in self._stalled.past_deadline(now_ms):
             if self._jobs.expire(job_id):
                 forget_picture(self._images, job_id)
         reason = "its worker stopped answering"
         published = [
             job_id
-            for job_id, execution in self._left_behind.overdue(now_ms).items()
+            for job_id, execution in self._stalled.overdue(now_ms).items()
             if self._requeue(job_id, execution, reason, lease_ended=True) is Requeued.QUEUED
         ]
-        overtaken = self._left_behind.publish_overtaken()
-        self._redelivered("overtaken", len(overtaken.published))
-        published += overtaken.published
+        lost = self._stalled.publish_lost()
+        self._redelivered("overtaken", len(lost.published))
+        published += lost.published
         self._log(published, "published again")
-        for job_id in overtaken.vanished:
+        for job_id in lost.vanished:
             log.error("The record of the accepted job %s is gone: Redis must not evict keys.", job_id)
         return published
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
-        """Return the executions of the jobs that a worker's shift holds, by the jobs' ids."""
-        running = self._left_behind.running(worker)
-        return {job_id: execution for job_id, execution in running.items() if is_of_shift(execution, task_id)}
+        """Return the executions of the jobs that a worker's consumer holds, by the jobs' ids."""
+        running = self._stalled.running(worker)
+        return {job_id: execution for job_id, execution in running.items() if is_of_task(execution, task_id)}
 
     def requeue(self, job_id: str, execution: str, reason: str) -> None:
         """Give up an attempt and publish the job, unless it was its last."""

@@ -12,7 +12,7 @@ from shared.images.store import ImageRefused, ImageStore
 from shared.jobs.models import ClaimedJob, Outcome
 from shared.result_cache import KnownResult, ResultCache
 from shared.worker_registry import WorkerRecord
-from worker.decoding.errors import DecoderLost
+from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
 
 # As many labels as a request may ask for are kept, whatever this one asked for.
@@ -63,7 +63,7 @@ class JobRunner:
             return Outcome.failed(problem_of(error))
         try:
             predictions = self._classifier.classify(data, max(job.top, MOST_TOP))
-        except DecoderLost:
+        except DecodeProcessLost:
             raise
         except Exception as error:
             problem = problem_of(error)
@@ -71,7 +71,7 @@ class JobRunner:
                 log.error("A job failed.", exc_info=error)
             return Outcome.failed(problem)
         known = KnownResult(as_result(predictions), self._classifier.model)
-        entry = self._cache.entry(self._record.answers, job.picture.sha256, known)
+        entry = self._cache.entry(self._record.result_version, job.picture.sha256, known)
         return Outcome.succeeded(known.first(job.top), known.model, entry)
 
     def _picture_of(self, claimed: ClaimedJob) -> bytes:

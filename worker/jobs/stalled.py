@@ -20,28 +20,28 @@ from shared.jobs.redis_keys import (
 )
 from shared.jobs.script import JobScript
 
-# A message may be on its way for so long before its job counts as overtaken.
-OVERTAKEN_GRACE_MS = 5_000
+# A message may be on its way for so long before its job counts as lost.
+LOST_MESSAGE_GRACE_MS = 5_000
 MOST = 200
 VANISHED_TTL_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
-class Overtaken:
+class LostMessages:
     """Ids of jobs that were published again, and of open jobs that have lost their record."""
 
     published: list[str]
     vanished: list[str]
 
 
-class LeftBehind:
+class StalledJobs:
     """Searches the indexes of the job records, MOST jobs at a time; times are milliseconds of Redis' clock."""
 
     def __init__(self, client: redis.Redis, queue: Queue, clock: Clock = SYSTEM_CLOCK) -> None:
         """`client` decodes its answers to `str`."""
         self._redis = client
         self._queue = queue
-        self._overtaken = JobScript(client, "overtaken", clock)
+        self._publish_lost = JobScript(client, "publish_lost", clock)
 
     def running(self, worker: str) -> dict[str, str]:
         """Return the executions of the jobs that run on a worker, by the jobs' ids."""
@@ -65,10 +65,10 @@ class LeftBehind:
         """Return the ids of open jobs whose deadline has passed, those that run included."""
         return self._before(DEADLINES_KEY, now_ms)
 
-    def publish_overtaken(self) -> Overtaken:
+    def publish_lost(self) -> LostMessages:
         """Publish queued jobs again whose message was lost, and count those no longer that have no record."""
         key = self._queue.key
-        call = self._overtaken.call(
+        call = self._publish_lost.call(
             keys={
                 "open_key": key(OPEN_KEY),
                 "leases_key": key(LEASES_KEY),
@@ -80,7 +80,7 @@ class LeftBehind:
             },
             args={
                 "by": secrets.token_hex(8),
-                "grace_ms": OVERTAKEN_GRACE_MS,
+                "grace_ms": LOST_MESSAGE_GRACE_MS,
                 "most": MOST,
                 "job_prefix": key(JOB_PREFIX),
                 "gone_prefix": key(GONE_PREFIX),
@@ -89,7 +89,7 @@ class LeftBehind:
             },
         )
         published, vanished = call.run(self._redis)
-        return Overtaken([found.decode() for found in published], [found.decode() for found in vanished])
+        return LostMessages([found.decode() for found in published], [found.decode() for found in vanished])
 
     def _before(self, name: str, now_ms: int) -> list[str]:
         ids = self._redis.zrange(self._queue.key(name), "-inf", now_ms, byscore=True, offset=0, num=MOST)

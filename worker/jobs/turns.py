@@ -12,7 +12,7 @@ from shared.jobs.script import JobScript
 
 log = logging.getLogger(__name__)
 
-# Every worker looks every REPAIR_SECONDS; if nobody has for so long, no lease ends for that.
+# Every worker looks every REAP_SECONDS; if nobody has for so long, no lease ends for that.
 MAX_GAP_MS = 5_000
 
 

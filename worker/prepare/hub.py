@@ -110,7 +110,7 @@ def _probe(handle: str) -> None:
 
 @contextmanager
 def _hub_errors(handle: str) -> Iterator[None]:
-    """Turn what urllib, tarfile and tensorflow_hub raise into the two errors that a person can act on."""
+    """DecoderLease what urllib, tarfile and tensorflow_hub raise into the two errors that a person can act on."""
     try:
         yield
     except urllib.error.HTTPError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import signals
 
-from worker.jobs.consumer import Shift
+from worker.jobs.consumer import JobConsumer
 from worker.jobs.progress import SharedProgress
 
 log = logging.getLogger(__name__)
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 class Child:
     """Holds the model that exists in the child only; the parent never loads a model."""
 
-    def __init__(self, make_shift: Callable[[], Shift], progress: SharedProgress, warmed: Event) -> None:
-        """`make_shift` loads and warms the model; `progress` and `warmed` tell the parent what it is at."""
+    def __init__(self, make_consumer: Callable[[], JobConsumer], progress: SharedProgress, warmed: Event) -> None:
+        """`make_consumer` loads and warms the model; `progress` and `warmed` tell the parent what it is at."""
         self._progress = progress
-        self._make_shift = make_shift
+        self._make_consumer = make_consumer
         self._warmed = warmed
-        self._shift: Shift | None = None
+        self._consumer: JobConsumer | None = None
         self._parent_pid = os.getpid()
 
     def attach(self) -> None:
@@ -33,7 +33,7 @@ class Child:
     def start(self, **_: Any) -> None:
         """Load the model, open the stores; if that fails, end the whole worker instead of forking for ever."""
         try:
-            self._shift = self._make_shift()
+            self._consumer = self._make_consumer()
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
             # If the parent has died meanwhile, another process is there in its place: it is no business of this one.
@@ -43,7 +43,7 @@ class Child:
         self._warmed.set()
 
     def run(self, task_id: str) -> None:
-        """Run the job that was delivered, and what its shift brings; Celery calls it after `start`."""
-        assert self._shift is not None
+        """Run the job that was delivered, and what its consumer brings; Celery calls it after `start`."""
+        assert self._consumer is not None
         self._progress.begin(task_id)
-        self._shift.run(task_id)
+        self._consumer.run(task_id)

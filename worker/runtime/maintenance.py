@@ -13,9 +13,9 @@ from celery import Celery, bootsteps, signals
 
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.images.store import ImageRefused, ImageStoreAway
-from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, Workers
+from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, WorkerRegistry
 from worker.jobs.progress import ChildProgress, ChildrenProgress, Stage
-from worker.jobs.reaper import REPAIR_SECONDS, Repair
+from worker.jobs.reaper import REAP_SECONDS, Reaper
 from worker.jobs.runner import TOO_SLOW_PROBLEM
 from worker.jobs.sweep import Sweep
 from worker.runtime.cpu_time import OWN_SECONDS
@@ -45,15 +45,15 @@ class UnsettledFailure:
     tries_left: int = 10
 
 
-class Parent:
+class WorkerMaintenance:
     """The duties of one worker's parent process."""
 
     def __init__(
         self,
         record: WorkerRecord,
         warmed: Flag,
-        workers: Workers,
-        repair: Repair,
+        workers: WorkerRegistry,
+        reaper: Reaper,
         time_limit_seconds: float,
         progress: ChildrenProgress | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -64,7 +64,7 @@ class Parent:
         self._record = record
         self._warmed = warmed
         self._workers = workers
-        self._repair = repair
+        self._reaper = reaper
         self._time_limit_seconds = time_limit_seconds
         self._announced = False
         self._pid = os.getpid()
@@ -89,7 +89,7 @@ class Parent:
 
     def repair(self) -> None:
         """Publish again what was left behind anywhere."""
-        self._guard(self._repair.run_once)
+        self._guard(self._reaper.run_once)
 
     def leave(self) -> None:
         """Tell that this worker no longer serves."""
@@ -120,11 +120,11 @@ class Parent:
     def _settle(self, task_id: str, error: BaseException, child: ChildProgress | None) -> bool:
         """End or requeue the jobs of a task; return whether Redis has heard of all of it."""
         held: dict[str, str] = {}
-        settled = self._guard(lambda: held.update(self._repair.held(self._record.name, task_id)))
+        settled = self._guard(lambda: held.update(self._reaper.held(self._record.name, task_id)))
         for job_id, execution in held.items():
             if child is not None and job_id != child.job_id:
                 reason = "it was claimed and not begun"
-                duty = partial(self._repair.requeue_uncounted, job_id, execution, reason, publish=True)
+                duty = partial(self._reaper.requeue_uncounted, job_id, execution, reason, publish=True)
             else:
                 duty = partial(self._judge, job_id, execution, error, child)
             settled = self._guard(duty) and settled
@@ -141,17 +141,17 @@ class Parent:
         stopped = isinstance(error, TimeLimitExceeded)
         if isinstance(error, ImageStoreAway):
             reason = f"the image store says: {error}"
-            self._repair.requeue_uncounted(job_id, execution, reason, publish=False)
+            self._reaper.requeue_uncounted(job_id, execution, reason, publish=False)
         elif isinstance(error, REDIS_AWAY) or (child is not None and child.stage is Stage.ENDING):
-            self._repair.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
+            self._reaper.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
         elif stopped and child is not None and child.decode_seconds > OWN_SECONDS:
-            self._repair.fail(job_id, execution, TOO_SLOW_PROBLEM)
+            self._reaper.fail(job_id, execution, TOO_SLOW_PROBLEM)
         elif stopped and self._steady_seconds() > self._time_limit_seconds:
-            self._repair.fail(job_id, execution, TIME_LIMIT_PROBLEM)
+            self._reaper.fail(job_id, execution, TIME_LIMIT_PROBLEM)
         elif isinstance(error, ImageRefused):
-            self._repair.requeue(job_id, execution, str(error))
+            self._reaper.requeue(job_id, execution, str(error))
         else:
-            self._repair.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
+            self._reaper.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
 
     def _steady_seconds(self) -> float:
         return 0 if self._is_late() else self._monotonic() - self._steady_since
@@ -169,21 +169,21 @@ class Parent:
         return True
 
 
-def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, sweep: Sweep) -> None:
+def attach_maintenance(app: Celery, maintenance: WorkerMaintenance, watchdog: Watchdog, sweep: Sweep) -> None:
     """Give the parent its turns in the event loop of `app`'s worker."""
 
     class Duties(bootsteps.StartStopStep):
         requires = ("celery.worker.components:Timer",)
 
         def start(self, worker: Any) -> None:
-            worker.timer.call_repeatedly(HEARTBEAT_SECONDS, parent.beat)
-            worker.timer.call_repeatedly(REPAIR_SECONDS, parent.repair)
-            worker.timer.call_repeatedly(REPAIR_SECONDS, sweep.run_if_due)
+            worker.timer.call_repeatedly(HEARTBEAT_SECONDS, maintenance.beat)
+            worker.timer.call_repeatedly(REAP_SECONDS, maintenance.repair)
+            worker.timer.call_repeatedly(REAP_SECONDS, sweep.run_if_due)
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]
 
         def stop(self, worker: Any) -> None:
-            parent.leave()
+            maintenance.leave()
             sweep.close()
 
     app.steps["worker"].add(Duties)
@@ -194,4 +194,4 @@ def attach_parent(app: Celery, parent: Parent, watchdog: Watchdog, sweep: Sweep)
 
     @signals.task_failure.connect(weak=False)
     def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
-        parent.on_failure(task_id, exception)
+        maintenance.on_failure(task_id, exception)

@@ -43,7 +43,7 @@ local function claim(id)
   redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now,
              'lease_ms', lease_ms)
   redis.call('ZADD', leases_key, now + lease_ms, id)
-  -- How far the queue was worked through: a job that is before it and still queued was overtaken.
+  -- How far the queue was worked through: a job that is before it and still queued has lost its message.
   local order = tonumber(record[4] or record[5])
   if order > tonumber(redis.call('GET', reached_key) or 0) then
     redis.call('SET', reached_key, string.format('%d', order))

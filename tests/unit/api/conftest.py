@@ -13,8 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from api import admission_control as gate
-from api.admission_control import Gate
+from api import admission_control
+from api.admission_control import AdmissionControl
 from api.app import create_app
 from api.metrics import ApiMetrics
 from api.waiters import Waiters
@@ -61,7 +61,7 @@ class Bench:
 
     http: FlaskClient
     jobs: Jobs
-    gate: Gate
+    admission_control: AdmissionControl
     waiters: Waiters
     redis: Any
 
@@ -90,8 +90,8 @@ class Bench:
             thread.join()
 
 
-def make_gate(client: Any, limits: JobLimits) -> Gate:
-    return Gate(BacklogReader(client, Queue(), limits), RedisServer(client), limits)
+def make_admission_control(client: Any, limits: JobLimits) -> AdmissionControl:
+    return AdmissionControl(BacklogReader(client, Queue(), limits), RedisServer(client), limits)
 
 
 def make_bench(client: Any = None, **settings: Any) -> Bench:
@@ -101,16 +101,16 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     queue = Queue(chosen.redis_prefix)
     jobs = Jobs(client, queue, limits_of(chosen))
     waiters = Waiters(client, queue, jobs, chosen.max_waiters)
-    images, own_gate = RecordImageStore(), make_gate(client, limits_of(chosen))
-    app = create_app(chosen, client, images, own_gate, waiters, ApiMetrics())
+    images, own_admission_control = RecordImageStore(), make_admission_control(client, limits_of(chosen))
+    app = create_app(chosen, client, images, own_admission_control, waiters, ApiMetrics())
     app.test_client_class = CheckedClient
-    return Bench(app.test_client(), jobs, own_gate, waiters, client)
+    return Bench(app.test_client(), jobs, own_admission_control, waiters, client)
 
 
 @pytest.fixture(autouse=True)
 def _fresh_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate asks anew for every request."""
-    monkeypatch.setattr(gate, "BACKLOG_SECONDS", 0)
+    monkeypatch.setattr(admission_control, "BACKLOG_SECONDS", 0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from shared.jobs.queue import Queue
-from shared.worker_registry import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench
 
@@ -48,7 +48,7 @@ def test_a_failed_job_that_can_no_longer_be_read_is_no_longer_counted(bench: Ben
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:
     record = WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2)
-    Workers(bench.redis, Queue()).beat(record)
+    WorkerRegistry(bench.redis, Queue()).beat(record)
     answer = bench.http.get("/health/ready")
     assert answer.json["workers"] == [
         {
@@ -59,7 +59,7 @@ def test_ready_names_workers_and_models(bench: Bench) -> None:
 
 
 def test_a_worker_whose_heartbeat_stopped_is_no_longer_named(bench: Bench) -> None:
-    Workers(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
+    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
     bench.redis.delete("worker:w1")
     assert bench.http.get("/health/ready").json["workers"] == []
     assert bench.redis.smembers("workers") == set()

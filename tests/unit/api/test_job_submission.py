@@ -3,20 +3,20 @@
 import fakeredis
 import pytest
 
-from api.cached_results import Lookup
-from api.job_submission import Intake
+from api.cached_results import CachedResults
+from api.job_submission import JobSubmission
 from api.uploads import Upload
 from shared.errors import QueueFull
 from shared.images.store import ImageStoreAway, RecordImageStore
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import JobState, Picture
+from shared.jobs.models import ImageInfo, JobState
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
-from shared.worker_registry import Workers
+from shared.worker_registry import WorkerRegistry
 
-UPLOAD = Upload(b"data", Order(Picture("0" * 64, "PNG", 1, 1, 4), top=3))
+UPLOAD = Upload(b"data", JobRequest(ImageInfo("0" * 64, "PNG", 1, 1, 4), top=3))
 
 
 class KeepingStore(RecordImageStore):
@@ -37,24 +37,27 @@ def jobs(client: fakeredis.FakeRedis) -> Jobs:
 
 
 @pytest.fixture
-def intake(client: fakeredis.FakeRedis, jobs: Jobs) -> Intake:
-    return Intake(
-        jobs, KeepingStore(), Lookup(ResultCache(client, Queue(), 0), Workers(client, Queue())), lambda _: None
+def submission(client: fakeredis.FakeRedis, jobs: Jobs) -> JobSubmission:
+    return JobSubmission(
+        jobs,
+        KeepingStore(),
+        CachedResults(ResultCache(client, Queue(), 0), WorkerRegistry(client, Queue())),
+        lambda _: None,
     )
 
 
-def test_a_full_queue_is_called_so(intake: Intake) -> None:
-    intake.accept("a", UPLOAD)
+def test_a_full_queue_is_called_so(submission: JobSubmission) -> None:
+    submission.accept("a", UPLOAD)
     with pytest.raises(QueueFull):
-        intake.accept("b", UPLOAD)
+        submission.accept("b", UPLOAD)
 
 
-def test_a_retry_joins_its_job(intake: Intake) -> None:
-    intake.accept("a", UPLOAD, "key")
-    assert intake.accept("b", UPLOAD, "key").joined
+def test_a_retry_joins_its_job(submission: JobSubmission) -> None:
+    submission.accept("a", UPLOAD, "key")
+    assert submission.accept("b", UPLOAD, "key").joined
 
 
-def test_a_job_is_canceled(intake: Intake, jobs: Jobs) -> None:
-    intake.accept("a", UPLOAD)
-    intake.cancel("a")
+def test_a_job_is_canceled(submission: JobSubmission, jobs: Jobs) -> None:
+    submission.accept("a", UPLOAD)
+    submission.cancel("a")
     assert jobs.get("a").state is JobState.CANCELED

@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from api import cached_results as lookup
+from api import cached_results
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import OPEN_KEY
 from shared.result_cache import KnownResult, ResultCache
-from shared.worker_registry import WorkerRecord, Workers
+from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.unit.api.conftest import Bench, make_bench
 
 ANSWERS = "litert-1:d"
@@ -19,11 +19,11 @@ ASYNC = {"Prefer": "respond-async"}
 
 @pytest.fixture(autouse=True)
 def _look_at_workers_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "WORKERS_SECONDS", 0)
+    monkeypatch.setattr(cached_results, "WORKERS_SECONDS", 0)
 
 
 def ready(bench: Bench, name: str, answers: str = ANSWERS) -> None:
-    Workers(bench.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
+    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
 
 
 def remember(bench: Bench, png: bytes, answers: str = ANSWERS) -> None:

@@ -86,7 +86,7 @@ def test_a_client_that_named_its_wait_gets_202_when_it_is_over(bench: Bench, png
 def test_without_a_place_to_wait_plain_uploads_are_refused_and_others_accepted(png: bytes) -> None:
     # Given an API whose only place to wait is taken
     bench = make_bench(max_waiters=1)
-    with bench.waiters.place(wanted=True) as taken:
+    with bench.waiters.slot(wanted=True) as taken:
         assert taken
         # Then a plain upload is refused with nothing left behind
         refused = bench.upload(png)
@@ -143,12 +143,12 @@ def test_a_full_queue_closes_the_gate_for_a_moment(bench: Bench, png: bytes) -> 
     # Given a full queue that was found full
     for _ in range(2):
         bench.upload(png, headers=ASYNC)
-    assert bench.gate.refusal() is None
+    assert bench.admission_control.refusal() is None
     bench.upload(png, headers=ASYNC)
     # Then the gate knows it without asking, for a moment
-    refusal = bench.gate.refusal()
+    refusal = bench.admission_control.refusal()
     assert refusal is not None and refusal.retry_after_seconds >= 1
-    eventually(lambda: bench.gate.refusal() is None, 5)
+    eventually(lambda: bench.admission_control.refusal() is None, 5)
 
 
 def test_a_redis_that_is_nearly_full_takes_no_more(bench: Bench, png: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Decoders are real processes: what kills one of them costs its own picture and nothing else."""
+"""DecodePool are real processes: what kills one of them costs its own picture and nothing else."""
 
 import os
 import signal
@@ -21,40 +21,41 @@ from tests.support.repository import ROOT
 from tests.support.supervised import alive, outlast
 from tests.support.wait import eventually
 from worker.decoding.decode import as_input, decode
-from worker.decoding.errors import DecoderLost
-from worker.decoding.pool import DecoderLimits, Decoders, Pixels
+from worker.decoding.errors import DecodeProcessLost
+from worker.decoding.pool import DecodePool
+from worker.decoding.process import DecodeLimits, Pixels
 
 MEBIBYTE = 1024 * 1024
-LIMITS = DecoderLimits(height=32, width=48, seconds=30, memory_bytes=256 * MEBIBYTE)
+LIMITS = DecodeLimits(height=32, width=48, seconds=30, memory_bytes=256 * MEBIBYTE)
 PICTURE = TRAFFIC_LIGHT.read_bytes()
 
 
 @pytest.fixture
-def make_decoders() -> Iterator[Callable[..., Decoders]]:
-    made: list[Decoders] = []
+def make_decode_pool() -> Iterator[Callable[..., DecodePool]]:
+    made: list[DecodePool] = []
 
-    def make(count: int = 1, limits: DecoderLimits = LIMITS) -> Decoders:
-        made.append(Decoders(count, limits))
+    def make(count: int = 1, limits: DecodeLimits = LIMITS) -> DecodePool:
+        made.append(DecodePool(count, limits))
         return made[-1]
 
     yield make
-    for decoders in made:
-        decoders.close()
+    for pool in made:
+        pool.close()
 
 
-def decoded(decoders: Decoders, data: bytes) -> Pixels:
-    with decoders.turn() as turn:
-        return turn.decode(data)
+def decoded(pool: DecodePool, data: bytes) -> Pixels:
+    with pool.lease() as lease:
+        return lease.decode(data)
 
 
-def pid_of(decoders: Decoders) -> int:
-    (pid,) = decoders.pids()
+def pid_of(pool: DecodePool) -> int:
+    (pid,) = pool.pids()
     return pid
 
 
-def replaced(decoders: Decoders, before: int) -> int:
+def replaced(pool: DecodePool, before: int) -> int:
     """Return the process id of the only decoder once it is another than `before`."""
-    return eventually(lambda: next(iter(decoders.pids() - {before}), None), what="a replacement") or 0
+    return eventually(lambda: next(iter(pool.pids() - {before}), None), what="a replacement") or 0
 
 
 class ToldPicture(bytes):
@@ -67,142 +68,145 @@ class ToldPicture(bytes):
         return super().__len__()
 
 
-def in_hand(decoders: Decoders) -> "Future[Pixels]":
+def in_hand(pool: DecodePool) -> "Future[Pixels]":
     """Have the only decoder stopped with a picture in hand."""
-    os.kill(pid_of(decoders), signal.SIGSTOP)
+    os.kill(pid_of(pool), signal.SIGSTOP)
     picture = ToldPicture(PICTURE)
     picture.sent = threading.Event()
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(decoded, decoders, picture)
-    pool.shutdown(wait=False)
+    executor = ThreadPoolExecutor(1)
+    future = executor.submit(decoded, pool, picture)
+    executor.shutdown(wait=False)
     assert picture.sent.wait(10)
     return future
 
 
 @pytest.mark.parametrize("data", [PICTURE, encode_turned(photograph("coffee.png"), 6, "JPEG")], ids=["PNG", "JPEG"])
-def test_pixels_are_those_of_decoding_here(make_decoders: Callable[..., Decoders], data: bytes) -> None:
-    pixels = decoded(make_decoders(), data)
+def test_pixels_are_those_of_decoding_here(make_decode_pool: Callable[..., DecodePool], data: bytes) -> None:
+    pixels = decoded(make_decode_pool(), data)
     assert (pixels.shape, pixels.dtype) == ((LIMITS.height, LIMITS.width, 3), np.uint8)
     assert np.array_equal(as_input(pixels), decode(data, LIMITS.height, LIMITS.width))
 
 
 def test_a_bad_picture_is_refused_in_the_same_words_and_the_process_goes_on(
-    make_decoders: Callable[..., Decoders],
+    make_decode_pool: Callable[..., DecodePool],
 ) -> None:
     # Given one decoder
-    decoders = make_decoders()
-    before = pid_of(decoders)
+    pool = make_decode_pool()
+    before = pid_of(pool)
     # When bad pictures come, Then the errors are those of decoding here
     for data, kind in ((PICTURE[: len(PICTURE) // 2], UndecodablePicture), (b"no picture", UnsupportedPicture)):
         with pytest.raises(kind) as here:
             decode(data, LIMITS.height, LIMITS.width)
         with pytest.raises(kind) as there:
-            decoded(decoders, data)
+            decoded(pool, data)
         assert str(there.value) == str(here.value)
     # And the process is the same, and well
-    assert decoded(decoders, PICTURE).any() and pid_of(decoders) == before
+    assert decoded(pool, PICTURE).any() and pid_of(pool) == before
 
 
-def test_a_picture_that_wants_too_much_memory_is_refused(make_decoders: Callable[..., Decoders]) -> None:
-    decoders = make_decoders(limits=replace(LIMITS, memory_bytes=64 * MEBIBYTE))
+def test_a_picture_that_wants_too_much_memory_is_refused(make_decode_pool: Callable[..., DecodePool]) -> None:
+    pool = make_decode_pool(limits=replace(LIMITS, memory_bytes=64 * MEBIBYTE))
     with pytest.raises(MemoryError):
-        decoded(decoders, encode(Image.new("RGB", (6000, 6000)), "PNG"))
-    assert decoded(decoders, PICTURE).any()
+        decoded(pool, encode(Image.new("RGB", (6000, 6000)), "PNG"))
+    assert decoded(pool, PICTURE).any()
 
 
-def test_a_decoder_that_dies_with_a_picture_is_replaced(make_decoders: Callable[..., Decoders]) -> None:
+def test_a_decoder_that_dies_with_a_picture_is_replaced(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a decoder with a picture in hand
-    decoders = make_decoders()
-    future, before = in_hand(decoders), pid_of(decoders)
+    pool = make_decode_pool()
+    future, before = in_hand(pool), pid_of(pool)
     # When it dies, Then that picture's attempt is lost
     os.kill(before, signal.SIGKILL)
-    with pytest.raises(DecoderLost):
+    with pytest.raises(DecodeProcessLost):
         future.result(10)
     # And another process has the next one
-    assert decoded(decoders, PICTURE).any() and pid_of(decoders) != before
+    assert decoded(pool, PICTURE).any() and pid_of(pool) != before
 
 
-def test_a_decoder_that_takes_too_long_is_replaced(make_decoders: Callable[..., Decoders]) -> None:
+def test_a_decoder_that_takes_too_long_is_replaced(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a decoder that stands still
-    decoders = make_decoders(limits=replace(LIMITS, seconds=0.5))
-    future, before = in_hand(decoders), pid_of(decoders)
+    pool = make_decode_pool(limits=replace(LIMITS, seconds=0.5))
+    future, before = in_hand(pool), pid_of(pool)
     # Then its picture has run out of time
     with pytest.raises(SoftTimeLimitExceeded):
         future.result(10)
     # And another process has the next one
-    assert replaced(decoders, before) and decoded(decoders, PICTURE).any()
+    assert replaced(pool, before) and decoded(pool, PICTURE).any()
 
 
 def test_a_picture_that_decodes_for_too_long_is_to_blame(
-    make_decoders: Callable[..., Decoders], monkeypatch: pytest.MonkeyPatch
+    make_decode_pool: Callable[..., DecodePool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a decoder whose pictures may take a second, of which a little is enough to tell
-    monkeypatch.setattr("worker.decoding.pool.OWN_SECONDS", 0.05)
-    decoders = make_decoders(limits=replace(LIMITS, seconds=1))
+    monkeypatch.setattr("worker.decoding.process.OWN_SECONDS", 0.05)
+    pool = make_decode_pool(limits=replace(LIMITS, seconds=1))
     # When a large one comes, Then that is too expensive
     with pytest.raises(PictureTooExpensive):
-        decoded(decoders, jpeg_of_scans(2000, side=2000))
+        decoded(pool, jpeg_of_scans(2000, side=2000))
 
 
-def test_one_that_died_idle_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:
+def test_one_that_died_idle_costs_no_picture(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a decoder that was killed while it had nothing to do
-    decoders = make_decoders()
-    os.kill(pid_of(decoders), signal.SIGKILL)
-    os.waitid(os.P_PID, pid_of(decoders), os.WEXITED | os.WNOWAIT)
+    pool = make_decode_pool()
+    os.kill(pid_of(pool), signal.SIGKILL)
+    os.waitid(os.P_PID, pid_of(pool), os.WEXITED | os.WNOWAIT)
     # When a picture comes, Then it is decoded all the same
-    assert decoded(decoders, PICTURE).any()
+    assert decoded(pool, PICTURE).any()
 
 
-def test_one_that_died_while_its_picture_was_fetched_costs_no_picture(make_decoders: Callable[..., Decoders]) -> None:
+def test_one_that_died_while_its_picture_was_fetched_costs_no_picture(
+    make_decode_pool: Callable[..., DecodePool],
+) -> None:
     # Given a job that has a decoder, and not yet its picture
-    decoders = make_decoders()
-    with decoders.turn() as turn:
+    pool = make_decode_pool()
+    with pool.lease() as lease:
         # When the decoder dies
-        os.kill(pid_of(decoders), signal.SIGKILL)
-        os.waitid(os.P_PID, pid_of(decoders), os.WEXITED | os.WNOWAIT)
+        os.kill(pid_of(pool), signal.SIGKILL)
+        os.waitid(os.P_PID, pid_of(pool), os.WEXITED | os.WNOWAIT)
         # Then another decodes it
-        assert turn.decode(PICTURE).any()
+        assert lease.decode(PICTURE).any()
 
 
-def test_no_turn_begins_with_a_decoder_that_is_still_starting(make_decoders: Callable[..., Decoders]) -> None:
+def test_no_turn_begins_with_a_decoder_that_is_still_starting(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a decoder that died, and a replacement that does not get on with its start
-    decoders = make_decoders()
-    before = pid_of(decoders)
+    pool = make_decode_pool()
+    before = pid_of(pool)
     os.kill(before, signal.SIGKILL)
     os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
     begun = threading.Event()
 
     def run() -> Pixels:
-        with decoders.turn() as turn:
+        with pool.lease() as lease:
             begun.set()
-            return turn.decode(PICTURE)
+            return lease.decode(PICTURE)
 
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(run)
-        os.kill(replaced(decoders, before), signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(run)
+        os.kill(replaced(pool, before), signal.SIGSTOP)
         # When a job wants it, Then it does not begin
         assert not begun.wait(1)
         # And when the replacement is there, it does
-        os.kill(pid_of(decoders), signal.SIGCONT)
+        os.kill(pid_of(pool), signal.SIGCONT)
         assert future.result(30).any() and begun.is_set()
 
 
 PAUSED_WORKER = """
 import sys
 from pathlib import Path
-from worker.decoding.pool import DecoderLimits, Decoders
+from worker.decoding.pool import DecodePool
+from worker.decoding.process import DecodeLimits
 
 class ToldPicture(bytes):
     def __len__(self):
         print("sent", flush=True)
         return super().__len__()
 
-decoders = Decoders(1, DecoderLimits(32, 48, seconds=2, memory_bytes=1 << 28))
-print(*decoders.pids(), flush=True)
+pool = DecodePool(1, DecodeLimits(32, 48, seconds=2, memory_bytes=1 << 28))
+print(*pool.pids(), flush=True)
 sys.stdin.readline()
-with decoders.turn() as turn:
-    print("decoded", turn.decode(ToldPicture(Path(sys.argv[1]).read_bytes())).any())
-decoders.close()
+with pool.lease() as lease:
+    print("decoded", lease.decode(ToldPicture(Path(sys.argv[1]).read_bytes())).any())
+pool.close()
 """
 
 
@@ -224,47 +228,47 @@ def test_a_pause_of_the_machine_costs_no_picture() -> None:
         assert worker.stdout.readline() == "decoded True\n"
 
 
-def test_a_turn_that_decodes_nothing_frees_its_decoder(make_decoders: Callable[..., Decoders]) -> None:
+def test_a_turn_that_decodes_nothing_frees_its_decoder(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a job that ended before it had a picture
-    decoders = make_decoders()
-    with pytest.raises(RuntimeError), decoders.turn():
+    pool = make_decode_pool()
+    with pytest.raises(RuntimeError), pool.lease():
         raise RuntimeError
     # Then the next one has the decoder
-    assert decoded(decoders, PICTURE).any()
+    assert decoded(pool, PICTURE).any()
 
 
-def test_a_turn_ends_when_the_pixels_are_there(make_decoders: Callable[..., Decoders]) -> None:
+def test_a_turn_ends_when_the_pixels_are_there(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given one decoder and a job that has its pixels and waits for the model
-    decoders = make_decoders()
-    with decoders.turn() as turn:
-        turn.decode(PICTURE)
+    pool = make_decode_pool()
+    with pool.lease() as lease:
+        lease.decode(PICTURE)
         # Then another job can decode
-        assert decoded(decoders, PICTURE).any()
+        assert decoded(pool, PICTURE).any()
 
 
-def test_who_waits_longest_is_next(make_decoders: Callable[..., Decoders]) -> None:
+def test_who_waits_longest_is_next(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given one decoder, in use, and others in line for it
-    decoders = make_decoders()
+    pool = make_decode_pool()
     served: list[int] = []
 
     def wait(number: int) -> None:
-        with decoders.turn():
+        with pool.lease():
             served.append(number)
 
-    with decoders.turn() as turn:
+    with pool.lease() as lease:
         waiting = [threading.Thread(target=wait, args=[number]) for number in range(10)]
         for number, thread in enumerate(waiting, start=1):
             thread.start()
-            eventually(lambda wanted=number: decoders.waiting == wanted, what="a longer line")  # type: ignore[misc]
+            eventually(lambda wanted=number: pool.waiting == wanted, what="a longer line")  # type: ignore[misc]
         # When it is free, Then they come in their order
-        turn.end()
+        lease.end()
     for thread in waiting:
         thread.join(10)
     assert served == list(range(10))
 
 
-def test_closed_decoders_are_gone(make_decoders: Callable[..., Decoders]) -> None:
-    decoders = make_decoders(2)
-    before = decoders.pids()
-    decoders.close()
+def test_closed_decoders_are_gone(make_decode_pool: Callable[..., DecodePool]) -> None:
+    pool = make_decode_pool(2)
+    before = pool.pids()
+    pool.close()
     assert not any(map(alive, before))

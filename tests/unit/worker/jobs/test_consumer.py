@@ -1,4 +1,4 @@
-"""A job's way through a shift of the worker, with a stand-in for the model."""
+"""A job's way through a consumer of the worker, with a stand-in for the model."""
 
 import hashlib
 import logging
@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, ImageStoreAway, RecordImageStore, open_image_store
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Claim, JobState, Outcome, Picture
+from shared.jobs.models import Claim, ImageInfo, JobState, Outcome
 from shared.jobs.queue import Queue
 from shared.jobs.store import Claimed, Jobs
 from shared.log import job_id, request_id
@@ -24,15 +24,15 @@ from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRecord
 from tests.support.messages import take_all
 from tests.support.wait import take_time
-from worker.decoding.errors import DecoderLost
+from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import LATE_SECONDS, Shift, is_of_shift
+from worker.jobs.consumer import LATE_SECONDS, JobConsumer, is_of_task
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import NoProgress
 from worker.jobs.runner import JobRunner
 from worker.metrics import WorkerMetrics
 
-PICTURE = Picture(sha256=hashlib.sha256(b"data").hexdigest(), format="JPEG", width=1, height=1, bytes=4)
+PICTURE = ImageInfo(sha256=hashlib.sha256(b"data").hexdigest(), format="JPEG", width=1, height=1, bytes=4)
 QUEUE = Queue()
 
 
@@ -90,18 +90,18 @@ def classifier() -> StubClassifier:
     return StubClassifier()
 
 
-def make_shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
+def make_consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobConsumer:
     record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
     runner = JobRunner(images, ResultCache(jobs._redis, QUEUE, 100), classifier, record)
     metrics = WorkerMetrics(CollectorRegistry())
     foreign = ForeignMessages(jobs._redis, QUEUE, metrics)
-    return Shift(jobs, images, runner, record, 60, metrics, foreign, NoProgress())
+    return JobConsumer(jobs, images, runner, record, 60, metrics, foreign, NoProgress())
 
 
 @pytest.fixture
-def shift(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Shift:
-    jobs.admit("j", Order(PICTURE, top=2), picture=images.put("j", b"data"))
-    return make_shift(jobs, images, classifier)
+def consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobConsumer:
+    jobs.admit("j", JobRequest(PICTURE, top=2), picture=images.put("j", b"data"))
+    return make_consumer(jobs, images, classifier)
 
 
 def stored(jobs: Jobs, images: ImageStore) -> bool:
@@ -113,9 +113,11 @@ def stored(jobs: Jobs, images: ImageStore) -> bool:
         return False
 
 
-def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(shift: Shift, jobs: Jobs, images: ImageStore) -> None:
+def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
+    consumer: JobConsumer, jobs: Jobs, images: ImageStore
+) -> None:
     # When the job is run
-    shift.run("j")
+    consumer.run("j")
     # Then its record holds the answer, the model and the worker
     job = jobs.get("j")
     label = {"confidence_level": 0.5, "predicted_label": "data"}
@@ -124,27 +126,29 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(shift: Shift, job
     assert not stored(jobs, images)
 
 
-def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(shift: Shift, jobs: Jobs) -> None:
-    shift.run("j")
+def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(
+    consumer: JobConsumer, jobs: Jobs
+) -> None:
+    consumer.run("j")
     known = ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256)
     assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
 
 
-def test_a_failure_is_not_cached(shift: Shift, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_failure_is_not_cached(consumer: JobConsumer, jobs: Jobs, classifier: StubClassifier) -> None:
     classifier.error = UndecodablePicture("cut off")
-    shift.run("j")
+    consumer.run("j")
     assert ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
-def test_a_second_delivery_is_not_computed(shift: Shift, classifier: StubClassifier) -> None:
-    shift.run("j")
-    shift.run("j")
+def test_a_second_delivery_is_not_computed(consumer: JobConsumer, classifier: StubClassifier) -> None:
+    consumer.run("j")
+    consumer.run("j")
     assert classifier.calls == 1
 
 
-def test_a_canceled_job_is_not_computed(shift: Shift, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_canceled_job_is_not_computed(consumer: JobConsumer, jobs: Jobs, classifier: StubClassifier) -> None:
     jobs.cancel("j")
-    shift.run("j")
+    consumer.run("j")
     assert classifier.calls == 0
 
 
@@ -159,7 +163,7 @@ def test_a_canceled_job_is_not_computed(shift: Shift, jobs: Jobs, classifier: St
     ],
 )
 def test_an_error_fails_the_job_with_a_reason(
-    shift: Shift,
+    consumer: JobConsumer,
     jobs: Jobs,
     images: ImageStore,
     classifier: StubClassifier,
@@ -170,7 +174,7 @@ def test_an_error_fails_the_job_with_a_reason(
     # Given a classifier that fails
     classifier.error = error
     # When the job is run
-    shift.run("j")
+    consumer.run("j")
     # Then it failed with the reason, tells no inside, and leaves no picture
     job = jobs.get("j")
     assert job.state is JobState.FAILED
@@ -179,24 +183,24 @@ def test_an_error_fails_the_job_with_a_reason(
     assert not stored(jobs, images)
 
 
-def test_a_picture_that_is_gone_fails_the_job(shift: Shift, jobs: Jobs, images: ImageStore) -> None:
+def test_a_picture_that_is_gone_fails_the_job(consumer: JobConsumer, jobs: Jobs, images: ImageStore) -> None:
     images.delete("j")
     jobs._redis.delete("image:j")
-    shift.run("j")
+    consumer.run("j")
     job = jobs.get("j")
     assert job.problem is not None and job.problem["title"] == "Picture lost"
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("away"), SoftTimeLimitExceeded(), OSError("disk")])
 def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift, error: Exception
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer, error: Exception
 ) -> None:
     # Given a store that goes away, or hangs until the time limit, while the picture is fetched
     broken = BrokenStore(error)
-    shift = make_shift(jobs, broken, classifier)
+    consumer = make_consumer(jobs, broken, classifier)
     # When the job is run, Then the error passes through and the job keeps its lease and picture
     with pytest.raises(type(error)):
-        shift.run("j")
+        consumer.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(jobs, images)
 
@@ -206,27 +210,27 @@ def test_a_picture_that_cannot_be_deleted_keeps_nobody_from_the_next_job(
 ) -> None:
     # Given jobs, and a store that deletes nothing
     admit_others(jobs, RecordImageStore())
-    shift = make_shift(jobs, KeepingStore(), classifier)
-    # When a shift begins, Then all are done
-    shift.run("k")
+    consumer = make_consumer(jobs, KeepingStore(), classifier)
+    # When a consumer begins, Then all are done
+    consumer.run("k")
     assert [jobs.get(job).state for job in ("k", "l")] == [JobState.SUCCEEDED] * 2
 
 
 def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer
 ) -> None:
     # Given a classifier whose decoder dies
-    classifier.error = DecoderLost("signal 9")
+    classifier.error = DecodeProcessLost("signal 9")
     # When the job is run, Then the error passes through and the job keeps its lease and picture
-    with pytest.raises(DecoderLost):
-        shift.run("j")
+    with pytest.raises(DecodeProcessLost):
+        consumer.run("j")
     assert jobs.get("j").state is JobState.RUNNING
     assert stored(jobs, images)
 
 
 def admit_others(jobs: Jobs, images: ImageStore) -> None:
     for waiting in ("k", "l"):
-        jobs.admit(waiting, Order(PICTURE, top=1), picture=images.put(waiting, b"data"))
+        jobs.admit(waiting, JobRequest(PICTURE, top=1), picture=images.put(waiting, b"data"))
 
 
 def states(jobs: Jobs) -> list[JobState]:
@@ -237,36 +241,36 @@ def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
     jobs: Jobs, images: ImageStore, classifier: StubClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given two jobs of different requests, which the model fails, the first of which is delivered twice
-    jobs.admit("a", Order(PICTURE, 1, request_id="r-a"), picture=images.put("a", b"data"))
+    jobs.admit("a", JobRequest(PICTURE, 1, request_id="r-a"), picture=images.put("a", b"data"))
     take_all(jobs._redis)
-    jobs.admit("b", Order(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
+    jobs.admit("b", JobRequest(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
     classifier.error = RuntimeError("broken")
     seen = []
     caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:5], job_id.get(), request_id.get())) is None)
     # When they are run
     with caplog.at_level(logging.INFO):
-        shift = make_shift(jobs, images, classifier)
-        shift.run("a")
-        shift.run("a")
+        consumer = make_consumer(jobs, images, classifier)
+        consumer.run("a")
+        consumer.run("a")
     # Then each line has the ids of its own job and its request, and afterwards there is none
     assert seen == [("A job", "a", "r-a"), ("A job", "b", "r-b"), ("A del", "a", "r-a")]
     assert (job_id.get(), request_id.get()) == ("", "")
 
 
-def test_jobs_that_wait_are_run_in_the_same_shift(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, shift: Shift
+def test_jobs_that_wait_are_run_by_the_same_consumer(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer
 ) -> None:
     # Given three jobs, the first of which is delivered
     take_all(jobs._redis)
     admit_others(jobs, images)
-    # When its shift has ended, Then all have, each by an execution of that shift
-    shift.run("j")
+    # When its consumer has ended, Then all have, each by an execution of that consumer
+    consumer.run("j")
     assert (states(jobs), classifier.calls) == ([JobState.SUCCEEDED] * 3, 3)
-    assert all(is_of_shift(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
+    assert all(is_of_task(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
 
 
 class StalledJobs(Jobs):
-    """The next claim of a shift is answered late, as by a Redis that stands still."""
+    """The next claim of a consumer is answered late, as by a Redis that stands still."""
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         claimed = super().end_and_claim(job_id, outcome, execution, claim)
@@ -277,19 +281,19 @@ class StalledJobs(Jobs):
 def test_a_job_whose_claim_took_too_long_is_left_to_others(
     server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier
 ) -> None:
-    # Given two jobs, and a Redis that stands still while the shift claims the second
+    # Given two jobs, and a Redis that stands still while the consumer claims the second
     client = fakeredis.FakeRedis(server=server, decode_responses=True)
     jobs = StalledJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
     admit_others(jobs, images)
     client.rpop(QUEUE.list_key)
     # When it is run, Then that job waits for another task, and its attempt does not count
-    make_shift(jobs, images, classifier).run("k", seconds=0.1)
+    make_consumer(jobs, images, classifier).run("k", seconds=0.1)
     assert [jobs.get(job).state for job in "kl"] == [JobState.SUCCEEDED, JobState.QUEUED]
     assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
 
 
-def test_a_shift_ends_in_time(jobs: Jobs, images: ImageStore, shift: Shift) -> None:
-    # Given jobs that wait, When a shift is run whose time is over with its first job, Then the others wait on
+def test_a_consumer_ends_in_time(jobs: Jobs, images: ImageStore, consumer: JobConsumer) -> None:
+    # Given jobs that wait, When a consumer is run whose time is over with its first job, Then the others wait on
     admit_others(jobs, images)
-    shift.run("j", seconds=0)
+    consumer.run("j", seconds=0)
     assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]

@@ -9,9 +9,9 @@ import pytest
 from shared.errors import GoneJob, ImageMissing
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, open_image_store
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Claim, JobState, Picture
+from shared.jobs.models import Claim, ImageInfo, JobState
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLOCK_KEY, LEASES_KEY
 from shared.jobs.store import Jobs
@@ -19,11 +19,11 @@ from tests.support.claims import claim_job
 from tests.support.messages import take_all
 from tests.support.wait import eventually
 from worker.jobs.consumer import execution_of
-from worker.jobs.reaper import REPAIR_SECONDS, Repair
-from worker.jobs.stalled import LeftBehind
+from worker.jobs.reaper import REAP_SECONDS, Reaper
+from worker.jobs.stalled import StalledJobs
 from worker.jobs.turns import Turns
 
-PICTURE = Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
+PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4)
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ def images(tmp_path: Path, client: fakeredis.FakeRedis) -> ImageStore:
 
 
 @pytest.fixture
-def repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repair:
-    return make_repair(client, jobs, images)
+def reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reaper:
+    return make_reaper(client, jobs, images)
 
 
-def make_repair(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Repair:
-    turns = Turns(client, Queue(), REPAIR_SECONDS)
-    return Repair(turns, jobs, LeftBehind(client, Queue()), images, lambda *_: None)
+def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reaper:
+    turns = Turns(client, Queue(), REAP_SECONDS)
+    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, lambda *_: None)
 
 
 def stored(images: ImageStore) -> bool:
@@ -59,96 +59,96 @@ def stored(images: ImageStore) -> bool:
 
 
 def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
-    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, repair: Repair
+    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, reaper: Reaper
 ) -> None:
     # Given a job that loses its worker every time
-    jobs.admit("j", Order(PICTURE, 3))
+    jobs.admit("j", JobRequest(PICTURE, 3))
     images.put("j", b"data")
     take_all(client)
     claim_job(jobs, "j", Claim("x1", "w", 0))
     # When a round is done
-    assert repair.run_once() == ["j"]
+    assert reaper.run_once() == ["j"]
     # Then it was published and can be begun again
     assert take_all(client) == ["j"]
     claim_job(jobs, "j", Claim("x2", "w", 0))
     # And when its attempts are used up, it fails and is not published
     client.delete(CLOCK_KEY)
-    assert repair.run_once() == []
+    assert reaper.run_once() == []
     assert jobs.get("j").state is JobState.FAILED
     assert not stored(images)
 
 
-def test_no_lease_ends_at_the_first_look_of_all(client: fakeredis.FakeRedis, jobs: Jobs, repair: Repair) -> None:
+def test_no_lease_ends_at_the_first_look_of_all(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:
     # Given a job that runs, and a clock that was set ahead before anybody looked
-    jobs.admit("j", Order(PICTURE, 3))
+    jobs.admit("j", JobRequest(PICTURE, 3))
     claim_job(jobs, "j", Claim("x", "w", 60))
     client.zadd(LEASES_KEY, {"j": 1})
     # When a round is done, Then the job is left alone, and its lease ends as late as any
-    assert repair.run_once() == []
+    assert reaper.run_once() == []
     assert jobs.get("j").state is JobState.RUNNING
     assert (client.zscore(LEASES_KEY, "j") or 0) / 1000 == pytest.approx(time.time() + 60, abs=10)
 
 
 def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> None:
     # Given two workers and a job to repair
-    first, second = (make_repair(client, jobs, images) for _ in range(2))
+    first, second = (make_reaper(client, jobs, images) for _ in range(2))
     first.run_once()
-    jobs.admit("j", Order(PICTURE, 3))
+    jobs.admit("j", JobRequest(PICTURE, 3))
     claim_job(jobs, "j", Claim("x", "w", 0))
     # When the second comes right after the first, Then it leaves the round out
     assert second.run_once() == []
 
 
 def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
-    jobs: Jobs, repair: Repair, images: ImageStore, client: fakeredis.FakeRedis
+    jobs: Jobs, reaper: Reaper, images: ImageStore, client: fakeredis.FakeRedis
 ) -> None:
     # Given a job whose deadline passes while no worker comes to it
-    jobs.admit("j", Order(PICTURE, 3, deadline_seconds=0.001))
+    jobs.admit("j", JobRequest(PICTURE, 3, deadline_seconds=0.001))
     images.put("j", b"data")
-    eventually(lambda: LeftBehind(client, Queue()).past_deadline(int(time.time() * 1000)))
+    eventually(lambda: StalledJobs(client, Queue()).past_deadline(int(time.time() * 1000)))
     # When a round is done
-    repair.run_once()
+    reaper.run_once()
     # Then it has expired
     assert jobs.get("j").state is JobState.EXPIRED
     assert not stored(images)
 
 
-def test_a_job_at_its_time_limit_is_not_begun_again(client: fakeredis.FakeRedis, jobs: Jobs, repair: Repair) -> None:
-    jobs.admit("j", Order(PICTURE, 3))
+def test_a_job_at_its_time_limit_is_not_begun_again(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:
+    jobs.admit("j", JobRequest(PICTURE, 3))
     take_all(client)
     claim_job(jobs, "j", Claim("t:1", "w", 60))
-    repair.fail("j", "t:1", {"status": 500, "title": "Time limit", "detail": "Too long."})
+    reaper.fail("j", "t:1", {"status": 500, "title": "Time limit", "detail": "Too long."})
     assert (jobs.get("j").state, take_all(client)) == (JobState.FAILED, [])
 
 
-def test_the_jobs_of_a_lost_process_are_known(jobs: Jobs, repair: Repair) -> None:
-    # Given a worker with two children, the shift of one of which has come to its second job; and another worker
+def test_the_jobs_of_a_lost_process_are_known(jobs: Jobs, reaper: Reaper) -> None:
+    # Given a worker with two children, the consumer of one of which has come to its second job; and another worker
     for job_id in ("first", "second", "other child", "elsewhere"):
-        jobs.admit(job_id, Order(PICTURE, 3))
+        jobs.admit(job_id, JobRequest(PICTURE, 3))
     execution = execution_of("first")
     claim_job(jobs, "second", Claim(execution, "w", 60))
     claim_job(jobs, "other child", Claim(execution_of("other child"), "w", 60))
     claim_job(jobs, "elsewhere", Claim(execution_of("first"), "w2", 60))
     # When the parent sees the child die, Then it knows what the child held
-    assert repair.held("w", "first") == {"second": execution}
+    assert reaper.held("w", "first") == {"second": execution}
 
 
-def test_the_job_of_a_lost_process_is_requeued_at_once(client: fakeredis.FakeRedis, jobs: Jobs, repair: Repair) -> None:
-    jobs.admit("j", Order(PICTURE, 3))
+def test_the_job_of_a_lost_process_is_requeued_at_once(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:
+    jobs.admit("j", JobRequest(PICTURE, 3))
     take_all(client)
     claim_job(jobs, "j", Claim("t:1", "w", 60))
-    repair.requeue("j", "t:1", "killed")
+    reaper.requeue("j", "t:1", "killed")
     assert (jobs.get("j").state, take_all(client)) == (JobState.QUEUED, ["j"])
 
 
 def test_an_accepted_job_whose_record_was_evicted_is_logged_and_gone(
-    client: fakeredis.FakeRedis, jobs: Jobs, repair: Repair, caplog: pytest.LogCaptureFixture
+    client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given an open job that has lost its record
-    jobs.admit("j", Order(PICTURE, 3, deadline_seconds=60))
+    jobs.admit("j", JobRequest(PICTURE, 3, deadline_seconds=60))
     client.delete("job:j")
     # When a round is done
-    assert repair.run_once() == []
+    assert reaper.run_once() == []
     # Then nothing of it is counted any more, its id is gone, and the log says so
     assert "j is gone" in caplog.text
     with pytest.raises(GoneJob):

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import ImageMissing
 from shared.images.store import ImageRefused, ImageStoreAway, RecordImageStore
-from shared.jobs.models import ClaimedJob, Job, JobState, Picture
+from shared.jobs.models import ClaimedJob, ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
 from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRecord
@@ -39,7 +39,7 @@ class Store(RecordImageStore):
 
 
 def run(given: bytes | Exception) -> JobState:
-    picture = Picture(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
+    picture = ImageInfo(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
     record = WorkerRecord("w", "litert", "m", "d", "litert-1:d", 1)
     cache = ResultCache(fakeredis.FakeRedis(), Queue(), 100)
     runner = JobRunner(Store(given), cache, StubClassifier(), record)  # type: ignore[arg-type]

@@ -14,9 +14,9 @@ import redis
 
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
-from shared.jobs.admission import Order
+from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Picture
+from shared.jobs.models import ImageInfo
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from tests.support.processes import RedisServer
@@ -25,7 +25,7 @@ from tests.support.supervised import alive, children
 from tests.support.wait import eventually
 from worker.jobs.sweep import SWEEP_LEASE_KEY, Sweep
 
-ORDER = Order(Picture(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3)
+REQUEST = JobRequest(ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=4), top=3)
 TWO_DAYS = 2 * 24 * 3600
 
 
@@ -44,7 +44,7 @@ def pictures(folder: Path, client: Any) -> dict[str, Path]:
     named = {name: folder / (digit * 32) for name, digit in (("open", "a"), ("left", "b"), ("new", "c"))}
     for path in named.values():
         store.put(path.name, b"data")
-    Jobs(client, Queue(), JobLimits(10, 10_000, 2, 100, 100)).admit(named["open"].name, ORDER)
+    Jobs(client, Queue(), JobLimits(10, 10_000, 2, 100, 100)).admit(named["open"].name, REQUEST)
     for name in ("open", "left"):
         os.utime(named[name], (time.time() - TWO_DAYS,) * 2)
     return named

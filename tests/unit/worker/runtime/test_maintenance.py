@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.images.store import ImageRefused, ImageStoreAway
 from shared.worker_registry import WorkerRecord
 from worker.jobs.progress import ChildProgress, Stage
-from worker.runtime.maintenance import Parent
+from worker.runtime.maintenance import WorkerMaintenance
 
 RECORD = WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2)
 
@@ -29,8 +29,8 @@ class StubWorkers:
         self.beats += 1
 
 
-class StubRepair:
-    """Says which jobs a shift holds, and notes what was done to them."""
+class StubReaper:
+    """Says which jobs a consumer holds, and notes what was done to them."""
 
     def __init__(self) -> None:
         self.jobs = {"j": "t:1"}
@@ -86,15 +86,15 @@ class Bench:
     def __init__(self, clock: TurnedClock) -> None:
         self.clock = clock
         self.warmed = threading.Event()
-        self.workers, self.repair = StubWorkers(), StubRepair()
+        self.workers, self.reaper = StubWorkers(), StubReaper()
         self.progress = StubProgress()
-        parts: tuple[Any, ...] = (self.warmed, self.workers, self.repair)
-        self.parent = Parent(RECORD, *parts, 10, self.progress, Clock(monotonic=clock.monotonic))
+        parts: tuple[Any, ...] = (self.warmed, self.workers, self.reaper)
+        self.maintenance = WorkerMaintenance(RECORD, *parts, 10, self.progress, Clock(monotonic=clock.monotonic))
 
     def turn(self, seconds: int) -> None:
         for _ in range(seconds):
             self.clock.now += 1
-            self.parent.beat()
+            self.maintenance.beat()
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ def test_a_time_limit_counts_against_the_picture_while_redis_answers(bench: Benc
     # Given a worker whose heartbeats all arrived while the job ran
     ran_for(bench)
     # When its child is stopped at the time limit, Then the job has failed
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("failed", "j")]
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("failed", "j")]
 
 
 def test_a_time_limit_does_not_count_if_redis_was_away(bench: Bench) -> None:
@@ -133,8 +133,8 @@ def test_a_time_limit_does_not_count_if_redis_was_away(bench: Bench) -> None:
     bench.workers.error = None
     bench.turn(6)
     # When the child is stopped at the time limit, Then the job gets another attempt
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("requeued", "j")]
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("requeued", "j")]
 
 
 def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> None:
@@ -142,25 +142,25 @@ def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> No
     ran_for(bench)
     bench.clock.now += 6
     # When it returns and finds the time limit passed, Then the job gets another attempt
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("requeued", "j")]
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("requeued", "j")]
 
 
 def test_the_job_of_a_lost_child_is_requeued(bench: Bench) -> None:
-    bench.parent.on_failure("t", WorkerLostError("signal 9"))
-    assert bench.repair.done == [("requeued", "j")]
+    bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.reaper.done == [("requeued", "j")]
 
 
 @pytest.mark.parametrize("error", [TimeLimitExceeded(10), WorkerLostError("signal 9")])
 def test_jobs_that_the_child_had_claimed_and_not_begun_keep_their_attempts(bench: Bench, error: BaseException) -> None:
     # Given a child that holds three jobs by Redis' account, and was running the second
     ran_for(bench)
-    bench.repair.jobs = {"i": "t:1", "j": "t:1", "k": "t:2"}
+    bench.reaper.jobs = {"i": "t:1", "j": "t:1", "k": "t:2"}
     # When it is stopped or dies
-    bench.parent.on_failure("t", error)
+    bench.maintenance.on_failure("t", error)
     # Then only that one pays for it
     blamed = "failed" if isinstance(error, TimeLimitExceeded) else "requeued"
-    assert sorted(bench.repair.done) == sorted([("uncounted", "i"), (blamed, "j"), ("uncounted", "k")])
+    assert sorted(bench.reaper.done) == sorted([("uncounted", "i"), (blamed, "j"), ("uncounted", "k")])
 
 
 def test_a_child_that_waited_for_redis_with_a_result_in_hand_is_no_fault_of_the_picture(bench: Bench) -> None:
@@ -168,13 +168,13 @@ def test_a_child_that_waited_for_redis_with_a_result_in_hand_is_no_fault_of_the_
     ran_for(bench)
     bench.progress.child = ChildProgress("j", Stage.ENDING, 0)
     # When it is stopped at the time limit, Then the job waits again, and the attempt does not count
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("uncounted", "j")]
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("uncounted", "j")]
 
 
 def test_a_job_whose_end_redis_did_not_take_keeps_its_attempt(bench: Bench) -> None:
-    bench.parent.on_failure("t", redis.TimeoutError())
-    assert bench.repair.done == [("uncounted", "j")]
+    bench.maintenance.on_failure("t", redis.TimeoutError())
+    assert bench.reaper.done == [("uncounted", "j")]
 
 
 def test_a_child_that_held_nothing_to_its_knowledge_ran_nothing(bench: Bench) -> None:
@@ -182,8 +182,8 @@ def test_a_child_that_held_nothing_to_its_knowledge_ran_nothing(bench: Bench) ->
     ran_for(bench)
     bench.progress.child = ChildProgress("", Stage.IDLE, 0)
     # When it is stopped, Then the attempt does not count
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("uncounted", "j")]
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("uncounted", "j")]
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(8, 422), (0.5, 500)])
@@ -194,44 +194,44 @@ def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
     ran_for(bench)
     bench.progress.child = ChildProgress("j", Stage.DECODING, seconds)
     # When it is stopped at the time limit, Then its job has failed by the fault of whoever took the time
-    bench.parent.on_failure("t", TimeLimitExceeded(10))
-    assert bench.repair.done == [("failed", "j")]
-    assert bench.repair.problem["status"] == status
+    bench.maintenance.on_failure("t", TimeLimitExceeded(10))
+    assert bench.reaper.done == [("failed", "j")]
+    assert bench.reaper.problem["status"] == status
 
 
 def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
-    bench.parent.on_failure("t", ImageStoreAway("Could not connect"))
-    assert bench.repair.done == [("postponed", "j")]
+    bench.maintenance.on_failure("t", ImageStoreAway("Could not connect"))
+    assert bench.reaper.done == [("postponed", "j")]
 
 
 def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: Bench) -> None:
-    bench.parent.on_failure("t", ImageRefused("the image store does not give its picture (access denied)"))
-    assert bench.repair.done == [("requeued", "j")]
-    assert bench.repair.reason == "the image store does not give its picture (access denied)"
+    bench.maintenance.on_failure("t", ImageRefused("the image store does not give its picture (access denied)"))
+    assert bench.reaper.done == [("requeued", "j")]
+    assert bench.reaper.reason == "the image store does not give its picture (access denied)"
 
 
 def test_what_redis_could_not_be_told_it_is_told_when_it_is_back(bench: Bench) -> None:
     # Given a child that was writing the end of its job, and died while Redis was away
     bench.warmed.set()
     bench.progress.child = ChildProgress("j", Stage.ENDING, 0)
-    bench.repair.error = redis.TimeoutError()
-    bench.parent.on_failure("t", WorkerLostError("signal 9"))
-    assert bench.repair.done == []
+    bench.reaper.error = redis.TimeoutError()
+    bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.reaper.done == []
     # When another child has taken its place, and Redis is back
     bench.progress.child = None
-    bench.repair.error = None
+    bench.reaper.error = None
     bench.turn(1)
     # Then the job waits again, without having lost an attempt, and that is all
-    assert bench.repair.done == [("uncounted", "j")]
+    assert bench.reaper.done == [("uncounted", "j")]
     bench.turn(2)
-    assert len(bench.repair.done) == 1
+    assert len(bench.reaper.done) == 1
 
 
 def test_what_redis_refuses_again_and_again_is_left_to_the_leases(bench: Bench) -> None:
     bench.warmed.set()
-    bench.repair.error = redis.ResponseError("WRONGTYPE")
-    bench.parent.on_failure("t", WorkerLostError("signal 9"))
+    bench.reaper.error = redis.ResponseError("WRONGTYPE")
+    bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
     bench.turn(30)
-    bench.repair.error = None
+    bench.reaper.error = None
     bench.turn(30)
-    assert bench.repair.done == []
+    assert bench.reaper.done == []

@@ -1,6 +1,6 @@
 -- Publishes queued jobs again whose message must have been lost: later ones have begun, or the broker's queue is empty.
 -- Looks at the `most` oldest open jobs only: those that are lost further back become the oldest in time. A backlog alone
--- makes no job overtaken. Sent twice by one caller (`by`) it answers the same.
+-- makes no message lost. Sent twice by one caller (`by`) it answers the same.
 -- A job without a record cannot be helped (only a server that evicts keys loses one): it is no longer counted as open.
 -- Returns {ids published, ids without a record}.
 local open_key, leases_key, deadlines_key, bytes_key, reached_key, queue_key, round_key = unpack(KEYS)

@@ -1,0 +1,46 @@
+"""`python -m worker.decoding`: decodes pictures outside of the worker's process; ends when the worker does."""
+
+import signal
+import socket
+import sys
+
+from shared.errors import UndecodablePicture, UnsupportedPicture
+from shared.images.inspect import set_up_pillow
+from worker.decoding.channel import Kind, MessageChannel
+from worker.decoding.decode import decode_pixels
+from worker.decoding.limits import limit_memory
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the worker at the other end of a socket: its descriptor, then height, width, and bytes of memory a job."""
+    descriptor, height, width, memory_bytes = map(int, arguments)
+    # Signals to the whole group of processes are the worker's business: it finishes its jobs first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_up_pillow()
+    limit_memory(memory_bytes)
+    channel = MessageChannel(socket.socket(fileno=descriptor))
+    try:
+        channel.send(Kind.READY, b"")
+        while True:
+            _, data = channel.receive()
+            channel.send(*_answer(bytes(data), height, width))
+    except ConnectionError:
+        return
+
+
+def _answer(data: bytes, height: int, width: int) -> tuple[Kind, bytes | memoryview]:
+    try:
+        return Kind.PIXELS, decode_pixels(data, height, width).tobytes()
+    except UndecodablePicture as error:
+        return Kind.UNDECODABLE, str(error).encode()
+    except UnsupportedPicture as error:
+        return Kind.UNSUPPORTED, str(error).encode()
+    except MemoryError:
+        return Kind.NO_MEMORY, b""
+    except Exception as error:  # none is known, but it would be the fault of one picture
+        return Kind.FAILED, repr(error).encode()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
