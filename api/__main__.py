@@ -59,7 +59,7 @@ def main() -> int:
             app,
             settings.host,
             settings.port,
-            refuse=EarlyRejection(admission_control, Keys(settings.api_keys), metrics.refused).refusal,
+            refuse=EarlyRejection(admission_control, Keys(settings.api_keys), metrics).refusal,
             trusted_proxies=settings.trusted_proxies,
             threads=threads,
             max_body_bytes=UploadLimits(settings.max_image_bytes, settings.max_image_pixels).max_body_bytes,

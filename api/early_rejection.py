@@ -1,10 +1,11 @@
 """Turns uploads away on their headers, before their bodies are read: without a key, or while the queue is full."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from api.admission_control import AdmissionControl
 from api.auth import Keys, Unauthorized
 from api.server.request_parser import Refusal
+from shared.jobs.events import JobEvents
 
 # What is asked with these has no body to speak of; the application answers it all the same.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -13,17 +14,17 @@ WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class EarlyRejection:
     """Looks at each request as soon as its headers are there; asks nobody, as it keeps all connections waiting."""
 
-    def __init__(self, admission_control: AdmissionControl, keys: Keys, on_refusal: Callable[[int], None]) -> None:
-        """`on_refusal` hears the status of each refusal, as the application does not see these requests."""
+    def __init__(self, admission_control: AdmissionControl, keys: Keys, events: JobEvents) -> None:
+        """`events.refused` is called for each refusal, as the application does not see these requests."""
         self._admission_control = admission_control
         self._keys = keys
-        self._on_refusal = on_refusal
+        self._events = events
 
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
         """Return what to answer at once; `headers` are named as in CGI (`X_API_KEY`)."""
         refusal = self._look(method, path, headers)
         if refusal:
-            self._on_refusal(refusal.code)
+            self._events.refused(refusal.code)
         return refusal
 
     def _look(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:

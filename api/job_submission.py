@@ -2,27 +2,25 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
 
 from api.cached_results import CachedResults
 from api.uploads import Upload
 from shared.errors import KeyReused, QueueFull
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
+from shared.jobs.events import JobEvents
 from shared.jobs.store import Jobs
 
 
 class JobSubmission:
     """Turns uploads into jobs, and takes jobs back at their client's wish."""
 
-    def __init__(
-        self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, on_accepted: Callable[[Admission], None]
-    ) -> None:
-        """`on_accepted` hears of every admission."""
+    def __init__(self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, events: JobEvents) -> None:
+        """`events.accepted` is called for every admission."""
         self._jobs = jobs
         self._images = images
         self._cached_results = cached_results
-        self._on_accepted = on_accepted
+        self._events = events
 
     def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
         """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
@@ -44,7 +42,7 @@ class JobSubmission:
             raise
         if admission.joined:
             forget_picture(self._images, job_id)
-        self._on_accepted(admission)
+        self._events.accepted(admission)
         return admission
 
     def cancel(self, job_id: str) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from shared.jobs.admission import Admission
 from shared.jobs.backlog import BacklogReader
+from shared.jobs.events import JobEvents
 from shared.jobs.models import JobState
 from shared.metrics import finished_counter
 from shared.worker_registry import WorkerRegistry
@@ -19,7 +20,7 @@ from shared.worker_registry import WorkerRegistry
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class ApiMetrics:
+class ApiMetrics(JobEvents):
     """The figures of one API process, each in memory; `registry` has them all."""
 
     def __init__(self) -> None:

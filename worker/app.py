@@ -137,10 +137,10 @@ def _open_images(settings: Settings, client: redis.Redis, queue: Queue) -> Image
 
 
 def _make_reaper(settings: Settings, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> Reaper:
-    jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
+    jobs = Jobs(client, queue, limits_of(settings), metrics)
     images = RemoverOfProcess(lambda: _open_images(settings, client, queue))
     turns = Turns(client, queue, REAP_SECONDS)
-    return Reaper(turns, jobs, StalledJobs(client, queue), images, metrics.redelivered)
+    return Reaper(turns, jobs, StalledJobs(client, queue), images, metrics)
 
 
 def _make_consumer(
@@ -168,7 +168,7 @@ def connect_consumers(
     """Return what makes consumers; those it makes share the stores, over so many connections to Redis."""
     client = connect(settings.redis_url, max_connections=max_connections, patient=True)
     queue = Queue(settings.redis_prefix)
-    jobs = Jobs(client, queue, limits_of(settings), metrics.ended)
+    jobs = Jobs(client, queue, limits_of(settings), metrics)
     cache = ResultCache(client, queue, settings.result_cache_ttl_seconds)
     foreign = ForeignMessages(client, queue, metrics)
     images = _open_images(settings, client, queue)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.jobs.events import JobEvents
 from shared.jobs.models import Job, JobState
 from shared.settings import Settings
 
@@ -31,7 +32,7 @@ class MetricsPortTaken(Exception):
     """The figures cannot be served; the sentence says where."""
 
 
-class WorkerMetrics:
+class WorkerMetrics(JobEvents):
     """The figures of one worker; made before its children are forked, and counted in all of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -44,14 +45,14 @@ class WorkerMetrics:
             return Histogram(name, meaning, buckets=buckets, registry=registry)
 
         self._attempts = Counter("topthree_job_attempts", "Jobs that were begun here.", registry=registry)
-        self._redelivered = Counter(
+        self._requeued = Counter(
             "topthree_job_redeliveries",
             "Jobs that this worker requeued, as their attempt was `lost`, or published again, as `overtaken`.",
             ["reason"],
             registry=registry,
         )
         for reason in ("lost", "overtaken"):
-            self._redelivered.labels(reason)
+            self._requeued.labels(reason)
         self._foreign = Counter(
             "topthree_foreign_messages", "Messages of other programs that were found in the queue.", registry=registry
         )
@@ -76,9 +77,9 @@ class WorkerMetrics:
         """Count a job that this process has ended."""
         self._finished.labels(state).inc()
 
-    def redelivered(self, reason: str, count: int) -> None:
+    def requeued(self, reason: str, count: int) -> None:
         """Count jobs that were published again."""
-        self._redelivered.labels(reason).inc(count)
+        self._requeued.labels(reason).inc(count)
 
     def foreign(self) -> None:
         """Count a message of another program."""

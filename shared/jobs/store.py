@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from shared.errors import GoneJob, KeyReused, UnknownJob
 from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
+from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import (
     FORMAT_VERSION,
@@ -78,13 +79,13 @@ class Jobs:
         client: redis.Redis,
         queue: Queue,
         limits: JobLimits,
-        on_end: Callable[[JobState], None] = lambda _: None,
+        events: JobEvents = NO_EVENTS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`client` decodes its answers to `str`; `on_end` hears of every job that is ended here."""
+        """`client` decodes its answers to `str`; `events.ended` is called for every job that is ended here."""
         self._redis = client
         self._queue = queue
-        self._on_end = on_end
+        self._events = events
         self._limits = limits
         self._backlog = BacklogReader(client, queue, limits)
         self._time = RedisTime(clock)
@@ -206,7 +207,7 @@ class Jobs:
 
     def _ended(self, outcome: Outcome, moved: Any) -> bool:
         if moved:
-            self._on_end(outcome.state)
+            self._events.ended(outcome.state)
         return bool(moved)
 
     def _claim_call(self, claim: Claim, job_id: str) -> ScriptCall:

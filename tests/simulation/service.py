@@ -15,6 +15,7 @@ from api.uploads import Upload
 from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
 from shared.jobs.admission import JobRequest
+from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
@@ -80,7 +81,17 @@ class SimulatedStore:
             raise ImageStoreAway("away")
 
 
-class Figures:
+class EndCount(JobEvents):
+    """Counts the ends that processes report."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def ended(self, state: JobState) -> None:
+        self._ledger.counted[state] += 1
+
+
+class Figures(JobEvents):
     """Stands in for the metrics of a worker."""
 
     def begun(self, job: Job) -> None:
@@ -90,9 +101,6 @@ class Figures:
         pass
 
     def foreign(self) -> None:
-        pass
-
-    def redelivered(self, reason: str, count: int) -> None:
         pass
 
 
@@ -193,7 +201,7 @@ class SimulatedWorker:
         jobs = service.make_jobs(self._redis)
         stalled = StalledJobs(self._redis, QUEUE, clock)
         turns = Turns(self._redis, QUEUE, REAP_SECONDS, clock)
-        reaper = Reaper(turns, jobs, stalled, service.store, figures.redelivered)
+        reaper = Reaper(turns, jobs, stalled, service.store, figures)
         workers = WorkerRegistry(self._redis, QUEUE)
         self.maintenance = WorkerMaintenance(self.record, _Set(), workers, reaper, TIME_LIMIT_SECONDS, self, clock)
         self.children = [Child(self) for _ in range(children)]
@@ -263,10 +271,7 @@ class SimulatedService:
 
     def make_jobs(self, client: Any) -> Jobs:
         """Return the job records as one process uses them."""
-        return Jobs(client, QUEUE, self.limits, self._count, self.network.clock())
-
-    def _count(self, state: JobState) -> None:
-        self.ledger.counted[state] += 1
+        return Jobs(client, QUEUE, self.limits, EndCount(self.ledger), self.network.clock())
 
 
 @dataclass(frozen=True)
@@ -289,7 +294,7 @@ class SimulatedClient:
         client = SimulatedRedis(service.network, service.server)
         self._jobs = service.make_jobs(client)
         lookup = CachedResults(ResultCache(client, QUEUE, 0), WorkerRegistry(client, QUEUE))
-        self._intake = JobSubmission(self._jobs, service.store, lookup, lambda _: None)
+        self._intake = JobSubmission(self._jobs, service.store, lookup, NO_EVENTS)
         self.actor = service.world.spawn(name, self._live, patient=False)
 
     def _live(self) -> None:

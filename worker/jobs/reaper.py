@@ -1,10 +1,11 @@
 """The reaper: requeues stalled jobs, publishes lost messages again, ends jobs past their deadline."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.images.store import PictureRemover, forget_picture
+from shared.jobs.events import JobEvents
 from shared.jobs.models import Requeued
 from shared.jobs.store import Jobs
 from shared.log import about_job
@@ -26,11 +27,11 @@ class Reaper:
         jobs: Jobs,
         stalled: StalledJobs,
         images: PictureRemover,
-        redelivered: Callable[[str, int], None],
+        events: JobEvents,
     ) -> None:
-        """`redelivered` hears why jobs were requeued (`lost`) or published again (`overtaken`), and how many."""
+        """`events.requeued` is called for jobs that were requeued or published again."""
         self._turns = turns
-        self._redelivered = redelivered
+        self._events = events
         self._jobs = jobs
         self._stalled = stalled
         self._images = images
@@ -50,7 +51,7 @@ class Reaper:
             if self._requeue(job_id, execution, reason, lease_ended=True) is Requeued.QUEUED
         ]
         lost = self._stalled.publish_lost()
-        self._redelivered("overtaken", len(lost.published))
+        self._events.requeued("overtaken", len(lost.published))
         published += lost.published
         self._log(published, "published again")
         for job_id in lost.vanished:
@@ -88,5 +89,5 @@ class Reaper:
         if requeued is Requeued.EXHAUSTED:
             forget_picture(self._images, job_id)
         if requeued is Requeued.QUEUED and options.get("counted", True):
-            self._redelivered("lost", 1)
+            self._events.requeued("lost", 1)
         return requeued

@@ -9,6 +9,7 @@ from api.uploads import Upload
 from shared.errors import QueueFull
 from shared.images.store import ImageStoreAway, RecordImageStore
 from shared.jobs.admission import JobRequest
+from shared.jobs.events import NO_EVENTS
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo, JobState
 from shared.jobs.queue import Queue
@@ -42,7 +43,7 @@ def submission(client: fakeredis.FakeRedis, jobs: Jobs) -> JobSubmission:
         jobs,
         KeepingStore(),
         CachedResults(ResultCache(client, Queue(), 0), WorkerRegistry(client, Queue())),
-        lambda _: None,
+        NO_EVENTS,
     )
 
 

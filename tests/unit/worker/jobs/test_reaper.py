@@ -10,6 +10,7 @@ from shared.errors import GoneJob, ImageMissing
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, open_image_store
 from shared.jobs.admission import JobRequest
+from shared.jobs.events import NO_EVENTS
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import Claim, ImageInfo, JobState
 from shared.jobs.queue import Queue
@@ -48,7 +49,7 @@ def reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reape
 
 def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reaper:
     turns = Turns(client, Queue(), REAP_SECONDS)
-    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, lambda *_: None)
+    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, NO_EVENTS)
 
 
 def stored(images: ImageStore) -> bool:
