@@ -29,7 +29,7 @@ class Patience:
             ServiceUnavailable: that would take longer than there is patience; `reason` is its sentence.
         """
         # Not all at the same moment: clients that were turned away together would come back together.
-        wanted = max(retry_after_seconds, self._delay_seconds * random.uniform(0.5, 1))
+        wanted = max(retry_after_seconds, self._delay_seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
         if time.monotonic() + wanted > self._until:
             raise ServiceUnavailable(reason)
         if wanted >= LOGGED_SECONDS:

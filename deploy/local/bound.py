@@ -20,7 +20,7 @@ def main(parent: int, command: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit(1)
     try:
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - without a shell is what is wanted
     except OSError as error:
         sys.exit(f"{command[0]} cannot be started: {error.strerror}")
 

@@ -29,7 +29,8 @@ class JobScript:
 
     def call(self, keys: Mapping[str, str], args: Mapping[str, Any]) -> "ScriptCall":
         """Return a call with these keys and arguments; KeyError if one is missing."""
-        assert keys.keys() == set(self._keys) and args.keys() == set(self._args), (self._keys, self._args)
+        assert keys.keys() == set(self._keys), self._keys
+        assert args.keys() == set(self._args), self._args
         ordered = [*(keys[name] for name in self._keys), *(args[name] for name in self._args)]
         return ScriptCall(self._sha, self._text, len(self._keys), ordered)
 

@@ -1,6 +1,6 @@
 """A client over a transport that answers as a test says: no service, and no time that passes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -76,8 +76,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(patience, "time", clock)
     monkeypatch.setattr(client, "time", clock)
-    yield clock
+    return clock

@@ -96,10 +96,11 @@ def python_of(version: tuple[int, int]) -> str:
     """Return an interpreter of a version; the test is skipped where there is none."""
     major, minor = version
     check = f"import sys; sys.exit(sys.version_info[:2] != {version})"
-    for name in (BASE_PYTHON, f"python{major}.{minor}"):
-        if shutil.which(name) and call([name, "-c", check], {}, SECONDS).returncode == 0:
-            return name
-    skip_outside_ci(f"there is no Python {major}.{minor} on the PATH")
+    names = (BASE_PYTHON, f"python{major}.{minor}")
+    fitting = [name for name in names if shutil.which(name) and call([name, "-c", check], {}, SECONDS).returncode == 0]
+    if not fitting:
+        skip_outside_ci(f"there is no Python {major}.{minor} on the PATH")
+    return fitting[0]
 
 
 def add_packages_folder(environment: Environment, python: str) -> Path:

@@ -20,7 +20,10 @@ def semaphore_flaw() -> str:
         multiprocessing.get_context("fork").Lock()
     except (OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        return f"/dev/shm cannot be used ({reason}), where a worker keeps its semaphores. Mount a writable tmpfs there."
+        return (
+            f"/dev/shm cannot be used ({reason}), where a worker keeps its semaphores. "  # noqa: S108 - no file
+            "Mount a writable tmpfs there."
+        )
     return ""
 
 
