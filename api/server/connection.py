@@ -13,6 +13,7 @@ from api.server.request_parser import Refusal, RequestParser
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
 LINGER_SECONDS = 2.0
+HEAD_END = b"\r\n\r\n"
 
 
 class Answer(Task):  # type: ignore[misc]
@@ -51,6 +52,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     error_task_class = OwnAnswer
     _refused = False
     _linger_until = 0.0
+    # What was received behind the request that is being answered.
+    _ahead = b""
 
     @property
     def receiving_since(self) -> float | None:
@@ -65,7 +68,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     @property
     def busy(self) -> bool:
         """Whether a request is being answered or an answer being sent."""
-        return bool(self.requests or self.total_outbufs_len or self.close_when_flushed)
+        return bool(self.requests or self._ahead or self.total_outbufs_len or self.close_when_flushed)
 
     @property
     def lingering(self) -> bool:
@@ -76,9 +79,12 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         """Answer the oldest request; waitress calls it in a thread of its pool."""
         self._refused = self._refused or bool(self.requests and self.requests[0].error)
         super().service()
+        if self._ahead and self.connected:
+            self.server.pipelined.append(self)
+            self.server.pull_trigger()
 
     def readable(self) -> bool:
-        return self.lingering or bool(super().readable())
+        return self.lingering or bool(not self._ahead and super().readable())
 
     def writable(self) -> bool:
         if self.lingering:
@@ -86,7 +92,31 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return bool(super().writable())
 
     def received(self, data: bytes) -> bool:
-        return False if self.lingering else bool(super().received(data))
+        """Take what has come, one request at a time.
+
+        To parse the 150 requests that fit into one chunk, of each of many clients, would keep all others waiting for
+        seconds.
+        """
+        if self.lingering:
+            return False
+        self._ahead += data
+        return self._parse_ahead()
+
+    def begin_next(self) -> bool:
+        """Begin the next request of a pipeline; return whether one is being answered, whose end wakes the loop."""
+        self._parse_ahead()
+        return bool(self.requests)
+
+    def _parse_ahead(self) -> bool:
+        taken = False
+        while self._ahead and not self.requests:
+            end = self._ahead.find(HEAD_END) if self.request is None else -1
+            count = len(self._ahead) if end < 0 else end + len(HEAD_END)
+            data, self._ahead = self._ahead[:count], self._ahead[count:]
+            taken = bool(super().received(data))
+            if not taken:
+                self._ahead = b""
+        return taken
 
     def handle_write(self) -> None:
         """Send what there is to send."""
