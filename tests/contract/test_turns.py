@@ -100,6 +100,16 @@ def test_no_lease_ends_because_the_clock_was_set_ahead(bench: Bench, seconds: in
     assert bench.pass_seconds(8) == ["j"]
 
 
+def test_no_lease_ends_because_the_clock_was_set_between_a_look_and_its_repetition(bench: Bench) -> None:
+    # Given a look whose answer is lost, and a clock that is set ahead before it is sent again
+    look = Turns(TwiceRedis(bench.client, lambda: bench.turned.set(60)), QUEUE, PERIOD_SECONDS, bench.turned.clock)
+    bench.turned.wait(PERIOD_SECONDS)
+    # When the turn is taken, Then no lease has ended by its time
+    now_ms = look.take()
+    assert now_ms is not None
+    assert bench.stalled.overdue(now_ms) == {}
+
+
 def test_a_lease_that_was_taken_after_the_clock_was_set_is_as_long_as_any(bench: Bench) -> None:
     # Given a clock that is set back, and a job that is claimed before anybody has looked
     bench.pass_seconds(4)

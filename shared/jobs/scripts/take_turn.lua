@@ -10,7 +10,8 @@ local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
 
 local now = now_ms()
 local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
-if clock[3] == by then return {tonumber(clock[4]), now, tonumber(clock[5])} end
+-- With the time of then: the clock may have been set since, and no lease ends for that.
+if clock[3] == by then return {tonumber(clock[4]), tonumber(clock[1]), tonumber(clock[5])} end
 -- On a server that is full, a script may write anything once it has made a write that takes no memory.
 redis.call('ZREM', leases_key, '')
 local gap = now - tonumber(clock[1] or now)
