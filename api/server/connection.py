@@ -6,9 +6,11 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, Task, WSGITask
+from werkzeug.http import HTTP_STATUS_CODES
 
+from api.problems import PROBLEM_TYPE, problem_body
 from api.request_id import HEADER
-from api.server.request_parser import Refusal, RequestParser
+from api.server.request_parser import RequestParser, refusal_of
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
@@ -38,9 +40,14 @@ class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         """Answer with a problem, also where waitress made the error itself."""
-        if not isinstance(self.request.error, Refusal):
-            self.request.error = Refusal.of(self.request.error)
-        super().execute()
+        refusal = refusal_of(self.request.error)
+        title = refusal.title or HTTP_STATUS_CODES[refusal.status]
+        body = problem_body(refusal.status, refusal.detail, title=title).encode()
+        self.status = f"{refusal.status} {title}"
+        self.response_headers += [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store"), *refusal.headers]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]

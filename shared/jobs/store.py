@@ -87,7 +87,7 @@ class Jobs:
         self._queue = queue
         self._events = events
         self._limits = limits
-        self._backlog = BacklogReader(client, queue, limits)
+        self.backlog = BacklogReader(client, queue, limits)
         self._time = RedisTime(clock)
         self._admit = JobScript(client, "admit", clock)
         self._claim = JobScript(client, "claim", clock)
@@ -140,7 +140,7 @@ class Jobs:
         )
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
-            raise self._backlog.read().refusal(self._limits, request.picture.bytes)
+            raise self.backlog.read().refusal(self._limits, request.picture.bytes)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
