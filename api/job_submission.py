@@ -45,9 +45,9 @@ class JobSubmission:
         self._events.accepted(admission)
         return admission
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, owner: str | None = None) -> None:
         """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
-        self._jobs.get(job_id)
+        self._jobs.get(job_id, owner)
         if self._jobs.cancel(job_id):
             forget_picture(self._images, job_id)
         else:
