@@ -30,18 +30,8 @@ def create_app(services: Services) -> Flask:
     register_request_id(app)
     register_problem_handlers(app)
     register_keys(app, services.keys)
-    app.register_blueprint(
-        upload_blueprint(
-            services.admission_control,
-            services.cached_results,
-            services.submission,
-            services.waiters,
-            services.responses,
-            limits,
-            settings.wait_seconds,
-        )
-    )
-    app.register_blueprint(results_blueprint(services.submission, services.waiters, services.responses))
+    app.register_blueprint(upload_blueprint(services.submission, services.responses, limits))
+    app.register_blueprint(results_blueprint(services.submission, services.picture_jobs, services.responses))
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)

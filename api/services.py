@@ -11,6 +11,7 @@ from api.cors import Cors
 from api.early_rejection import EarlyRejection
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
+from api.picture_jobs import PictureJobs
 from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.waiters import Waiters
@@ -37,7 +38,7 @@ class Services:
     jobs: Jobs
     waiters: Waiters
     admission_control: AdmissionControl
-    cached_results: CachedResults
+    picture_jobs: PictureJobs
     submission: JobSubmission
     responses: JobResponses
     upload_limits: UploadLimits
@@ -62,6 +63,8 @@ class Services:
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True)
         cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
         admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
+        picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
+        waiters = Waiters(client, queue, jobs, settings.max_waiters)
         keys = Keys(settings.api_keys)
         return cls(
             settings=settings,
@@ -70,10 +73,10 @@ class Services:
             redis_server=redis_server,
             workers=workers,
             jobs=jobs,
-            waiters=Waiters(client, queue, jobs, settings.max_waiters),
+            waiters=waiters,
             admission_control=admission_control,
-            cached_results=cached_results,
-            submission=JobSubmission(jobs, images, cached_results, metrics),
+            picture_jobs=picture_jobs,
+            submission=JobSubmission(picture_jobs, cached_results, admission_control, waiters, settings.wait_seconds),
             responses=JobResponses(jobs.backlog),
             upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
             keys=keys,

@@ -78,7 +78,7 @@ class Waiters:
                 if not self._waiting[job_id]:
                     del self._waiting[job_id]
 
-    def wait(self, job_id: str, seconds: float, owner: str | None = None) -> Job:
+    def wait(self, job_id: str, seconds: float) -> Job:
         """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a slot to wait.
 
         Raises:
@@ -86,7 +86,7 @@ class Waiters:
         """
         # Listening comes before looking: an end between the two is not missed.
         with self.listen(job_id) as waiter:
-            job = self._jobs.get(job_id, owner)
+            job = self._jobs.get(job_id)
             return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds)
 
     def wait_for(self, waiter: Waiter, seconds: float) -> Job:

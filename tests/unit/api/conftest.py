@@ -16,6 +16,7 @@ from PIL import Image
 from api import admission_control
 from api.admission_control import AdmissionControl
 from api.app import create_app
+from api.job_submission import JobSubmission
 from api.services import Services
 from api.waiters import Waiters
 from shared.jobs.queue import QUEUE_NAME
@@ -58,6 +59,7 @@ class Bench:
     http: FlaskClient
     jobs: Jobs
     admission_control: AdmissionControl
+    submission: JobSubmission
     waiters: Waiters
     redis: Any
 
@@ -93,7 +95,14 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
     services = Services.from_settings(chosen, client)
     app = create_app(services)
     app.test_client_class = CheckedClient
-    return Bench(app.test_client(), services.jobs, services.admission_control, services.waiters, client)
+    return Bench(
+        app.test_client(),
+        services.jobs,
+        services.admission_control,
+        services.submission,
+        services.waiters,
+        client,
+    )
 
 
 @pytest.fixture(autouse=True)
