@@ -4,9 +4,9 @@ from flask import Flask
 
 from api.auth import register_keys
 from api.metrics import register_metrics
+from api.middleware import Middleware
 from api.problems import register_problem_handlers
 from api.quotas import register_quotas
-from api.request_id import register_request_id
 from api.services import Services
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
@@ -27,7 +27,6 @@ def create_app(services: Services) -> Flask:
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_metrics(app, services.metrics)
-    register_request_id(app)
     register_problem_handlers(app)
     register_keys(app, services.keys)
     app.register_blueprint(upload_blueprint(services.submission, services.responses, limits))
@@ -37,4 +36,7 @@ def create_app(services: Services) -> Flask:
     register_quotas(app, services.client, services.queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
     app.register_blueprint(page_blueprint(limits.max_image_bytes))
+    app.wsgi_app = Middleware(  # type: ignore[method-assign]
+        app.wsgi_app, services.headers, services.access_log
+    )
     return app

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import redis
 
+from api.access_log import AccessLog
 from api.admission_control import AdmissionControl
 from api.auth import Keys
 from api.cached_results import CachedResults
-from api.cors import Cors
 from api.early_rejection import EarlyRejection
+from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
 from api.picture_jobs import PictureJobs
@@ -43,7 +44,8 @@ class Services:
     responses: JobResponses
     upload_limits: UploadLimits
     keys: Keys
-    cors: Cors
+    headers: CommonHeaders
+    access_log: AccessLog
     early_rejection: EarlyRejection
     metrics: ApiMetrics
 
@@ -80,7 +82,8 @@ class Services:
             responses=JobResponses(jobs.backlog),
             upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
             keys=keys,
-            cors=Cors(settings.allowed_origins),
+            headers=CommonHeaders(settings.allowed_origins),
+            access_log=AccessLog(settings.access_log),
             early_rejection=EarlyRejection(admission_control, keys, metrics),
             metrics=metrics,
         )

@@ -31,6 +31,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """One request while it is being received; `began` is when, on the monotonic clock."""
 
     error: Any
+    # Of a request whose first line was not read.
+    command = path = "-"
 
     def __init__(self, adjustments: Any) -> None:
         super().__init__(adjustments)
@@ -39,7 +41,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @cached_property
     def request_id(self) -> str:
-        """What the request is called in its answer and in the logs; to be asked for when its headers are there."""
+        """What a request that the server answers itself is called; to be asked for when its headers are there."""
         return choose_request_id(self.headers.get("X_REQUEST_ID", ""))
 
     def received(self, data: bytes) -> int:
@@ -77,7 +79,11 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refusal(self) -> Refusal | None:
         if self.error is not None:
-            return refusal_of(self.error)
+            refusal = refusal_of(self.error)
+            if refusal.status == 431:
+                # waitress takes `GET /` for the line that it has not read.
+                self.command = self.path = "-"
+            return refusal
         if not self.headers_finished or self.empty:
             return None
         if self.chunked and self._framing_bytes() > FRAMING_BYTES + len(self.body_rcv) // DATA_BYTES_PER_FRAMING_BYTE:
@@ -85,11 +91,9 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         if self._asked:
             return None
         self._asked = True
-        # The application takes it from here.
-        self.headers["X_REQUEST_ID"] = self.request_id
         # As the application sees them. In the thread that serves all connections: this call must not wait.
-        refusal: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
-        return refusal
+        early: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
+        return early
 
     def _framing_bytes(self) -> int:
         return int(self.body_bytes_received - len(self.body_rcv))

@@ -6,14 +6,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 from waitress.server import create_server
 
-from api.cors import Cors
-from api.headers import SECURITY_HEADERS
 from api.server.connection import Connection, is_idle
 from api.services import Services
 from shared.settings import Settings
@@ -79,7 +77,8 @@ class WebServer:
         )
         self._server.channel_class = Connection
         self._server.adj.refuse = services.early_rejection.refusal
-        self._server.adj.head_for = _head_for(services.cors)
+        self._server.adj.headers = services.headers
+        self._server.adj.access_log = services.access_log
         self._server.draining = False
         self._server.maintenance = self._maintain
         self._stopping = False
@@ -149,16 +148,6 @@ def _trust(proxies: int) -> dict[str, Any]:
     if not proxies:
         return {}
     return {"trusted_proxy": "*", "trusted_proxy_count": proxies, "trusted_proxy_headers": {"x-forwarded-for"}}
-
-
-def _head_for(cors: Cors) -> Callable[[Mapping[str, str]], bytes]:
-    """Return what gives the lines that end the head of each answer, for the headers of its request."""
-    always = _lines(SECURITY_HEADERS)
-    return lambda asked: always + _lines(cors.headers(asked))
-
-
-def _lines(headers: Mapping[str, str]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
 
 
 def _listen(host: str, port: int) -> socket.socket:
