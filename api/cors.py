@@ -1,6 +1,6 @@
 """Which pages of other origins may read the answers (CORS): none, or those on a list."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 
 # A browser asks again after this.
 PREFLIGHT_SECONDS = 600
@@ -11,6 +11,12 @@ EXPOSED = (
 )
 METHODS = "DELETE, GET, POST"
 ACCEPTED = "Authorization, Content-Type, Idempotency-Key, Prefer, X-API-Key, X-Request-ID"
+VARY = ("Vary", "Origin")
+PREFLIGHT = (
+    ("Access-Control-Allow-Methods", METHODS),
+    ("Access-Control-Allow-Headers", ACCEPTED),
+    ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
+)
 
 
 class Cors:
@@ -18,24 +24,14 @@ class Cors:
 
     def __init__(self, origins: Collection[str]) -> None:
         """`origins` are those that are let in, as browsers write them (`https://example.org`)."""
-        self._origins = frozenset(origins)
+        exposed = ("Access-Control-Expose-Headers", EXPOSED)
+        self._allowed = {origin: (VARY, ("Access-Control-Allow-Origin", origin), exposed) for origin in origins}
 
-    def headers(self, asked: Mapping[str, str]) -> dict[str, str]:
-        """Return what to add to the answer to a request with the headers `asked` (`ORIGIN`, as in CGI)."""
-        if not self._origins:
-            return {}
-        origin = asked.get("ORIGIN")
-        if origin not in self._origins:
-            return {"Vary": "Origin"}
-        headers = {
-            "Vary": "Origin",
-            "Access-Control-Allow-Origin": origin,
-            "Access-Control-Expose-Headers": EXPOSED,
-        }
-        if "ACCESS_CONTROL_REQUEST_METHOD" in asked:
-            headers |= {
-                "Access-Control-Allow-Methods": METHODS,
-                "Access-Control-Allow-Headers": ACCEPTED,
-                "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
-            }
-        return headers
+    def headers(self, origin: str | None, preflight: bool) -> Sequence[tuple[str, str]]:
+        """Return what to add to the answer to a page of `origin`; a `preflight` asks what the page may send."""
+        if not self._allowed:
+            return ()
+        allowed = self._allowed.get(origin or "")
+        if allowed is None:
+            return (VARY,)
+        return allowed + PREFLIGHT if preflight else allowed

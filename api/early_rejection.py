@@ -1,14 +1,24 @@
 """Turns uploads away on their headers, before their bodies are read: without a key, or while the queue is full."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from api.admission_control import AdmissionControl
 from api.auth import Keys, Unauthorized
-from api.server.request_parser import Refusal
 from shared.jobs.events import JobEvents
 
 # What is asked with these has no body to speak of; the application answers it all the same.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The problem that answers a request which never reaches the application; `title` is "" for the status' own."""
+
+    status: int
+    detail: str
+    headers: Sequence[tuple[str, str]] = ()
+    title: str = ""
 
 
 class EarlyRejection:
@@ -24,7 +34,7 @@ class EarlyRejection:
         """Return what to answer at once; `headers` are named as in CGI (`X_API_KEY`)."""
         refusal = self._look(method, path, headers)
         if refusal:
-            self._events.refused(refusal.code)
+            self._events.refused(refusal.status)
         return refusal
 
     def _look(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
@@ -34,9 +44,9 @@ class EarlyRejection:
             try:
                 self._keys.owner_of(headers.get("AUTHORIZATION", ""), headers.get("X_API_KEY", ""))
             except Unauthorized as error:
-                return Refusal(401, "Unauthorized", str(error), challenge=error.challenge)
+                return Refusal(401, str(error), [("WWW-Authenticate", error.challenge)])
         # A retry joins its first job even when the queue is full.
         if (method, path) != ("POST", "/upload") or "IDEMPOTENCY_KEY" in headers:
             return None
         full = self._admission_control.refusal()
-        return Refusal(503, "Service Unavailable", str(full), full.retry_after_seconds) if full else None
+        return Refusal(503, str(full), [("Retry-After", str(full.retry_after_seconds))]) if full else None

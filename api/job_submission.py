@@ -1,57 +1,137 @@
-"""Accepts pictures as jobs: stored first, then admitted and published in one step, so that nothing accepted is lost."""
+"""Decides how an upload is answered: with its labels, with its job, or not in time."""
 
-import hashlib
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from api.admission_control import AdmissionControl
 from api.cached_results import CachedResults
+from api.picture_jobs import PictureJobs
+from api.preferences import Preferences
 from api.uploads import Upload
-from shared.errors import KeyReused, QueueFull
-from shared.images.store import ImageStore, forget_picture
-from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
-from shared.jobs.events import JobEvents
-from shared.jobs.store import Jobs
+from api.waiters import Waiters
+from shared.errors import TooManyWaiters
+from shared.jobs.admission import Admission
+from shared.jobs.models import Job, JobState
+
+NO_SLOT = "Too many requests wait for an answer. Try again, or send `Prefer: respond-async` and poll."
+NO_SLOT_RETRY_AFTER_SECONDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """What all results of an upload have in common.
+
+    `preferences` are those that were honoured. `known` says whether the cache knew the result; None if it is off, or if
+    an earlier job was joined.
+    """
+
+    preferences: Preferences
+    known: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Submitted):
+    """The job has ended, and its client waited for that."""
+
+    job: Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open(Submitted):
+    """The client does not wait (any longer); `position` in the queue is None if it is not known or there is none."""
+
+    job_id: str
+    state: JobState
+    position: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedOut(Submitted):
+    """A client that takes nothing but labels has waited in vain; the job goes on."""
+
+    job_id: str
 
 
 class JobSubmission:
-    """Turns uploads into jobs, and takes jobs back at their client's wish."""
+    """Accepts uploads and waits for their jobs."""
 
-    def __init__(self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, events: JobEvents) -> None:
-        """`events.accepted` is called for every admission."""
-        self._jobs = jobs
-        self._images = images
+    def __init__(
+        self,
+        picture_jobs: PictureJobs,
+        cached_results: CachedResults,
+        admission_control: AdmissionControl,
+        waiters: Waiters,
+        wait_seconds: float,
+    ) -> None:
+        """`wait_seconds` is how long a client without preferences waits."""
+        self._picture_jobs = picture_jobs
         self._cached_results = cached_results
-        self._events = events
+        self._admission_control = admission_control
+        self._waiters = waiters
+        self._wait_seconds = wait_seconds
 
-    def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
-        """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
+    def submit(
+        self, preferences: Preferences, key: str, read_upload: Callable[[], Upload]
+    ) -> Finished | Open | TimedOut:
+        """Accept the picture and wait for its job as the client prefers.
 
-        A job whose result is known from the cache has ended already.
+        The upload is read only if there is room for it. `key` is the idempotency key, "" for none.
 
         Raises:
-            QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
-            KeyReused: the key came with another request before; nothing is left behind.
-            redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
-                accepted all the same; then it is done, and a retry with the same key joins it.
+            ServerUnfit, QueueFull, TooManyWaiters: nothing was accepted.
+            And as `read_upload` and `PictureJobs.accept`.
         """
-        known = self._cached_results.find(upload.request.picture.sha256)
-        carried = b"" if known else self._images.put(job_id, upload.data)
-        try:
-            admission = self._jobs.admit(job_id, upload.request, _idempotency_key(key, upload.request), known, carried)
-        except (QueueFull, KeyReused):
-            forget_picture(self._images, job_id)
-            raise
-        if admission.joined:
-            forget_picture(self._images, job_id)
-        self._events.accepted(admission)
-        return admission
+        seconds = self._wait_seconds if preferences.plain else preferences.wait_seconds or 0
+        self._check_room(preferences, key)
+        job_id = new_job_id()
+        with self._waiters.slot(wanted=seconds > 0) as may_wait, self._waiters.listen(job_id) as waiter:
+            if preferences.plain and not may_wait:
+                raise TooManyWaiters(NO_SLOT, NO_SLOT_RETRY_AFTER_SECONDS)
+            admission = self._picture_jobs.accept(job_id, read_upload(), key)
+            known = self._known(admission)
+            if seconds and not may_wait:
+                preferences = preferences.without_wait()
+            if not may_wait and not admission.joined:
+                return _just_accepted(admission, preferences, known)
+            if admission.joined or admission.known:
+                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0)
+            else:
+                job = self._waiters.wait_for(waiter, seconds)
+        if job.state.terminal and may_wait:
+            return Finished(job=job, preferences=preferences, known=known)
+        if preferences.plain:
+            return TimedOut(job_id=job.id, preferences=preferences, known=known)
+        return Open(job_id=job.id, state=job.state, preferences=preferences, known=known)
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel an open job or forget a finished one; raises as `Jobs.get` for one that is not there."""
-        self._jobs.get(job_id)
-        if self._jobs.cancel(job_id):
-            forget_picture(self._images, job_id)
+    def follow(self, job_id: str, preferences: Preferences, owner: str | None) -> Finished | Open:
+        """Return how a job stands, once it has ended or the time that the client prefers to wait is over.
+
+        Raises:
+            UnknownJob, GoneJob: as `PictureJobs.get`.
+        """
+        # Listening comes before looking: an end between the two is not missed.
+        with self._waiters.listen(job_id) as waiter:
+            job = self._picture_jobs.get(job_id, owner)
+            seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
+            with self._waiters.slot(wanted=seconds > 0) as may_wait:
+                if may_wait:
+                    job = self._waiters.wait_for(waiter, seconds)
+                elif seconds:
+                    preferences = preferences.without_wait()
+        if job.state.terminal:
+            return Finished(job=job, preferences=preferences)
+        return Open(job_id=job.id, state=job.state, preferences=preferences)
+
+    def _check_room(self, preferences: Preferences, key: str) -> None:
+        if key:
+            # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
+            self._admission_control.check_server()
         else:
-            self._jobs.delete(job_id)
+            self._admission_control.check(self._wait_seconds if preferences.plain else 0)
+
+    def _known(self, admission: Admission) -> bool | None:
+        return admission.known if self._cached_results.enabled and not admission.joined else None
 
 
 def new_job_id() -> str:
@@ -59,8 +139,7 @@ def new_job_id() -> str:
     return secrets.token_hex(16)
 
 
-def _idempotency_key(key: str, request: JobRequest) -> IdempotencyKey | None:
-    if not key:
-        return None
-    wanted = f"{request.picture.sha256} {request.top} {request.deadline_seconds}"
-    return IdempotencyKey(scope=request.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())
+def _just_accepted(admission: Admission, preferences: Preferences, known: bool | None) -> Open:
+    """Return the result for a client that does not wait; a job whose result was known has ended already."""
+    state, position = (JobState.SUCCEEDED, None) if admission.known else (JobState.QUEUED, admission.position)
+    return Open(job_id=admission.job_id, state=state, position=position, preferences=preferences, known=known)

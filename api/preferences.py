@@ -14,6 +14,11 @@ class Preferences:
     respond_async: bool
     wait_seconds: int | None
 
+    @property
+    def plain(self) -> bool:
+        """Whether the client sends no preference: it takes whatever comes with 2xx for its labels."""
+        return self.wait_seconds is None and not self.respond_async
+
     def without_wait(self) -> "Preferences":
         """Return the preferences that are left when there is no room to wait."""
         return replace(self, wait_seconds=None)

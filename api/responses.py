@@ -7,11 +7,10 @@ from typing import Any
 from flask import Response, jsonify, url_for
 
 from api.contract.schemas import OpenJob
-from api.preferences import Preferences
+from api.job_submission import Finished, Open, Submitted, TimedOut
 from api.problems import problem
-from shared.jobs.admission import Admission
 from shared.jobs.backlog import BacklogReader
-from shared.jobs.models import Job, JobState
+from shared.jobs.models import JobState
 
 MAX_POLL_SECONDS = 10
 
@@ -22,45 +21,37 @@ class JobResponses:
     def __init__(self, reader: BacklogReader) -> None:
         self._reader = reader
 
-    def accepted(self, admission: Admission, preferences: Preferences) -> Response:
-        """202 for a job that was just accepted; one whose result was known has ended already."""
-        if admission.known:
-            return self._open(admission.job_id, JobState.SUCCEEDED, None, preferences)
-        return self._open(admission.job_id, JobState.QUEUED, admission.position, preferences)
-
-    def open_job(self, job: Job, preferences: Preferences) -> Response:
-        """202 for a client that does not wait (any longer)."""
-        position = self._reader.position(job.id) if job.state is JobState.QUEUED else None
-        return self._open(job.id, job.state, position, preferences)
-
-    def _open(self, job_id: str, state: JobState, position: int | None, preferences: Preferences) -> Response:
+    def open_job(self, found: Open) -> Response:
         """202: where the job stands, where to ask again and when."""
-        body: OpenJob = {"id": job_id, "status": state}
+        body: OpenJob = {"id": found.job_id, "status": found.state}
         retry_after = 1
-        if position is not None:
+        if found.state is JobState.QUEUED:
+            position = self._reader.position(found.job_id) if found.position is None else found.position
             body["position"] = position
             retry_after = min(MAX_POLL_SECONDS, self._reader.read().seconds_for(position))
         response = jsonify(body)
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = str(retry_after)
-        return _about(response, job_id, preferences)
+        return _about(response, found.job_id, found)
 
-    def labels(self, job: Job, preferences: Preferences) -> Response:
+    def labels(self, found: Finished) -> Response:
         """The answer of the original program for a job that has ended: its labels, or its problem."""
+        job = found.job
         if job.state is JobState.SUCCEEDED:
-            return _about(jsonify(job.result), job.id, preferences)
+            return _about(jsonify(job.result), job.id, found)
         given = job.problem or {}
         status = int(given.get("status", 500))
         response = problem(status, str(given.get("detail", "")), title=str(given.get("title", "")))
-        return _about(response, job.id, preferences)
+        return _about(response, job.id, found)
 
-    def timed_out(self, job: Job, preferences: Preferences) -> Response:
+    def timed_out(self, found: TimedOut) -> Response:
         """504: a client that asked for nothing else has waited in vain; the job goes on."""
         response = problem(504, "The answer took too long. The job goes on: ask for it at the Location.")
-        return _about(response, job.id, preferences)
+        return _about(response, found.job_id, found)
 
-    def record(self, job: Job, preferences: Preferences) -> Response:
+    def record(self, found: Finished) -> Response:
         """200: everything about a job that has ended."""
+        job = found.job
         body: dict[str, Any] = {"id": job.id, "status": job.state}
         if job.result is not None:
             body["result"] = job.result
@@ -73,16 +64,19 @@ class JobResponses:
         body["attempts"] = job.attempts
         moments = {"accepted": job.accepted_ms, "begun": job.begun_ms, "finished": job.finished_ms}
         body["times"] = {name: _iso(ms) for name, ms in moments.items() if ms}
-        return _about(jsonify(body), job.id, preferences)
+        return _about(jsonify(body), job.id, found)
 
 
-def _about(response: Response, job_id: str, preferences: Preferences) -> Response:
+def _about(response: Response, job_id: str, found: Submitted) -> Response:
     """Add the headers that every answer about a job carries."""
     response.headers["Location"] = url_for("results.get_result", job_id=job_id)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Prefer"
-    if preferences.applied:
-        response.headers["Preference-Applied"] = preferences.applied
+    if applied := found.preferences.applied:
+        response.headers["Preference-Applied"] = applied
+    if found.known is not None:
+        # RFC 9211.
+        response.headers["Cache-Status"] = "topthree; hit" if found.known else "topthree; fwd=miss"
     return response
 
 

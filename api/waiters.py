@@ -79,7 +79,7 @@ class Waiters:
                     del self._waiting[job_id]
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a slot.
+        """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a slot to wait.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
@@ -87,7 +87,7 @@ class Waiters:
         # Listening comes before looking: an end between the two is not missed.
         with self.listen(job_id) as waiter:
             job = self._jobs.get(job_id)
-            return job if job.state.terminal else self.wait_for(waiter, seconds)
+            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds)
 
     def wait_for(self, waiter: Waiter, seconds: float) -> Job:
         """Do as `wait` for a job that had not ended when `waiter` began to listen."""

@@ -15,6 +15,8 @@ from shared.settings import LogFormat
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # The job that is run, given up or failed; "" for none.
 job_id: ContextVar[str] = ContextVar("job_id", default="")
+# What a line may have beside its sentence, by `extra`: the access log's fields.
+FIELDS = ("method", "path", "status", "seconds", "bytes")
 
 
 def configure_logging(level: str, form: LogFormat = "auto") -> None:
@@ -49,6 +51,7 @@ def _formatter(text: bool) -> logging.Formatter:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(allow=FIELDS),
         _add_ids,
     ]
     last: list[Processor] = (

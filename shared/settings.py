@@ -106,6 +106,7 @@ class Settings(BaseModel):
         None, ge=1, le=65535, description="Port on which a worker serves `/metrics`; none by default."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    access_log: bool = Field(False, description="Whether the API logs every request.")
     log_format: LogFormat = Field("auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON.")
 
     @property

@@ -1,4 +1,4 @@
-"""One client's connection: its answers' own headers, time to read a refusal, an end when the server drains."""
+"""One client's connection: the server's own answers, time to read a refusal, an end when the server drains."""
 
 import socket
 import time
@@ -6,9 +6,12 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, Task, WSGITask
+from werkzeug.http import HTTP_STATUS_CODES
 
+from api.problems import PROBLEM_TYPE, problem_body
 from api.request_id import HEADER
-from api.server.request_parser import Refusal, RequestParser
+from api.server.request_parser import RequestParser, refusal_of
+from shared.log import request_id
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
@@ -20,14 +23,22 @@ class Answer(Task):  # type: ignore[misc]
     """The answering of one request, by the application or by the server itself."""
 
     def build_response_header(self) -> bytes:
-        """Add the headers of all answers; tell the client that the connection ends, if the server does."""
+        """Tell the client that the connection ends, if the server does; treat the server's own answers as others."""
         if self.channel.server.draining:
             self.set_close_on_finish()
         if HEADER not in [name for name, _ in self.response_headers]:
-            self.response_headers.append((HEADER, self.request.request_id))
-        head = super().build_response_header()
-        # Between the last line and the empty one: what is ready-made needs no sorting.
-        return bytes(head[:-2] + self.channel.adj.head_for(self.request.headers) + b"\r\n")
+            self._do_as_middleware()
+        return bytes(super().build_response_header())
+
+    def _do_as_middleware(self) -> None:
+        """Add the common headers and log the request: it was refused before it came to the application."""
+        request, adj = self.request, self.channel.adj
+        request_id.set(request.request_id)
+        length = [] if self.content_length is None else [("Content-Length", str(self.content_length))]
+        adj.access_log.write(request.command, request.path, self.status, length, request.began)
+        self.response_headers += adj.headers.of(
+            request.request_id, request.headers.get("ORIGIN"), "ACCESS_CONTROL_REQUEST_METHOD" in request.headers
+        )
 
 
 class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
@@ -39,9 +50,14 @@ class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         """Answer with a problem, also where waitress made the error itself."""
-        if not isinstance(self.request.error, Refusal):
-            self.request.error = Refusal.of(self.request.error)
-        super().execute()
+        refusal = refusal_of(self.request.error)
+        title = refusal.title or HTTP_STATUS_CODES[refusal.status]
+        body = problem_body(refusal.status, refusal.detail, title=title).encode()
+        self.status = f"{refusal.status} {title}"
+        self.response_headers += [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store"), *refusal.headers]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]

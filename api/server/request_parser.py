@@ -2,61 +2,37 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
 
-from api.problems import PROBLEM_TYPE, problem_body
+from api.early_rejection import Refusal
 from api.request_id import choose_request_id
 
 # A chunked body may have so many bytes beside its data, and one for every sixteen of them: chunks of a few bytes, and
 # lines that never end, cost the thread that serves all connections far more than they carry.
 FRAMING_BYTES = 16 * 1024
 DATA_BYTES_PER_FRAMING_BYTE = 16
-NO_ROOM_RETRY_AFTER_SECONDS = 5
+NO_ROOM = Refusal(503, "The service has no room for the body right now. Try again later.", [("Retry-After", "5")])
 
 log = logging.getLogger(__name__)
 
 
-class Refusal:
-    """The answer to a request that never reaches the application."""
-
-    def __init__(self, code: int, reason: str, detail: str, retry_after_seconds: int = 0, challenge: str = "") -> None:
-        """waitress reads `code`, `reason` and `body` again when it writes the answer."""
-        self.code = code
-        self.reason = reason
-        self.body = detail
-        self._retry_after_seconds = retry_after_seconds
-        self._challenge = challenge
-
-    @classmethod
-    def of(cls, error: Any) -> "Refusal":
-        """Return the same as an `error` of waitress."""
-        return cls(error.code, error.reason, str(error.body))
-
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Return status line, headers and body, in waitress' form."""
-        body = problem_body(self.code, f"{self.body.rstrip('.')}.", title=self.reason)
-        headers = [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store")]
-        if self._retry_after_seconds:
-            headers.append(("Retry-After", str(self._retry_after_seconds)))
-        if self._challenge:
-            headers.append(("WWW-Authenticate", self._challenge))
-        return f"{self.code} {self.reason}", headers, body.encode()
-
-
-# Is asked for the method, the path and the headers (named as in CGI) of each request whose headers are complete. Called
-# in the thread that serves all connections: it must not wait for anything.
-Refuse = Callable[[str, str, Mapping[str, str]], Refusal | None]
+def refusal_of(error: Any) -> Refusal:
+    """Return the refusal that a parser's `error` is, or what it is in waitress' own form."""
+    if isinstance(error, Refusal):
+        return error
+    return Refusal(error.code, f"{str(error.body).rstrip('.')}.", title=error.reason)
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """One request while it is being received; `began` is when, on the monotonic clock."""
 
     error: Any
+    # Of a request whose first line was not read.
+    command = path = "-"
 
     def __init__(self, adjustments: Any) -> None:
         super().__init__(adjustments)
@@ -65,7 +41,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @cached_property
     def request_id(self) -> str:
-        """What the request is called in its answer and in the logs; to be asked for when its headers are there."""
+        """What a request that the server answers itself is called; to be asked for when its headers are there."""
         return choose_request_id(self.headers.get("X_REQUEST_ID", ""))
 
     def received(self, data: bytes) -> int:
@@ -75,11 +51,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             refusal = self._refusal()
         except OSError as error:
             log.warning("A body cannot be kept while it is received: %s", error)
-            detail = "The service has no room for the body right now. Try again later"
-            refusal = Refusal(503, "Service Unavailable", detail, NO_ROOM_RETRY_AFTER_SECONDS)
+            refusal = NO_ROOM
         except ValueError:
             # What the standard library says to an address or a number that waitress lets through.
-            refusal = Refusal(400, "Bad Request", "The request line or a header cannot be read")
+            refusal = Refusal(400, "The request line or a header cannot be read.")
         if refusal is None:
             return used
         self.error = refusal
@@ -104,19 +79,21 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refusal(self) -> Refusal | None:
         if self.error is not None:
-            return Refusal.of(self.error)
+            refusal = refusal_of(self.error)
+            if refusal.status == 431:
+                # waitress takes `GET /` for the line that it has not read.
+                self.command = self.path = "-"
+            return refusal
         if not self.headers_finished or self.empty:
             return None
         if self.chunked and self._framing_bytes() > FRAMING_BYTES + len(self.body_rcv) // DATA_BYTES_PER_FRAMING_BYTE:
-            return Refusal(400, "Bad Request", "The chunks of the body are too small, or never end")
+            return Refusal(400, "The chunks of the body are too small, or never end.")
         if self._asked:
             return None
         self._asked = True
-        # The application takes it from here.
-        self.headers["X_REQUEST_ID"] = self.request_id
-        # As the application sees them.
-        refusal: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
-        return refusal
+        # As the application sees them. In the thread that serves all connections: this call must not wait.
+        early: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
+        return early
 
     def _framing_bytes(self) -> int:
         return int(self.body_bytes_received - len(self.body_rcv))

@@ -6,17 +6,18 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
 from waitress import wasyncore
 from waitress.server import create_server
 
-from api.cors import Cors
-from api.headers import SECURITY_HEADERS
 from api.server.connection import Connection, is_idle
-from api.server.request_parser import Refuse
+from api.services import Services
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 # docs/decisions/0002-web-server.md has the measurements behind these numbers.
 MOST_CONNECTIONS = 2000
@@ -38,39 +39,32 @@ DRAIN_IDLE_SECONDS = 0.3
 # Further requests of pipelines that are begun at each turn of the loop. With 25,000 of them in 98 threads at once the
 # loop, which needs the interpreter as each thread does, did not come to accept anybody else for ten seconds.
 PIPELINED_A_TURN = 4
+# Beside the requests that may wait for a job there must be threads for all others.
+SPARE_THREADS = 32
 
 log = logging.getLogger(__name__)
 
 
+def most_requests(settings: Settings) -> int:
+    """Return how many requests are worked on at once, each in a thread of its own."""
+    return settings.max_waiters + SPARE_THREADS
+
+
 class WebServer:
-    """waitress around an application: one thread for all connections, `threads` for requests."""
+    """waitress around an application: one thread for all connections, others for requests."""
 
-    def __init__(
-        self,
-        app: Flask,
-        host: str,
-        port: int,
-        *,
-        threads: int,
-        max_body_bytes: int,
-        refuse: Refuse,
-        trusted_proxies: int,
-        cors: Cors,
-    ) -> None:
-        """Listen on the address; OSError when it is taken.
-
-        `refuse` sees the head of each request before its body is read. So many entries at the end of `X-Forwarded-For`
-        were written by `trusted_proxies`: the first of them is the client's address.
-        """
+    def __init__(self, app: "WSGIApplication", services: Services) -> None:
+        """Listen on the address of the settings; OSError when it is taken."""
+        settings = services.settings
         _allow_many_files()
         self._server: Any = create_server(
             app,
-            sockets=[_listen(host, port)],
-            threads=threads,
+            sockets=[_listen(settings.host, settings.port)],
+            threads=most_requests(settings),
             connection_limit=MOST_CONNECTIONS,
             asyncore_use_poll=True,
             # waitress refuses from this size on.
-            max_request_body_size=max_body_bytes + 1,
+            max_request_body_size=services.upload_limits.max_body_bytes + 1,
             max_request_header_size=MOST_HEADER_BYTES,
             inbuf_overflow=BODY_IN_MEMORY_BYTES,
             backlog=BACKLOG,
@@ -78,11 +72,12 @@ class WebServer:
             cleanup_interval=MAINTENANCE_SECONDS,
             ident=None,
             clear_untrusted_proxy_headers=True,
-            **_trust(trusted_proxies),
+            **_trust(settings.trusted_proxies),
         )
         self._server.channel_class = Connection
-        self._server.adj.refuse = refuse
-        self._server.adj.head_for = _head_for(cors)
+        self._server.adj.refuse = services.early_rejection.refusal
+        self._server.adj.headers = services.headers
+        self._server.adj.access_log = services.access_log
         self._server.draining = False
         # Connections that have received more than the request that has just been answered.
         self._server.pipelined = deque()
@@ -150,20 +145,13 @@ class WebServer:
 
 
 def _trust(proxies: int) -> dict[str, Any]:
-    """Return what waitress wants to be told of proxies, whatever their addresses are."""
+    """Return waitress' options for so many proxies, whatever their addresses are.
+
+    Each of them adds an entry at the end of `X-Forwarded-For`: the first of these is the client's address.
+    """
     if not proxies:
         return {}
     return {"trusted_proxy": "*", "trusted_proxy_count": proxies, "trusted_proxy_headers": {"x-forwarded-for"}}
-
-
-def _head_for(cors: Cors) -> Callable[[Mapping[str, str]], bytes]:
-    """Return what gives the lines that end the head of each answer, for the headers of its request."""
-    always = _lines(SECURITY_HEADERS)
-    return lambda asked: always + _lines(cors.headers(asked))
-
-
-def _lines(headers: Mapping[str, str]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
 
 
 def _listen(host: str, port: int) -> socket.socket:

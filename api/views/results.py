@@ -2,16 +2,16 @@
 
 from flask import Blueprint, Response, request
 
+from api.auth import required_owner
 from api.contract.examples import FINISHED_JOB, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import JobRecord, OpenJob
-from api.job_submission import JobSubmission
+from api.job_submission import Finished, JobSubmission
+from api.picture_jobs import PictureJobs
 from api.preferences import parse_preferences
 from api.responses import JobResponses
-from api.waiters import Waiters
-from shared.jobs.store import Jobs
 
 JOB_ID = {
     "name": "job_id",
@@ -28,7 +28,7 @@ GET_ANSWERS = {
 DELETE_ANSWERS = {204: Answer("An open job is canceled, one that has ended is forgotten.")}
 
 
-def results_blueprint(jobs: Jobs, submission: JobSubmission, waiters: Waiters, responses: JobResponses) -> Blueprint:
+def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, responses: JobResponses) -> Blueprint:
     """Return the routes of one job."""
     blueprint = Blueprint("results", __name__)
 
@@ -40,16 +40,8 @@ def results_blueprint(jobs: Jobs, submission: JobSubmission, waiters: Waiters, r
         With `Prefer: wait=N` the answer comes when the job has ended, or after N seconds.
         """
         preferences = parse_preferences(request.headers.get("Prefer", ""))
-        job = jobs.get(job_id)
-        seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
-        with waiters.slot(wanted=seconds > 0) as may_wait:
-            if may_wait:
-                job = waiters.wait(job_id, seconds)
-            elif seconds > 0:
-                preferences = preferences.without_wait()
-        if job.state.terminal:
-            return responses.record(job, preferences)
-        return responses.open_job(job, preferences)
+        found = submission.follow(job_id, preferences, required_owner())
+        return responses.record(found) if isinstance(found, Finished) else responses.open_job(found)
 
     @blueprint.delete("/result/<job_id>")
     @operation("pictures", DELETE_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID,))
@@ -58,7 +50,7 @@ def results_blueprint(jobs: Jobs, submission: JobSubmission, waiters: Waiters, r
 
         A canceled job can still be asked for: it has ended, as `canceled`. A result that was deleted is gone.
         """
-        submission.cancel(job_id)
+        picture_jobs.cancel(job_id, required_owner())
         response = Response(status=204)
         # An answer without a body has no type.
         del response.headers["Content-Type"]

@@ -2,14 +2,12 @@
 
 from flask import Blueprint, Response, request
 
-from api.admission_control import AdmissionControl
-from api.cached_results import CachedResults
 from api.contract.examples import LABELS, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, IDEMPOTENCY_KEY, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import Labels, OpenJob
-from api.job_submission import JobSubmission, new_job_id
+from api.job_submission import Finished, JobSubmission, Open, TimedOut
 from api.preferences import parse_preferences
 from api.responses import JobResponses
 from api.uploads import (
@@ -22,11 +20,7 @@ from api.uploads import (
     read_idempotency_key,
     read_upload,
 )
-from api.waiters import Waiters
-from shared.errors import TooManyWaiters
-from shared.jobs.admission import Admission
 
-RETRY_AFTER_SECONDS = 2
 PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."}
 FORM = {
     "type": "object",
@@ -73,19 +67,10 @@ ANSWERS = {
         },
     ),
 }
-NO_PLACE = "Too many requests wait for an answer. Try again, or send `Prefer: respond-async` and poll."
 
 
-def upload_blueprint(
-    admission_control: AdmissionControl,
-    cached_results: CachedResults,
-    submission: JobSubmission,
-    waiters: Waiters,
-    responses: JobResponses,
-    limits: UploadLimits,
-    wait_seconds: float,
-) -> Blueprint:
-    """Return the route; `wait_seconds` is how long a client waits that asked for nothing else."""
+def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits: UploadLimits) -> Blueprint:
+    """Return the route."""
     blueprint = Blueprint("upload", __name__)
 
     @blueprint.post("/upload")
@@ -99,38 +84,14 @@ def upload_blueprint(
     def upload() -> Response:
         """Have a picture classified."""
         preferences = parse_preferences(request.headers.get("Prefer", ""))
-        # A client that sends no preference takes whatever comes with 2xx for its labels.
-        plain = preferences.wait_seconds is None and not preferences.respond_async
-        seconds = wait_seconds if plain else preferences.wait_seconds or 0
         key = read_idempotency_key(request)
-        if key:
-            # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
-            admission_control.check_server()
-        else:
-            admission_control.check(wait_seconds if plain else 0)
-        job_id = new_job_id()
-        with waiters.slot(wanted=seconds > 0) as may_wait, waiters.listen(job_id) as waiter:
-            if plain and not may_wait:
-                raise TooManyWaiters(NO_PLACE, RETRY_AFTER_SECONDS)
-            admission = submission.accept(job_id, read_upload(request, limits), key)
-            if seconds and not may_wait:
-                preferences = preferences.without_wait()
-            if not may_wait and not admission.joined:
-                return _with_cache_status(responses.accepted(admission, preferences), admission)
-            if admission.joined or admission.known:
-                job = waiters.wait(admission.job_id, seconds if may_wait else 0)
-            else:
-                job = waiters.wait_for(waiter, seconds)
-        if job.state.terminal and may_wait:
-            response = responses.labels(job, preferences)
-        else:
-            response = responses.timed_out(job, preferences) if plain else responses.open_job(job, preferences)
-        return _with_cache_status(response, admission)
-
-    def _with_cache_status(response: Response, admission: Admission) -> Response:
-        """Say where the answer came from (RFC 9211); a joined job was asked for before, by the same client."""
-        if cached_results.enabled and not admission.joined:
-            response.headers["Cache-Status"] = "topthree; hit" if admission.known else "topthree; fwd=miss"
-        return response
+        found = submission.submit(preferences, key, lambda: read_upload(request, limits))
+        match found:
+            case Finished():
+                return responses.labels(found)
+            case Open():
+                return responses.open_job(found)
+            case TimedOut():
+                return responses.timed_out(found)
 
     return blueprint

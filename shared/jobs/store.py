@@ -45,8 +45,7 @@ from shared.jobs.redis_keys import (
 from shared.jobs.script import JobScript, ScriptCall, run_calls
 from shared.result_cache import KnownResult
 
-# What stands where a job without an owner has been; no name of a key begins with a digit.
-GONE_OF_NOBODY = "1"
+UNKNOWN = "There is no job with this id."
 # A client that has not retried within a day has forgotten its key.
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # A claim that Redis comes to later than this after it was sent claims nothing: its sender has given up or asks again.
@@ -87,7 +86,7 @@ class Jobs:
         self._queue = queue
         self._events = events
         self._limits = limits
-        self._backlog = BacklogReader(client, queue, limits)
+        self.backlog = BacklogReader(client, queue, limits)
         self._time = RedisTime(clock)
         self._admit = JobScript(client, "admit", clock)
         self._claim = JobScript(client, "claim", clock)
@@ -140,38 +139,31 @@ class Jobs:
         )
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
-            raise self._backlog.read().refusal(self._limits, request.picture.bytes)
+            raise self.backlog.read().refusal(self._limits, request.picture.bytes)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
         return Admission(holder.decode(), position, answer == b"joined", known is not None)
 
-    def get(self, job_id: str) -> Job:
-        """Return the job.
+    def get(self, job_id: str, owner: str | None = None) -> Job:
+        """Return the job; with an `owner`, only if it is theirs.
 
         Raises:
             GoneJob: it was deleted or has outlived its time, or Redis has lost parts of its record.
-            UnknownJob: it never was.
+            UnknownJob: it never was, or it is, or was, somebody else's.
         """
         record = cast(dict[str, str], self._redis.hgetall(self._queue.key(JOB_PREFIX + job_id)))
         if record:
+            _check_owner(owner, record.get("owner", ""))
             try:
                 return Job.from_hash(job_id, record)
             except (KeyError, ValueError):
                 raise GoneJob("The record of this job is damaged: Redis has lost parts of it.") from None
-        if self._redis.exists(self._queue.key(GONE_PREFIX + job_id)):
-            raise GoneJob("This result was deleted or has outlived its time.")
-        raise UnknownJob("There is no job with this id.")
-
-    def owner(self, job_id: str) -> str | None:
-        """Return whose job this is, or was when it is gone; "" for nobody's, None for one that never was."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(self._queue.key(JOB_PREFIX + job_id), "state", "owner")
-            pipe.get(self._queue.key(GONE_PREFIX + job_id))
-            (state, owner), gone = pipe.execute()
-        if state:
-            return owner or ""
-        return "" if gone == GONE_OF_NOBODY else cast(str | None, gone)
+        gone = cast(str | None, self._redis.get(self._queue.key(GONE_PREFIX + job_id)))
+        if gone is None:
+            raise UnknownJob(UNKNOWN)
+        _check_owner(owner, gone)
+        raise GoneJob("This result was deleted or has outlived its time.")
 
     def request_ids(self, job_ids: Sequence[str]) -> list[str]:
         """Return what the requests were called that brought these jobs, "" where that is not known."""
@@ -387,6 +379,12 @@ class Jobs:
         key = self._queue.key
         records = [(job_id, cast(dict[str, str], self._redis.hgetall(key(JOB_PREFIX + job_id)))) for job_id in ids]
         return [Job.from_hash(job_id, record) for job_id, record in records if record]
+
+
+def _check_owner(wanted: str | None, owner: str) -> None:
+    """Raise UnknownJob for somebody else's job. A tombstone of nobody's has the owner `1`, which is no key's name."""
+    if wanted is not None and owner != wanted:
+        raise UnknownJob(UNKNOWN)
 
 
 def _claimed_job(execution: str, job_id: bytes, picture: bytes, flat: list[bytes]) -> ClaimedJob:

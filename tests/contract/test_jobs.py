@@ -619,20 +619,33 @@ def test_a_job_has_an_owner_and_the_id_of_its_request_to_its_end_and_beyond(jobs
     assert begun is not None and (begun.job.owner, begun.job.request_id) == ("alice", "r1")
     # And when it has ended and was deleted or has outlived its time, it still has its owner
     jobs.succeed("j", {}, MODEL)
-    assert jobs.owner("j") == jobs.owner("k") == "alice"
+    assert jobs.get("j", "alice").owner == jobs.get("k", "alice").owner == "alice"
     jobs.delete("j")
     client.delete("job:k")
-    assert jobs.owner("j") == jobs.owner("k") == "alice"
+    for job_id in ("j", "k"):
+        with pytest.raises(GoneJob):
+            jobs.get(job_id, "alice")
     assert 0 < client.ttl("gone:j") <= LIMITS.tombstone_ttl_seconds
 
 
 def test_a_job_may_be_nobodys_as_all_were_before_there_were_owners(jobs: Jobs, client: Any) -> None:
     admit(jobs, "j")
     assert not {"owner", "request_id"} & set(client.hgetall("job:j"))
-    assert (jobs.owner("j"), jobs.owner("never was")) == ("", None)
-    jobs.succeed("j", {}, MODEL)
-    jobs.delete("j")
-    assert jobs.owner("j") == ""
+    assert jobs.get("j").owner == ""
+
+
+def test_a_job_of_somebody_else_or_of_nobody_is_unknown_to_its_end_and_beyond(jobs: Jobs) -> None:
+    # Given a job of Bob's and one of nobody's, Then Alice learns no more of them than of one that never was
+    jobs.admit("bobs", JobRequest(PICTURE, 3, owner="bob"))
+    admit(jobs, "nobodys")
+    for _ in range(2):
+        for job_id in ("bobs", "nobodys", "never was"):
+            with pytest.raises(UnknownJob, match=r"^There is no job with this id\.$"):
+                jobs.get(job_id, "alice")
+        # And the same when they are gone
+        for job_id in ("bobs", "nobodys"):
+            jobs.succeed(job_id, {}, MODEL)
+            jobs.delete(job_id)
 
 
 def test_the_requests_of_jobs_are_known(jobs: Jobs) -> None:

@@ -128,17 +128,17 @@ def test_every_route_answers_as_the_contract_says(service: Service, contract: Co
 
 BROKEN = """
 import sys
-from api.cors import Cors
-from api.server.web_server import WebServer
+from api.server import WebServer
+from api.services import Services
+from shared.redis_client import connect
+from shared.settings import Settings
 
 def application(environ, start_response):
     raise RuntimeError("even the last resort failed")
 
-server = WebServer(
-    application, "127.0.0.1", int(sys.argv[1]), threads=1, max_body_bytes=1000, refuse=lambda *_: None,
-    trusted_proxies=0, cors=Cors([]),
-)
-server.serve(on_stop=lambda: None)
+settings = Settings.from_environ({"PORT": sys.argv[1]})
+services = Services.from_settings(settings, connect(settings.redis_url, max_connections=1))
+WebServer(application, services).serve(on_stop=lambda: None)
 """
 
 

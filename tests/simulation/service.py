@@ -10,7 +10,7 @@ import redis
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 from api.cached_results import CachedResults
-from api.job_submission import JobSubmission
+from api.picture_jobs import PictureJobs
 from api.uploads import Upload
 from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
@@ -294,7 +294,7 @@ class SimulatedClient:
         client = SimulatedRedis(service.network, service.server)
         self._jobs = service.make_jobs(client)
         lookup = CachedResults(ResultCache(client, QUEUE, 0), WorkerRegistry(client, QUEUE))
-        self._intake = JobSubmission(self._jobs, service.store, lookup, NO_EVENTS)
+        self._picture_jobs = PictureJobs(self._jobs, service.store, lookup, NO_EVENTS)
         self.actor = service.world.spawn(name, self._live, patient=False)
 
     def _live(self) -> None:
@@ -315,7 +315,9 @@ class SimulatedClient:
             data = picture_of(job_id).encode()
             picture = ImageInfo(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
             try:
-                admission = self._intake.accept(job_id, Upload(data, JobRequest(picture, 1, deadline_seconds)), key)
+                admission = self._picture_jobs.accept(
+                    job_id, Upload(data, JobRequest(picture, 1, deadline_seconds)), key
+                )
             except QueueFull:
                 return
             except (redis.RedisError, OSError) as error:
@@ -338,7 +340,7 @@ class SimulatedClient:
         if world.rng.random() < self._habits.cancels:
             self._service.ledger.deletions[job_id] += 1
             try:
-                self._intake.cancel(job_id)
+                self._picture_jobs.cancel(job_id)
             except (redis.RedisError, OSError) as error:
                 # Whether it was done is not known: it may have been done twice.
                 self._service.ledger.deletions[job_id] += 1

@@ -16,14 +16,11 @@ from PIL import Image
 from api import admission_control
 from api.admission_control import AdmissionControl
 from api.app import create_app
-from api.metrics import ApiMetrics
+from api.job_submission import JobSubmission
+from api.services import Services
 from api.waiters import Waiters
-from shared.images.store import RecordImageStore
-from shared.jobs.backlog import BacklogReader
-from shared.jobs.limits import JobLimits, limits_of
-from shared.jobs.queue import QUEUE_NAME, Queue
+from shared.jobs.queue import QUEUE_NAME
 from shared.jobs.store import Jobs
-from shared.redis_server import RedisServer
 from shared.settings import Settings
 from tests.support.contract import Contract
 from tests.support.messages import job_of
@@ -62,6 +59,7 @@ class Bench:
     http: FlaskClient
     jobs: Jobs
     admission_control: AdmissionControl
+    submission: JobSubmission
     waiters: Waiters
     redis: Any
 
@@ -90,21 +88,21 @@ class Bench:
             thread.join()
 
 
-def make_admission_control(client: Any, limits: JobLimits) -> AdmissionControl:
-    return AdmissionControl(BacklogReader(client, Queue(), limits), RedisServer(client), limits)
-
-
 def make_bench(client: Any = None, **settings: Any) -> Bench:
     """Return an application with these settings; on the Redis of `client`, if there is one."""
     client = client or FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
-    queue = Queue(chosen.redis_prefix)
-    jobs = Jobs(client, queue, limits_of(chosen))
-    waiters = Waiters(client, queue, jobs, chosen.max_waiters)
-    images, own_admission_control = RecordImageStore(), make_admission_control(client, limits_of(chosen))
-    app = create_app(chosen, client, images, own_admission_control, waiters, ApiMetrics())
+    services = Services.from_settings(chosen, client)
+    app = create_app(services)
     app.test_client_class = CheckedClient
-    return Bench(app.test_client(), jobs, own_admission_control, waiters, client)
+    return Bench(
+        app.test_client(),
+        services.jobs,
+        services.admission_control,
+        services.submission,
+        services.waiters,
+        client,
+    )
 
 
 @pytest.fixture(autouse=True)

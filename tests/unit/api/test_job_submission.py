@@ -1,64 +1,58 @@
-"""A picture that cannot be deleted changes nothing of what a client is told."""
+"""What `JobSubmission` decides: labels, a job to ask for, or a wait that was in vain."""
 
-import fakeredis
 import pytest
 
-from api.cached_results import CachedResults
-from api.job_submission import JobSubmission
+from api.job_submission import Finished, Open, TimedOut
+from api.preferences import Preferences
 from api.uploads import Upload
-from shared.errors import QueueFull
-from shared.images.store import ImageStoreAway, RecordImageStore
+from shared.errors import TooManyWaiters
 from shared.jobs.admission import JobRequest
-from shared.jobs.events import NO_EVENTS
-from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo, JobState
-from shared.jobs.queue import Queue
-from shared.jobs.store import Jobs
-from shared.result_cache import ResultCache
-from shared.worker_registry import WorkerRegistry
+from tests.unit.api.conftest import Bench, make_bench
 
-UPLOAD = Upload(b"data", JobRequest(ImageInfo("0" * 64, "PNG", 1, 1, 4), top=3))
+PLAIN, ASYNC, WAIT = Preferences(False, None), Preferences(True, None), Preferences(False, 1)
 
 
-class KeepingStore(RecordImageStore):
-    """Cannot delete."""
-
-    def delete(self, job_id: str) -> None:
-        raise ImageStoreAway("Read-only file system")
+def read_upload() -> Upload:
+    return Upload(b"data", JobRequest(ImageInfo("0" * 64, "PNG", 1, 1, 4), top=3))
 
 
-@pytest.fixture
-def client() -> fakeredis.FakeRedis:
-    return fakeredis.FakeRedis(decode_responses=True)
+def fail_to_read() -> Upload:
+    raise AssertionError("The upload was read.")
 
 
-@pytest.fixture
-def jobs(client: fakeredis.FakeRedis) -> Jobs:
-    return Jobs(client, Queue(), JobLimits(1, 10_000, 2, 100, 100))
+def test_a_client_that_waits_gets_the_ended_job(bench: Bench) -> None:
+    # Given a worker, When a client waits, Then it gets the job as it ended
+    with bench.worker(lambda job_id: bench.jobs.fail(job_id, {"status": 500, "title": "T", "detail": "D"})):
+        found = bench.submission.submit(PLAIN, "", read_upload)
+    assert isinstance(found, Finished) and found.job.state is JobState.FAILED
+    # And the cache did not know the result
+    assert found.known is False
 
 
-@pytest.fixture
-def submission(client: fakeredis.FakeRedis, jobs: Jobs) -> JobSubmission:
-    return JobSubmission(
-        jobs,
-        KeepingStore(),
-        CachedResults(ResultCache(client, Queue(), 0), WorkerRegistry(client, Queue())),
-        NO_EVENTS,
-    )
+def test_a_client_that_does_not_wait_gets_the_open_job(bench: Bench) -> None:
+    found = bench.submission.submit(ASYNC, "", read_upload)
+    assert isinstance(found, Open) and (found.state, found.position) == (JobState.QUEUED, 1)
+    # And the same when it follows the job
+    followed = bench.submission.follow(found.job_id, ASYNC, None)
+    assert isinstance(followed, Open) and followed.state is JobState.QUEUED
 
 
-def test_a_full_queue_is_called_so(submission: JobSubmission) -> None:
-    submission.accept("a", UPLOAD)
-    with pytest.raises(QueueFull):
-        submission.accept("b", UPLOAD)
+def test_a_wait_that_is_over_ends_as_the_client_prefers(bench: Bench) -> None:
+    # Given no worker, Then a client that takes nothing but labels is told that it waited in vain
+    assert isinstance(bench.submission.submit(PLAIN, "", read_upload), TimedOut)
+    # And another one gets the open job
+    found = bench.submission.submit(WAIT, "", read_upload)
+    assert isinstance(found, Open) and found.preferences == WAIT
 
 
-def test_a_retry_joins_its_job(submission: JobSubmission) -> None:
-    submission.accept("a", UPLOAD, "key")
-    assert submission.accept("b", UPLOAD, "key").joined
-
-
-def test_a_job_is_canceled(submission: JobSubmission, jobs: Jobs) -> None:
-    submission.accept("a", UPLOAD)
-    submission.cancel("a")
-    assert jobs.get("a").state is JobState.CANCELED
+def test_without_a_free_slot_nothing_is_read_for_a_client_that_must_wait() -> None:
+    # Given an API whose only slot is taken
+    bench = make_bench(max_waiters=1)
+    with bench.waiters.slot(wanted=True):
+        # Then a plain upload is not even read
+        with pytest.raises(TooManyWaiters):
+            bench.submission.submit(PLAIN, "", fail_to_read)
+        # And the wait of another one is not honoured
+        found = bench.submission.submit(WAIT, "", read_upload)
+    assert isinstance(found, Open) and found.preferences.wait_seconds is None

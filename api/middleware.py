@@ -1,0 +1,39 @@
+"""WSGI middleware around the application: request id, common headers, access log.
+
+Within `create_app`, so that the application is safe behind any web server.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from api.access_log import AccessLog
+from api.headers import CommonHeaders
+from api.request_id import choose_request_id
+from shared.log import request_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class Middleware:
+    """Gives each request its id, and each answer the headers of all answers."""
+
+    def __init__(self, app: "WSGIApplication", headers: CommonHeaders, access_log: AccessLog) -> None:
+        self._app = app
+        self._headers = headers
+        self._access_log = access_log
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request."""
+        began = time.monotonic()
+        name = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        # All that is logged from here on has it, and so has the job.
+        request_id.set(name)
+        common = self._headers.of(name, environ.get("HTTP_ORIGIN"), "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            self._access_log.write(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), status, headers, began)
+            return start_response(status, headers + common, exc_info)
+
+        return self._app(environ, start)

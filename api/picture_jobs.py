@@ -1,0 +1,65 @@
+"""Jobs together with their pictures: the picture is stored first, so that nothing that is accepted is lost."""
+
+import hashlib
+
+from api.cached_results import CachedResults
+from api.uploads import Upload
+from shared.errors import KeyReused, QueueFull
+from shared.images.store import ImageStore, forget_picture
+from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
+from shared.jobs.events import JobEvents
+from shared.jobs.models import Job
+from shared.jobs.store import Jobs
+
+
+class PictureJobs:
+    """Turns pictures into jobs, and takes jobs back at their client's wish."""
+
+    def __init__(self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, events: JobEvents) -> None:
+        """`events.accepted` is called for every admission."""
+        self._jobs = jobs
+        self._images = images
+        self._cached_results = cached_results
+        self._events = events
+
+    def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
+        """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
+
+        A job whose result is known from the cache has ended already.
+
+        Raises:
+            QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
+            KeyReused: the key came with another request before; nothing is left behind.
+            redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
+                accepted all the same; then it is done, and a retry with the same key joins it.
+        """
+        known = self._cached_results.find(upload.request.picture.sha256)
+        carried = b"" if known else self._images.put(job_id, upload.data)
+        try:
+            admission = self._jobs.admit(job_id, upload.request, _idempotency_key(key, upload.request), known, carried)
+        except (QueueFull, KeyReused):
+            forget_picture(self._images, job_id)
+            raise
+        if admission.joined:
+            forget_picture(self._images, job_id)
+        self._events.accepted(admission)
+        return admission
+
+    def get(self, job_id: str, owner: str | None = None) -> Job:
+        """Return the job; with an `owner`, only if it is theirs. Raises as `Jobs.get`."""
+        return self._jobs.get(job_id, owner)
+
+    def cancel(self, job_id: str, owner: str | None = None) -> None:
+        """Cancel an open job or forget a finished one; raises as `get` for one that is not there."""
+        self.get(job_id, owner)
+        if self._jobs.cancel(job_id):
+            forget_picture(self._images, job_id)
+        else:
+            self._jobs.delete(job_id)
+
+
+def _idempotency_key(key: str, request: JobRequest) -> IdempotencyKey | None:
+    if not key:
+        return None
+    wanted = f"{request.picture.sha256} {request.top} {request.deadline_seconds}"
+    return IdempotencyKey(scope=request.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

@@ -1,0 +1,89 @@
+"""The one wiring of the API: every object that views and the web server use, each made once."""
+
+from dataclasses import dataclass
+
+import redis
+
+from api.access_log import AccessLog
+from api.admission_control import AdmissionControl
+from api.auth import Keys
+from api.cached_results import CachedResults
+from api.early_rejection import EarlyRejection
+from api.headers import CommonHeaders
+from api.job_submission import JobSubmission
+from api.metrics import ApiMetrics, QueueCollector
+from api.picture_jobs import PictureJobs
+from api.responses import JobResponses
+from api.uploads import UploadLimits
+from api.waiters import Waiters
+from shared.images.history import StoreHistory
+from shared.images.store import open_image_store
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
+from shared.redis_server import RedisServer
+from shared.result_cache import ResultCache
+from shared.settings import Settings
+from shared.worker_registry import WorkerRegistry
+
+
+@dataclass(frozen=True)
+class Services:
+    """What one API process consists of, beside Flask and the web server."""
+
+    settings: Settings
+    client: redis.Redis
+    queue: Queue
+    redis_server: RedisServer
+    workers: WorkerRegistry
+    jobs: Jobs
+    waiters: Waiters
+    admission_control: AdmissionControl
+    picture_jobs: PictureJobs
+    submission: JobSubmission
+    responses: JobResponses
+    upload_limits: UploadLimits
+    keys: Keys
+    headers: CommonHeaders
+    access_log: AccessLog
+    early_rejection: EarlyRejection
+    metrics: ApiMetrics
+
+    @classmethod
+    def from_settings(cls, settings: Settings, client: redis.Redis) -> "Services":
+        """Make all of them; nothing is started, and Redis is not asked.
+
+        `client` decodes its answers to `str`. Raises SettingsError: the image store cannot be used.
+        """
+        queue = Queue(settings.redis_prefix)
+        limits = limits_of(settings)
+        redis_server = RedisServer(client)
+        workers = WorkerRegistry(client, queue)
+        metrics = ApiMetrics()
+        jobs = Jobs(client, queue, limits, metrics)
+        metrics.registry.register(QueueCollector(jobs.backlog, workers))
+        images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True)
+        cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
+        admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
+        picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
+        waiters = Waiters(client, queue, jobs, settings.max_waiters)
+        keys = Keys(settings.api_keys)
+        return cls(
+            settings=settings,
+            client=client,
+            queue=queue,
+            redis_server=redis_server,
+            workers=workers,
+            jobs=jobs,
+            waiters=waiters,
+            admission_control=admission_control,
+            picture_jobs=picture_jobs,
+            submission=JobSubmission(picture_jobs, cached_results, admission_control, waiters, settings.wait_seconds),
+            responses=JobResponses(jobs.backlog),
+            upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
+            keys=keys,
+            headers=CommonHeaders(settings.allowed_origins),
+            access_log=AccessLog(settings.access_log),
+            early_rejection=EarlyRejection(admission_control, keys, metrics),
+            metrics=metrics,
+        )

@@ -1,0 +1,44 @@
+"""How often the API asks Redis, counted by the server itself."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from shared.api_keys import digest_of
+from tests.unit.api.conftest import encode, make_bench
+
+KEY = {"X-API-Key": "alices key"}
+# What this test and a new connection send.
+OTHERS = {"config|resetstat", "info", "hello", "auth", "client|setinfo", "client|setname", "select", "ping"}
+
+
+def sent(client: redis.Redis) -> dict[str, int]:
+    """Return which commands the server was sent since the last reset, and how often."""
+    found: dict[str, Any] = client.info("commandstats")
+    counts = {name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in found.items()}
+    return {name: count for name, count in counts.items() if name not in OTHERS}
+
+
+@pytest.mark.parametrize("keys", ["", f"alice:{digest_of('alices key')}"], ids=["without keys", "with keys"])
+@pytest.mark.parametrize("prefer", ["", "wait=5"])
+def test_a_result_is_read_once(client: redis.Redis, keys: str, prefer: str) -> None:
+    # Given a job that has ended
+    bench = make_bench(client, api_keys=keys)
+    job_id = bench.upload(encode("PNG"), headers={**KEY, "Prefer": "respond-async"}).json["id"]
+    bench.jobs.succeed(job_id, {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}, {})
+    # When it is asked for
+    client.config_resetstat()
+    answer = bench.http.get(f"/result/{job_id}", headers={**KEY, "Prefer": prefer})
+    # Then one command to Redis answers who may see it, whether it is there, and what it is
+    assert (answer.status_code, answer.json["status"]) == (200, "succeeded")
+    assert sent(client) == {"hgetall": 1}
+
+
+def test_an_open_job_is_read_once_and_then_its_place_in_the_queue(client: redis.Redis) -> None:
+    bench = make_bench(client)
+    job_id = bench.upload(encode("PNG"), headers={"Prefer": "respond-async"}).json["id"]
+    client.config_resetstat()
+    assert bench.http.get(f"/result/{job_id}").json["position"] == 1
+    # `zrank` asks for the place, the others for the `Retry-After`
+    assert (sent(client)["hgetall"], sent(client)["zrank"], "exists" in sent(client)) == (1, 1, False)
