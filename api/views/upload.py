@@ -24,10 +24,11 @@ from api.uploads import (
 )
 from api.waiters import Waiters
 from shared.errors import TooManyWaiters
+from shared.images.formats import NAMES
 from shared.jobs.admission import Admission
 
 RETRY_AFTER_SECONDS = 2
-PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."}
+PICTURE = {"type": "string", "format": "binary", "description": f"{NAMES}."}
 FORM = {
     "type": "object",
     "properties": {FIELD: PICTURE},
