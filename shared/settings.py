@@ -61,12 +61,14 @@ class Settings(BaseModel):
     model_dir: str = Field(
         "models/mobilenet_v2", min_length=1, description="The prepared model folder a worker loads (see `make model`)."
     )
-    engine: Literal["litert", "tensorflow"] = Field("litert", description="The inference library of a worker.")
+    # Any name: shared code must not import the registry of engines, which is the worker's (worker/inference/engines/).
+    # `python -m worker` refuses an unknown one at its start; the API does not use this setting.
+    engine: str = Field("litert", description="The inference library of a worker.")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Child processes of one worker."
     )
     max_batch: int = Field(
-        32, ge=1, le=256, description="Pictures that the TensorFlow engine gives the model at once, at most."
+        32, ge=1, le=256, description="Pictures that an engine with batches, such as TensorFlow, gets at once, at most."
     )
     max_image_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Largest accepted picture, in bytes.")
     max_image_pixels: int = Field(64_000_000, ge=1, description="Largest accepted picture, width times height.")

@@ -12,7 +12,7 @@ from shared.settings import Settings, SettingsError, unknown_settings
 from worker.app import create_worker
 from worker.batch_app import serve_in_batches
 from worker.inference.classifier import Classifier
-from worker.inference.engines import load_engine, verify_model
+from worker.inference.engines import UnknownEngine, find_engine, load_engine, verify_model
 from worker.inference.model_folder import ModelFolder, ModelFolderError
 from worker.jobs.progress import SharedProgress
 from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
@@ -25,7 +25,8 @@ def main() -> int:
     """Run a worker until it is told to stop; return its exit code."""
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsError as error:
+        find_engine(settings.engine)
+    except (SettingsError, UnknownEngine) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
@@ -55,7 +56,7 @@ def main() -> int:
 
 
 def _serve(settings: Settings, folder: ModelFolder, metrics: WorkerMetrics) -> int:
-    if settings.engine == "tensorflow":
+    if find_engine(settings.engine).batches:
         return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder), metrics)
 
     def load_classifier(progress: SharedProgress) -> Classifier:

@@ -4,6 +4,7 @@ from typing import Any
 
 from api.contract.headers import ALWAYS, QUOTA
 from api.problems import as_problem
+from shared.images.formats import UNREADABLE
 
 # Before any route is chosen: the web server's refusals, and mistakes of the service.
 ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
@@ -21,7 +22,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
     413: ("Too many bytes or pixels.", "The picture has 30000000 bytes; at most 20971520 are accepted."),
     415: (
         "Not a picture of an accepted format.",
-        "This is not a picture that can be read. Send a JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC file.",
+        UNREADABLE,
     ),
     422: (
         "The picture cannot be decoded, or its idempotency key came with another request.",

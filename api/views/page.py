@@ -6,15 +6,20 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
 from api.assets import CONTENT_TYPES, asset
+from shared.images.formats import NAMES, SUFFIXES
 
 FOLDER = Path(__file__).parents[1] / "page"
 INDEX = "index.html"
+# The suffixes too, as some systems do not know that files such as .heic are images.
+ACCEPT = ",".join(("image/*", *SUFFIXES))
 
 
 def page_blueprint(max_image_bytes: int) -> Blueprint:
     """Return the page's routes; it refuses larger pictures before they are sent."""
     contents = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in CONTENT_TYPES}
-    contents[INDEX] = contents[INDEX].replace(b"{{max_image_bytes}}", str(max_image_bytes).encode())
+    values = {"max_image_bytes": str(max_image_bytes), "formats": NAMES, "accept": ACCEPT}
+    for name, value in values.items():
+        contents[INDEX] = contents[INDEX].replace(f"{{{{{name}}}}}".encode(), value.encode())
     blueprint = Blueprint("page", __name__)
 
     @blueprint.get("/")

@@ -20,8 +20,9 @@ from api.uploads import (
     read_idempotency_key,
     read_upload,
 )
+from shared.images.formats import NAMES
 
-PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."}
+PICTURE = {"type": "string", "format": "binary", "description": f"{NAMES}."}
 FORM = {
     "type": "object",
     "properties": {FIELD: PICTURE},

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# What files of the accepted formats are called.
+# The suffixes of the service's formats (shared/images/formats.py, which this distribution does not have); a test
+# compares them.
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 )

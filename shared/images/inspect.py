@@ -8,19 +8,15 @@ import pi_heif
 from PIL import AvifImagePlugin, Image
 
 from shared.errors import PictureTooLarge, UnsupportedPicture
+from shared.images.formats import BY_PILLOW_NAME, READERS, UNREADABLE
 from shared.jobs.models import ImageInfo
 
-# Pillow's names; MPO is what many phones write as .jpg and is found by the JPEG reader.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF")
-FORMAT_NAMES = "JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC"
 TOO_LONG = "The header of the picture is too long to be read."
 
 # A side of a picture: the most that a JPEG can have. No camera or scanner makes a longer one.
 MAX_SIDE = 65_535
 # Only the first frame is ever decoded, but the readers of most formats build a table of all.
 MAX_FRAMES = 5_000
-# GIF and TIFF do not say how many frames they have; what is behind the first one is never read.
-_UNCOUNTED = ("GIF", "TIFF")
 # How often the header of a picture is read from, at most. Pictures of cameras and editors take some hundred times; each
 # is Python, under the one lock that all requests of an API share.
 MOST_READS = 20_000
@@ -97,19 +93,22 @@ def inspect_picture(data: bytes) -> ImageInfo:
     """
     with _open(_Header(data), (UnsupportedPicture,)) as image:
         width, height = image.size
-        frames = 1 if image.format in _UNCOUNTED else getattr(image, "n_frames", 1)
-        name = "JPEG" if image.format == "MPO" else str(image.format)
+        known = BY_PILLOW_NAME[str(image.format)]
+        # Where the header does not have the number, Pillow would read the whole file to count.
+        frames = getattr(image, "n_frames", 1) if known.counts_frames else 1
     if max(width, height) > MAX_SIDE:
         raise PictureTooLarge(f"The picture is {width} x {height} pixels; no side may have more than {MAX_SIDE}.")
     if frames > MAX_FRAMES:
         raise PictureTooLarge(f"The picture has {frames} frames; at most {MAX_FRAMES} are accepted.")
-    return ImageInfo(sha256=hashlib.sha256(data).hexdigest(), format=name, width=width, height=height, bytes=len(data))
+    return ImageInfo(
+        sha256=hashlib.sha256(data).hexdigest(), format=known.pillow, width=width, height=height, bytes=len(data)
+    )
 
 
 def _open(file: io.BytesIO, passing: tuple[type[Exception], ...]) -> Image.Image:
     try:
-        return Image.open(file, formats=FORMATS)
+        return Image.open(file, formats=READERS)
     except passing:
         raise
     except Exception:  # Pillow's readers raise far more than UnidentifiedImageError on broken headers
-        raise UnsupportedPicture(f"This is not a picture that can be read. Send a {FORMAT_NAMES} file.") from None
+        raise UnsupportedPicture(UNREADABLE) from None

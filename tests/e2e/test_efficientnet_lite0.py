@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.support.hub_server import HubServer
 from tests.support.litert import litert_logits
-from worker.inference.model_folder import ModelFolder
+from worker.inference.model_folder import SAVED_MODEL, ModelFolder
 from worker.prepare.errors import HubUnreachable, PrepareError
 from worker.prepare.lazy_tensorflow import import_tensorflow
 from worker.prepare.preparation import prepare
@@ -86,7 +86,7 @@ def test_both_engines_answer_alike(efficientnet: ModelFolder) -> None:
     pictures = np.concatenate([pixels("coffee.png"), pixels("chelsea.png")])
 
     # When TensorFlow gets it as one, through either of the model's two doors
-    model = import_tensorflow().saved_model.load(str(efficientnet.verify_saved_model()))
+    model = import_tensorflow().saved_model.load(str(efficientnet.verify(SAVED_MODEL)))
     called = model(pictures).numpy()
     served = model.signatures["serving_default"](inputs=pictures)["logits"].numpy()
 

@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.litert import litert_logits
 from tests.support.small_models import HEIGHT, WIDTH, save_small_model
-from worker.inference.model_folder import ModelFolder, ModelFolderError
+from worker.inference.engines import verify_model
+from worker.inference.model_folder import SAVED_MODEL, ModelFolder, ModelFolderError
 from worker.prepare.errors import PrepareError
 from worker.prepare.folder import lock_of, replacing
 from worker.prepare.lazy_tensorflow import import_tensorflow
@@ -76,7 +77,7 @@ def test_the_command_prepares_a_local_savedmodel_and_prints_the_folder(two_class
     assert (folder.manifest.input_height, folder.manifest.input_width) == (HEIGHT, WIDTH)
     assert folder.labels == ("tabby", "espresso")
     picture = np.random.default_rng(7).random((1, HEIGHT, WIDTH, 3), np.float32)
-    loaded = import_tensorflow().saved_model.load(str(folder.verify_saved_model()))
+    loaded = import_tensorflow().saved_model.load(str(folder.verify(SAVED_MODEL)))
     np.testing.assert_allclose(litert_logits(folder, picture), loaded(picture).numpy(), rtol=1e-4)
 
     # And no path of this machine
@@ -258,9 +259,9 @@ def test_a_model_that_does_not_convert_is_kept_for_tensorflow(
 
     # Then it says so, and only TensorFlow gets it
     assert "CANNOT BE CONVERTED TO LITERT" in capsys.readouterr().err
-    folder.verify_saved_model()
+    verify_model("tensorflow", folder)
     with pytest.raises(ModelFolderError, match="ENGINE=tensorflow"):
-        folder.verify_tflite()
+        verify_model("litert", folder)
 
     # And it is not tried again every time
     assert prepare(str(model), None, tmp_path / "models") == folder.path

@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub_server import HubServer, archive
 from tests.support.small_models import save_small_model
 from tests.support.wait import eventually
-from worker.inference.model_folder import ModelFolder
+from worker.inference.model_folder import TFLITE, ModelFolder
 from worker.prepare import hub as hub_module
 from worker.prepare.errors import HubUnreachable, PrepareError
 from worker.prepare.preparation import prepare
@@ -58,12 +58,12 @@ def test_a_hub_model_is_downloaded_once(hub: HubServer, small_model: Path, tmp_p
     assert folder.path == tmp_path / NAME
     assert (folder.name, folder.manifest.source, len(folder.labels)) == (NAME, handle, 1001)
     assert folder.labels[:2] == ("background", "tench")
-    assert folder.verify_tflite().stat().st_size > 1000
+    assert folder.verify(TFLITE).stat().st_size > 1000
 
     # When it is prepared again, then the hub is not asked, not even when the folder has to be made anew
     asked = len(hub.requests)
     assert prepare(handle, None, tmp_path) == folder.path
-    folder.tflite_path.unlink()
+    (folder.path / TFLITE).unlink()
     assert prepare(handle, None, tmp_path) == folder.path
     assert len(hub.requests) == asked
     assert ModelFolder.open(folder.path).digest == folder.digest

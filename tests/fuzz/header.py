@@ -11,6 +11,7 @@ import atheris
 
 with atheris.instrument_imports(include=["PIL", "pi_heif", "shared"]):
     from shared.errors import PictureTooLarge, UnsupportedPicture
+    from shared.images.formats import BY_PILLOW_NAME
     from shared.images.inspect import inspect_picture, set_up_pillow
 
     # Imports the readers.
@@ -35,7 +36,7 @@ def write_seeds(folder: Path) -> None:
     from PIL import Image
 
     picture = Image.linear_gradient("L").resize((24, 16)).convert("RGB")
-    for name in ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF"):
+    for name in BY_PILLOW_NAME.keys() & Image.SAVE.keys():
         with (folder / f"seed-{name}").open("wb") as file:
             picture.save(file, name)
     for source in SEEDS:

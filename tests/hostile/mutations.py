@@ -4,10 +4,12 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 
+from shared.images.formats import FORMATS
 from tests.hostile.case import Case, given
 from tests.support.pictures import KINDS, TRAFFIC_LIGHT_HEIC, photograph
 
 SEED = "topthree"
+PILLOW_NAMES = {each.name: each.pillow for each in FORMATS}
 # Where the damage of one in two mutations lies: in what readers of headers see.
 HEADER_BYTES = 400
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
@@ -36,7 +38,7 @@ def truncated(each: int) -> Iterator[Case]:
 
 
 def _format(kind: str) -> str:
-    return kind.partition(",")[0].upper().replace("HEIC", "HEIF")
+    return PILLOW_NAMES[kind.partition(",")[0]]
 
 
 def _mutation(files: dict[str, bytes], kind: str, data: bytes, number: int) -> Callable[[], bytes]:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import PurePath
 
+from shared.images.formats import FORMATS
 from tests.hostile.case import Case, given
 from tests.support.repository import ROOT
 
@@ -16,9 +18,9 @@ CACHE = ROOT / "artifacts" / "pillow-source"
 ARCHIVE = CACHE / f"pillow-{VERSION}.tar.gz"
 IMAGES = f"pillow-{VERSION}/Tests/images/"
 FETCH_SECONDS = 300
-FORMATS = {
-    **{"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "mpo": "JPEG", "apng": "PNG", "png": "PNG"},
-    **{"bmp": "BMP", "dib": "BMP", "gif": "GIF", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF", "avif": "AVIF"},
+# By the suffixes of its images, of which some are not those of pictures elsewhere.
+KINDS = {".mpo": "JPEG", ".apng": "PNG", ".dib": "BMP"} | {
+    suffix: each.pillow for each in FORMATS for suffix in each.suffixes
 }
 
 
@@ -55,5 +57,5 @@ def images() -> Iterator[Case]:
             file = archive.extractfile(member) if member.isfile() and member.name.startswith(IMAGES) else None
             if file:
                 data, name = file.read(), member.name.removeprefix(IMAGES)
-                kind = FORMATS.get(name.rpartition(".")[2].lower(), "none")
+                kind = KINDS.get(PurePath(name).suffix.lower(), "none")
                 yield Case(kind, f"Pillow's {name}", given(data), file_name=name.rpartition("/")[2])

@@ -93,29 +93,17 @@ class ModelFolder:
         """The manifest's digest: two folders that share it give the same answers."""
         return self.manifest.digest
 
-    @property
-    def tflite_path(self) -> Path:
-        """Where the LiteRT model lies, if the model has one."""
-        return self.path / TFLITE
+    def has(self, name: str) -> bool:
+        """Whether the manifest names the file `name`, or files in the subfolder `name`."""
+        return any(_is_in(file, name) for file in self.manifest.files)
 
-    @property
-    def saved_model_path(self) -> Path:
-        """Where the SavedModel lies."""
-        return self.path / SAVED_MODEL
+    def verify(self, name: str) -> Path:
+        """Check the sha256 of the file `name`, or of all files in the subfolder `name`, and return its path.
 
-    def verify_tflite(self) -> Path:
-        """Check the LiteRT model's sha256 and return its path; ModelFolderError if damaged or absent."""
-        if TFLITE not in self.manifest.files:
-            raise ModelFolderError(
-                f"the model {self.name} has no {TFLITE}, as it cannot be converted to LiteRT: use ENGINE=tensorflow"
-            )
-        _verify(self.path, self.manifest, lambda name: name == TFLITE)
-        return self.tflite_path
-
-    def verify_saved_model(self) -> Path:
-        """Check the sha256 of the SavedModel's files and return its folder; ModelFolderError if damaged or absent."""
-        _verify(self.path, self.manifest, lambda name: name.startswith(f"{SAVED_MODEL}/"))
-        return self.saved_model_path
+        Raises ModelFolderError: a file is damaged or absent, or the manifest names none.
+        """
+        _verify(self.path, self.manifest, lambda file: _is_in(file, name))
+        return self.path / name
 
     def verify_all(self) -> None:
         """Check the sha256 of every file of the manifest; ModelFolderError if one is damaged or absent."""
@@ -144,6 +132,10 @@ def _read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelFolderError(f"{file} is invalid ({place}: {first['msg']}): run `make model`") from error
+
+
+def _is_in(file: str, name: str) -> bool:
+    return file == name or file.startswith(f"{name}/")
 
 
 def _verify(path: Path, manifest: Manifest, wanted: Callable[[str], bool]) -> None:

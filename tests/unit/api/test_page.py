@@ -5,6 +5,7 @@ import re
 import pytest
 
 from api.views.page import FOLDER
+from shared.images.formats import NAMES, SUFFIXES
 from tests.unit.api.conftest import Bench
 
 FILES = sorted(path.name for path in FOLDER.iterdir())
@@ -14,6 +15,13 @@ def test_the_page_is_served_with_the_limit_of_the_service(bench: Bench) -> None:
     answer = bench.http.get("/")
     assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
     assert 'data-max-image-bytes="50000"' in answer.text
+
+
+def test_the_page_names_and_offers_every_format(bench: Bench) -> None:
+    text = bench.http.get("/").text
+    assert f"paste one. {NAMES}, up to" in text
+    assert f'accept="image/*,{",".join(SUFFIXES)}"' in text
+    assert "{{" not in text
 
 
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/page/style.css", "/page/icon.svg"])

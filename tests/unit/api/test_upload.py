@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.images.formats import FORMATS
 from tests.support.wait import eventually
 from tests.unit.api.conftest import Bench, encode, make_bench
 
@@ -41,6 +42,12 @@ def test_the_raw_body_form_works_too(bench: Bench) -> None:
     answer = bench.http.post("/upload?top=5", data=encode("JPEG"), content_type="image/jpeg", headers=ASYNC)
     assert answer.status_code == 202
     assert bench.jobs.get(answer.json["id"]).top == 5
+
+
+@pytest.mark.parametrize("content_type", [kind for each in FORMATS for kind in each.mime_types])
+def test_a_raw_body_of_every_accepted_type_is_taken_for_a_picture(bench: Bench, png: bytes, content_type: str) -> None:
+    answer = bench.http.post("/upload", data=png, content_type=content_type, headers=ASYNC)
+    assert answer.status_code == 202
 
 
 def test_a_plain_upload_waits_and_answers_the_original_shape(bench: Bench, png: bytes) -> None:

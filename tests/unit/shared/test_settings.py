@@ -25,7 +25,6 @@ def test_a_value_is_read_and_an_empty_one_is_the_default() -> None:
     [
         ("PORT", "http"),
         ("PORT", "0"),
-        ("ENGINE", "torch"),
         ("WAIT_SECONDS", "-1"),
         ("RATE_LIMIT", "many"),
         ("RATE_LIMIT", "0/minute"),

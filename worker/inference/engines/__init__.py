@@ -1,11 +1,13 @@
-"""The inference libraries behind one interface; no other file imports them."""
+"""The inference libraries behind one interface, and the registry of them; only this folder's modules import them."""
 
+from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.inference.model_folder import ModelFolder
+from worker.inference.model_folder import SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
 
 
 class Engine(Protocol):
@@ -15,28 +17,58 @@ class Engine(Protocol):
         """Map pictures float32 [n, height, width, 3] in [0, 1] to logits float32 [n, classes]."""
 
 
+class UnknownEngine(ValueError):
+    """The setting ENGINE names no engine; the sentence lists those that exist."""
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """What is known of an engine before it is loaded."""
+
+    implementation: str
+    """`module:class`; imported only to load it, as no worker has every library. The class takes the path of `model`."""
+    model: str
+    """The file or subfolder of a model folder that it loads."""
+    batches: bool
+    """Whether one run of many pictures is faster than as many runs of one: such a worker forms batches."""
+    device: str
+
+
+# A new engine is a module in this folder and a line here.
+ENGINES = {
+    "litert": EngineEntry(f"{__name__}.litert:LiteRTEngine", TFLITE, batches=False, device="CPU"),
+    "tensorflow": EngineEntry(f"{__name__}.tensorflow:TensorFlowEngine", SAVED_MODEL, batches=True, device="GPU, CPU"),
+}
+
+
+def find_engine(name: str) -> EngineEntry:
+    """Return the entry of an engine; UnknownEngine if there is none of this name."""
+    if name not in ENGINES:
+        known = ", ".join(f"{other} ({entry.device})" for other, entry in ENGINES.items())
+        raise UnknownEngine(f"ENGINE={name!r}: there is no such engine. Use one of these: {known}.")
+    return ENGINES[name]
+
+
 def verify_model(name: str, folder: ModelFolder) -> None:
     """Check the files that the engine `name` is going to load.
 
     Raises:
         ModelFolderError: one is missing or damaged.
     """
-    if name == "litert":
-        folder.verify_tflite()
-    else:
-        folder.verify_saved_model()
+    model = find_engine(name).model
+    others = [f"ENGINE={other}" for other, entry in ENGINES.items() if folder.has(entry.model)]
+    if others and not folder.has(model):
+        raise ModelFolderError(
+            f"the model {folder.name} has no {model}, as it was not converted for ENGINE={name}: "
+            f"use {' or '.join(others)}"
+        )
+    folder.verify(model)
 
 
 def load_engine(name: str, folder: ModelFolder) -> Engine:
-    """Load the engine `litert` or `tensorflow` with the model in `folder` and run it once, so that it is warm."""
-    if name == "litert":
-        from worker.inference.engines.litert import LiteRTEngine
-
-        engine: Engine = LiteRTEngine(folder)
-    else:
-        from worker.inference.engines.tensorflow import TensorFlowEngine
-
-        engine = TensorFlowEngine(folder)
+    """Load the engine `name` with the model in `folder` and run it once, so that it is warm."""
+    entry = find_engine(name)
+    engine: Engine = resolve_name(entry.implementation)(folder.path / entry.model)
     manifest = folder.manifest
     engine.logits(np.zeros((1, manifest.input_height, manifest.input_width, 3), np.float32))
     return engine

@@ -1,18 +1,18 @@
 """LiteRT: one single-thread interpreter, the fastest way on CPU cores when every core has a process."""
 
+from pathlib import Path
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
-
-from worker.inference.model_folder import ModelFolder
 
 
 class LiteRTEngine:
     """Runs `model.tflite`, whose batch is fixed at one picture."""
 
-    def __init__(self, folder: ModelFolder) -> None:
-        """Load the model, whose file has been verified."""
-        self._interpreter = Interpreter(model_path=str(folder.tflite_path), num_threads=1)
+    def __init__(self, model: Path) -> None:
+        """Load the file `model`, which has been verified."""
+        self._interpreter = Interpreter(model_path=str(model), num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]

@@ -1,5 +1,6 @@
 """TensorFlow: for GPUs, and for SavedModels that do not convert to LiteRT."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,21 +8,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from worker.inference.image_function import find_image_function
-from worker.inference.model_folder import ModelFolder
 
 
 class TensorFlowEngine:
     """Runs the SavedModel, any number of pictures at once, on the GPU if TensorFlow sees one."""
 
-    def __init__(self, folder: ModelFolder) -> None:
-        """Load the model, whose files have been verified."""
+    def __init__(self, model: Path) -> None:
+        """Load the SavedModel in the folder `model`, whose files have been verified."""
         for gpu in tf.config.list_physical_devices("GPU"):
             # Take memory as it is needed, so that several workers can share a card.
             tf.config.experimental.set_memory_growth(gpu, True)
-        model: Any = tf.saved_model.load(str(folder.saved_model_path))
         # The model must stay referenced: the function alone does not keep its variables.
-        self._model = model
-        found = find_image_function(model)
+        self._model: Any = tf.saved_model.load(str(model))
+        found = find_image_function(self._model)
         # One trace for every size of batch: else each new size costs a tenth of a second and more.
         pictures = tf.TensorSpec([None, found.height, found.width, 3], tf.float32)
         self._run: Any = tf.function(found.call, input_signature=[pictures])

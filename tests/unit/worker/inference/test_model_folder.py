@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from worker.inference.model_folder import ModelFolder, ModelFolderError
+from worker.inference.model_folder import SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
 
 FILES = {
     "labels.txt": b"tabby, tabby cat\nespresso\n",
@@ -52,8 +52,8 @@ def test_an_intact_folder_tells_what_it_holds(folder: Path) -> None:
 
     assert (found.name, found.manifest.input_height, found.manifest.input_width) == ("pets", 224, 192)
     assert found.labels == ("tabby", "espresso")
-    assert found.verify_tflite() == found.tflite_path == folder / "model.tflite"
-    assert found.verify_saved_model() == found.saved_model_path == folder / "saved_model"
+    assert found.verify(TFLITE) == folder / "model.tflite"
+    assert found.verify(SAVED_MODEL) == folder / "saved_model"
     found.verify_all()
 
 
@@ -147,9 +147,9 @@ def test_only_the_files_of_one_engine_are_checked_for_it(folder: Path) -> None:
     found = ModelFolder.open(folder)
 
     # Then TensorFlow could use it, LiteRT not
-    found.verify_saved_model()
+    found.verify(SAVED_MODEL)
     with pytest.raises(ModelFolderError, match=r"model\.tflite is damaged .*run `make model`"):
-        found.verify_tflite()
+        found.verify(TFLITE)
     with pytest.raises(ModelFolderError):
         found.verify_all()
 
@@ -159,17 +159,19 @@ def test_every_file_of_the_saved_model_counts(folder: Path, name: str) -> None:
     (folder / name).unlink()
     found = ModelFolder.open(folder)
 
-    found.verify_tflite()
+    found.verify(TFLITE)
     with pytest.raises(ModelFolderError, match=f"{name} cannot be read"):
-        found.verify_saved_model()
+        found.verify(SAVED_MODEL)
 
 
-def test_a_model_that_was_not_converted_names_the_engine_it_needs(folder: Path) -> None:
+def test_files_that_the_model_does_not_have_are_told_apart_from_damaged_ones(folder: Path) -> None:
     (folder / "model.tflite").unlink()
     write_manifest(folder)
+    found = ModelFolder.open(folder)
 
-    with pytest.raises(ModelFolderError, match="ENGINE=tensorflow"):
-        ModelFolder.open(folder).verify_tflite()
+    assert (found.has(SAVED_MODEL), found.has(TFLITE)) == (True, False)
+    with pytest.raises(ModelFolderError, match="does not name the files"):
+        found.verify(TFLITE)
 
 
 def test_reading_a_folder_needs_no_inference_library() -> None:
