@@ -10,7 +10,9 @@ from celery import signals
 from worker.jobs.progress import SharedProgress
 from worker.runtime.celery_app import create_celery
 from worker.runtime.child import Child, LoadClassifier
+from worker.runtime.control import register_commands
 from worker.runtime.maintenance import attach_maintenance
+from worker.runtime.message_filter import attach_filter
 from worker.runtime.tasks import register_tasks
 from worker.runtime.watchdog import Flag
 from worker.services import Services
@@ -57,15 +59,15 @@ def assemble_worker(services: Services, pool: Pool, warmed: Flag) -> Any:
         main.watchdog.taken()
         return main.foreign.take_in(message)
 
-    app.conf.broker_transport_options["take_in"] = take_in
+    attach_filter(app, take_in)
     attach_maintenance(app, main.maintenance, main.watchdog, main.sweep)
+    register_commands(main.maintenance.cancel)
     return app.Worker(
         hostname=f"worker@{services.record.name}",
         pool_cls=pool.kind,
         concurrency=pool.size,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=True,
         quiet=True,
     )
 

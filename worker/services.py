@@ -29,8 +29,8 @@ from worker.metrics import WorkerMetrics
 from worker.runtime.maintenance import WorkerMaintenance
 from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
 
-# A task takes at most its consumer's time and the time limit of one job. A lease is this much longer, so that it ends only
-# when the worker is gone.
+# A task takes at most its consumer's time and the time limit of one job. A lease is this much longer, so that it
+# ends only when the worker is gone.
 LEASE_MARGIN_SECONDS = 1
 # The soft time limit of a task comes so much before the hard one.
 SOFT_LIMIT_MARGIN_SECONDS = 2
