@@ -9,6 +9,7 @@ from shared.settings import Settings
 from worker.app import create_worker
 from worker.inference.labels import Prediction
 from worker.metrics import open_metrics
+from worker.services import Services
 
 # The variable that says how long a picture takes, in seconds.
 SLEEP = "PLANE_SLEEP_SECONDS"
@@ -44,7 +45,8 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     seconds = float(os.environ.get(SLEEP, "0"))
     with open_metrics(settings) as metrics:
-        worker = create_worker(settings, StandInModel(), lambda _decoding: StandIn(seconds), metrics)
+        services = Services.from_settings(settings, StandInModel(), metrics)
+        worker = create_worker(services, lambda _progress: StandIn(seconds))
         worker.start()
         return int(worker.exitcode or 0)
 

@@ -87,6 +87,9 @@ class Settings(BaseModel):
     tombstone_ttl_seconds: int = Field(86_400, ge=1, description="How long a gone result answers 410 and not 404.")
     job_attempts: int = Field(3, ge=1, description="How often a job may begin before it fails.")
     job_time_limit_seconds: int = Field(10, ge=2, description="Longest run of one job in a worker child.")
+    consume_seconds: int = Field(
+        1, ge=0, le=60, description="How long a child claims jobs itself after a Celery task; 0: one task a job."
+    )
     job_memory_bytes: int = Field(
         1024 * MEBIBYTE, ge=64 * MEBIBYTE, description="Memory one job may take in a worker child, beside the model."
     )

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from shared.log import configure_logging
@@ -15,8 +16,9 @@ from worker.inference.classifier import Classifier
 from worker.inference.engines import UnknownEngine, find_engine, load_engine, verify_model
 from worker.inference.model_folder import ModelFolder, ModelFolderError
 from worker.jobs.progress import SharedProgress
-from worker.metrics import MetricsPortTaken, WorkerMetrics, open_metrics
+from worker.metrics import MetricsPortTaken, open_metrics
 from worker.runtime.start_up import semaphore_flaw, wait_for_server
+from worker.services import Services
 
 log = logging.getLogger("worker")
 
@@ -46,7 +48,7 @@ def main() -> int:
         wait_for_server(RedisServer(client))
     try:
         with open_metrics(settings) as metrics:
-            return _serve(settings, folder, metrics)
+            return _serve(Services.from_settings(settings, folder, metrics), folder)
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
@@ -55,14 +57,15 @@ def main() -> int:
         return 1
 
 
-def _serve(settings: Settings, folder: ModelFolder, metrics: WorkerMetrics) -> int:
-    if find_engine(settings.engine).batches:
-        return serve_in_batches(settings, folder, lambda: load_engine(settings.engine, folder), metrics)
+def _serve(services: Services, folder: ModelFolder) -> int:
+    engine = services.settings.engine
+    if find_engine(engine).batches:
+        return serve_in_batches(services, folder, partial(load_engine, engine, folder))
 
     def load_classifier(progress: SharedProgress) -> Classifier:
-        return Classifier(load_engine(settings.engine, folder), folder, progress, metrics)
+        return Classifier(load_engine(engine, folder), folder, progress, services.metrics)
 
-    worker = create_worker(settings, folder, load_classifier, metrics)
+    worker = create_worker(services, load_classifier)
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shared.settings import Settings
-from worker.app import Pool, assemble_worker, connect_consumers, record_of
+from worker.app import Pool, assemble_worker
 from worker.decoding.pool import DecodePool
 from worker.decoding.process import DecodeLimits
 from worker.inference.batcher import Batcher
@@ -20,31 +20,28 @@ from worker.jobs.batch_runner import BatchRunner
 from worker.jobs.progress import NoProgress
 from worker.metrics import WorkerMetrics
 from worker.runtime.watchdog import kill_this_process
+from worker.services import SOFT_LIMIT_MARGIN_SECONDS, Services
 
 log = logging.getLogger(__name__)
-
-# As children have it: a job is stopped so much before the time after which it counts as hanging.
-SOFT_LIMIT_MARGIN_SECONDS = 2
 
 
 class ModelTooSlow(ValueError):
     """Whole batches take too long for the time that a job has; the sentence says what to change."""
 
 
-def serve_in_batches(
-    settings: Settings, folder: ModelFolder, load_engine: Callable[[], Engine], metrics: WorkerMetrics
-) -> int:
+def serve_in_batches(services: Services, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:
     """Run a worker with a model that is loaded by `load_engine`, until it is told to stop; return its exit code."""
+    settings = services.settings
     with ExitStack() as parts:
         try:
             pool = DecodePool(settings.workers, _decode_limits(settings, folder.manifest))
             parts.callback(pool.close)
-            batcher = _make_batcher(settings, folder.manifest, load_engine, metrics)
+            batcher = _make_batcher(settings, folder.manifest, load_engine(), services.metrics)
             parts.callback(batcher.close)
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
             return 1
-        worker = _make_worker(settings, folder, pool, batcher, metrics)
+        worker = _make_worker(services, folder, pool, batcher)
         worker.start()
         return int(worker.exitcode or 0)
 
@@ -55,14 +52,12 @@ def count_threads(max_batch: int, decoders: int) -> int:
 
 
 def _decode_limits(settings: Settings, manifest: Manifest) -> DecodeLimits:
+    # As in children: a job is stopped before the time after which it counts as hanging.
     seconds = max(1, settings.job_time_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
     return DecodeLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
 
 
-def _make_batcher(
-    settings: Settings, manifest: Manifest, load_engine: Callable[[], Engine], metrics: WorkerMetrics
-) -> Batcher:
-    engine = load_engine()
+def _make_batcher(settings: Settings, manifest: Manifest, engine: Engine, metrics: WorkerMetrics) -> Batcher:
     fitting = find_fitting_batch(engine, manifest, settings)
     run = metrics.timed(engine.logits)
     limit_seconds = settings.job_time_limit_seconds
@@ -103,14 +98,11 @@ def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -
     return size
 
 
-def _make_worker(
-    settings: Settings, folder: ModelFolder, pool: DecodePool, batcher: Batcher, metrics: WorkerMetrics
-) -> Any:
-    threads = count_threads(settings.max_batch, settings.workers)
-    record = record_of(settings, folder)
-    make_consumer = connect_consumers(settings, record, metrics, max_connections=threads, progress=NoProgress())
-    model = {"name": folder.name, "digest": folder.digest}
-    runner = BatchRunner(pool, batcher, model, folder.labels, make_consumer, metrics)
+def _make_worker(services: Services, folder: ModelFolder, pool: DecodePool, batcher: Batcher) -> Any:
+    threads = count_threads(services.settings.max_batch, services.settings.workers)
+    # One task a job: a thread has its decoder for one picture only.
+    consumer = services.connect_consumer(NoProgress(), consume_seconds=0, connections=threads)
+    runner = BatchRunner(consumer, pool, batcher, folder, services.metrics)
     warmed = threading.Event()
     warmed.set()
-    return assemble_worker(settings, record, Pool("threads", threads, runner.run), warmed, metrics)
+    return assemble_worker(services, Pool("threads", threads, runner.run), warmed)

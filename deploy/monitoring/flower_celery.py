@@ -8,7 +8,7 @@ from shared.redis_url import parse_redis_url
 _broker = parse_redis_url(os.environ["REDIS_URL"]).broker_settings()
 broker_url = _broker["broker_url"]
 broker_use_ssl = _broker["broker_use_ssl"]
-# The only queue there is, which Flower shows the length of.
+# The only queue, whose length Flower shows.
 task_default_queue = "classify"
-# One list, as the workers have it.
-broker_transport_options = {"priority_steps": [0]}
+# As the workers have them (worker/runtime/celery_app.py): one list, and the service's own keys and channels.
+broker_transport_options = {"priority_steps": [0], "global_keyprefix": os.environ.get("REDIS_PREFIX", "")}

@@ -21,7 +21,7 @@ class Queue:
 
     @property
     def list_key(self) -> str:
-        """The list of waiting messages, which is Celery's name of the queue too."""
+        """The list of waiting messages. Celery calls the queue by its name and puts the prefix before it."""
         return self.key(self.name)
 
     def key(self, name: str) -> str:
@@ -42,7 +42,7 @@ class Queue:
             "headers": {"lang": "py", "task": TASK_NAME, "id": JOB_ID, "root_id": JOB_ID, "retries": 0},
             "properties": {
                 "correlation_id": JOB_ID,
-                "delivery_info": {"exchange": "", "routing_key": self.list_key},
+                "delivery_info": {"exchange": "", "routing_key": self.name},
                 "delivery_tag": JOB_ID,
                 "priority": 0,
             },

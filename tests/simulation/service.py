@@ -26,7 +26,7 @@ from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
 from tests.simulation.world import Actor, World
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import JobConsumer
+from worker.jobs.consumer import ConsumerTerms, JobConsumer
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import ChildProgress, Stage
 from worker.jobs.reaper import REAP_SECONDS, Reaper
@@ -138,11 +138,15 @@ class Child:
         jobs = service.make_jobs(self._redis)
         figures: Any = Figures()
         cache = ResultCache(self._redis, QUEUE, 0)
-        runner = JobRunner(service.store, cache, SimulatedModel(world, service.ledger, service.slow), worker.record)
+        self._model = SimulatedModel(world, service.ledger, service.slow)
+        runner = JobRunner(service.store, cache, worker.record.result_version, figures, self)
         foreign = ForeignMessages(self._redis, QUEUE, figures)
-        self._consumer = JobConsumer(
-            jobs, service.store, runner, worker.record, service.lease_seconds, figures, foreign, self
-        )
+        self._consumers = [
+            JobConsumer(
+                jobs, runner, foreign, ConsumerTerms(worker.record.name, service.lease_seconds, consume_seconds)
+            )
+            for consume_seconds in (0, 1e9)
+        ]
         self.actor = world.spawn(f"{worker.record.name} child", self._live, after=CHILD_START_SECONDS)
 
     def run(self, job_id: str) -> None:
@@ -164,7 +168,7 @@ class Child:
             self.task_id = task_id
             self.idle()
             try:
-                self._consumer.run(task_id, seconds=rng.choice([0, 1e9]))
+                rng.choice(self._consumers).run(task_id, self._model)
             except Exception as error:
                 world.note(f"fails: {error!r}")
                 self._fail(task_id, error)

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.support.wait import take_time
 from worker.batch_app import serve_in_batches
 from worker.inference.model_folder import ModelFolder
 from worker.metrics import open_metrics
+from worker.services import Services
 
 # The variable that sets how many seconds one batch takes, whatever its size.
 BATCH_SECONDS = "STUB_BATCH_SECONDS"
@@ -68,7 +70,8 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     folder = ModelFolder.open(Path(settings.model_dir))
     with open_metrics(settings) as metrics:
-        return serve_in_batches(settings, folder, lambda: StubEngine(folder.manifest.class_count), metrics)
+        services = Services.from_settings(settings, folder, metrics)
+        return serve_in_batches(services, folder, partial(StubEngine, folder.manifest.class_count))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from shared.settings import Settings
 from tests.support.wait import eventually, take_time
 from worker.app import create_worker
 from worker.inference.labels import Prediction
-from worker.metrics import WorkerMetrics, open_metrics
+from worker.metrics import open_metrics
+from worker.services import Services
 
 # The variable that names the file to which every execution adds a line: the picture's digest and the child's id.
 EXECUTIONS = "STUB_EXECUTIONS"
@@ -138,11 +139,11 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     executions = Path(os.environ[EXECUTIONS])
     with open_metrics(settings) as metrics:
-        return serve(settings, executions, metrics)
+        return serve(Services.from_settings(settings, StubModel(), metrics), executions)
 
 
-def serve(settings: Settings, executions: Path, metrics: WorkerMetrics) -> int:
-    worker = create_worker(settings, StubModel(), lambda _decoding: StubClassifier(executions), metrics)
+def serve(services: Services, executions: Path) -> int:
+    worker = create_worker(services, lambda _progress: StubClassifier(executions))
     if VISIBILITY_TIMEOUT in os.environ:
         redelivering = {
             "ack_emulation": True,

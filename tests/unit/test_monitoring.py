@@ -89,8 +89,13 @@ def test_flower_reads_the_url_as_the_service_does(tmp_path: Path, url: str, brok
         (tmp_path / target).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / source, tmp_path / target)
     # When Celery reads it there, Then it connects as the service does
-    program = "import json, flower_celery as told; print(json.dumps([told.broker_url, told.broker_use_ssl]))"
-    environ = {"REDIS_URL": url, "PYTHONPATH": str(tmp_path)}
+    program = (
+        "import json, flower_celery as told; "
+        "print(json.dumps([told.broker_url, told.broker_use_ssl, told.broker_transport_options]))"
+    )
+    environ = {"REDIS_URL": url, "REDIS_PREFIX": "cats:", "PYTHONPATH": str(tmp_path)}
     output = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, env=environ, text=True)
-    read, tls = json.loads(output)
+    read, tls, options = json.loads(output)
     assert (read, tls and tls["ssl_cert_reqs"]) == (broker, verified)
+    # And sees the keys of the service only
+    assert options["global_keyprefix"] == "cats:"

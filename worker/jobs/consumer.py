@@ -6,57 +6,52 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import redis
 
-from shared.images.store import ImageStore, forget_picture
 from shared.jobs.models import Claim, ClaimedJob, Outcome
 from shared.jobs.store import Claimed, Jobs
-from shared.log import about_job, job_id, request_id
-from shared.worker_registry import WorkerRecord
+from shared.log import about_job
 from worker.jobs.foreign import ForeignMessages
-from worker.jobs.progress import JobProgress
-from worker.jobs.runner import JobRunner
-from worker.metrics import WorkerMetrics
+from worker.jobs.runner import JobRunner, PictureClassifier
 
-# Under load this many seconds' jobs of a child pass by Celery's parent, which would cost a sixth of what the model does
-# (docs/decisions/0008). Short, since a stop and a time limit wait for it.
-CONSUME_SECONDS = 1
 # A claim that is answered so long after the end of the consumer leaves its jobs too little of the task's time limit.
 LATE_SECONDS = 1
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class ConsumerTerms:
+    """The name of the worker that claims, the lease of its jobs, and for how long it claims further jobs itself.
+
+    Under load a child claims the next jobs itself for `consume_seconds`, since each way through Celery's parent costs a
+    sixth of what the model does (docs/decisions/0008). Short, since a stop and a time limit wait for it. 0: the
+    delivered job only.
+    """
+
+    worker: str
+    lease_seconds: float
+    consume_seconds: float
+
+
 class JobConsumer:
-    """Takes jobs for a worker, has them run and writes how they ended."""
+    """Takes jobs for a worker, has them run and writes how they ended. Threads may share one."""
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        images: ImageStore,
-        runner: JobRunner,
-        record: WorkerRecord,
-        lease_seconds: float,
-        metrics: WorkerMetrics,
-        foreign: ForeignMessages,
-        progress: JobProgress,
-    ) -> None:
+    def __init__(self, jobs: Jobs, runner: JobRunner, foreign: ForeignMessages, terms: ConsumerTerms) -> None:
         self._jobs = jobs
-        self._images = images
         self._runner = runner
-        self._record = record
-        self._lease_seconds = lease_seconds
-        self._metrics = metrics
         self._foreign = foreign
-        self._progress = progress
+        self._terms = terms
 
-    def run(self, task_id: str, seconds: float = CONSUME_SECONDS) -> None:
-        """Run the delivered job and then those that wait, at most for so many seconds and the last job.
+    def run(self, task_id: str, classifier: PictureClassifier) -> None:
+        """Run the delivered job and then waiting ones until `consume_seconds` have passed; the last one is finished.
 
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
         picture, and the job is requeued.
         """
+        seconds = self._terms.consume_seconds
         until = time.monotonic() + seconds
         waiting = deque(self._claim_delivered(task_id))
         while waiting:
@@ -66,33 +61,21 @@ class JobConsumer:
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue
             go_on = not waiting and time.monotonic() < until
-            waiting.extend(self._run(claimed, task_id if go_on else ""))
+            waiting.extend(self._run(claimed, classifier, task_id if go_on else ""))
 
-    def _run(self, claimed: ClaimedJob, next_for: str) -> list[ClaimedJob]:
+    def _run(self, claimed: ClaimedJob, classifier: PictureClassifier, next_for: str) -> list[ClaimedJob]:
         """Run a job and end it; claim the next ones in the same round trip if they are for a task."""
-        ended = claimed.job
-        # What is logged from now on bears the ids of the job and of its request; Celery logs what passes through here.
-        job_id.set(ended.id)
-        request_id.set(ended.request_id)
-        self._progress.run(ended.id)
-        self._metrics.begun(ended)
-        began = time.monotonic()
-        outcome = self._runner.run(claimed)
-        self._progress.end()
+        job, began = claimed.job, time.monotonic()
+        outcome = self._runner.run(claimed, classifier)
         if next_for:
             following = self._end_and_claim(claimed, outcome, self._claim(next_for))
         else:
-            following = Claimed(ended=self._jobs.end(ended.id, outcome, claimed.execution))
-        self._progress.idle()
-        if following.ended:
-            forget_picture(self._images, ended.id)
-        self._metrics.done(ended, time.monotonic() - began)
-        job_id.set("")
-        request_id.set("")
+            following = Claimed(ended=self._jobs.end(job.id, outcome, claimed.execution))
+        self._runner.leave(job, began, forget=following.ended)
         return self._noted(following)
 
     def _claim(self, task_id: str) -> Claim:
-        return Claim(execution_of(task_id), self._record.name, self._lease_seconds)
+        return Claim(execution_of(task_id), self._terms.worker, self._terms.lease_seconds)
 
     def _claim_delivered(self, task_id: str) -> list[ClaimedJob]:
         claim = self._claim(task_id)

@@ -79,6 +79,14 @@ class Reaper:
             forget_picture(self._images, job_id)
             self._log([job_id], f"failed, {problem['title']}")
 
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job, as its client can; False when it has ended before, or never was."""
+        canceled = self._jobs.cancel(job_id)
+        if canceled:
+            forget_picture(self._images, job_id)
+            self._log([job_id], "canceled through Celery")
+        return canceled
+
     def _log(self, job_ids: Sequence[str], what: str) -> None:
         for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
             with about_job(job_id, name):

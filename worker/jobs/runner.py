@@ -2,18 +2,21 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
-from shared.images.store import ImageRefused, ImageStore
-from shared.jobs.models import ClaimedJob, Outcome
+from shared.images.store import ImageRefused, ImageStore, forget_picture
+from shared.jobs.models import ClaimedJob, Job, Outcome
+from shared.log import job_id, request_id
 from shared.result_cache import KnownResult, ResultCache
-from shared.worker_registry import WorkerRecord
 from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
+from worker.jobs.progress import JobProgress
+from worker.metrics import WorkerMetrics
 
 # As many labels as a request may ask for are kept, whatever this one asked for.
 MOST_TOP = 10
@@ -39,30 +42,57 @@ class PictureClassifier(Protocol):
 
 
 class JobRunner:
-    """Classifies the picture of a claimed job; a bad picture fails alone."""
+    """Classifies the picture of a claimed job; a bad picture fails alone. Threads may share one."""
 
     def __init__(
-        self, images: ImageStore, cache: ResultCache, classifier: PictureClassifier, record: WorkerRecord
+        self,
+        images: ImageStore,
+        cache: ResultCache,
+        result_version: str,
+        metrics: WorkerMetrics,
+        progress: JobProgress,
     ) -> None:
+        """Results are cached for `result_version`, see `WorkerRecord`."""
         self._images = images
         self._cache = cache
-        self._classifier = classifier
-        self._record = record
+        self._result_version = result_version
+        self._metrics = metrics
+        self._progress = progress
 
-    def run(self, claimed: ClaimedJob) -> Outcome:
-        """Return how the job ends.
+    def run(self, claimed: ClaimedJob, classifier: PictureClassifier) -> Outcome:
+        """Return how the job ends; `leave` follows when its end is written.
 
         What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
         that is no fault of the picture. ImageStoreAway: the attempt does not count. Everything else, ImageRefused
         among it, counts.
         """
         job = claimed.job
+        # What is logged from now on has the ids of the job and of its request, also what Celery logs of an error.
+        job_id.set(job.id)
+        request_id.set(job.request_id)
+        self._progress.run(job.id)
+        self._metrics.begun(job)
+        outcome = self._classify(claimed, classifier)
+        self._progress.end()
+        return outcome
+
+    def leave(self, job: Job, began: float, *, forget: bool) -> None:
+        """Note that the end of a job that was run from `began` on is written; `forget` its picture if it was ended."""
+        self._progress.idle()
+        if forget:
+            forget_picture(self._images, job.id)
+        self._metrics.done(job, time.monotonic() - began)
+        job_id.set("")
+        request_id.set("")
+
+    def _classify(self, claimed: ClaimedJob, classifier: PictureClassifier) -> Outcome:
+        job = claimed.job
         try:
             data = self._picture_of(claimed)
         except ImageMissing as error:
             return Outcome.failed(problem_of(error))
         try:
-            predictions = self._classifier.classify(data, max(job.top, MOST_TOP))
+            predictions = classifier.classify(data, max(job.top, MOST_TOP))
         except DecodeProcessLost:
             raise
         except Exception as error:
@@ -70,8 +100,8 @@ class JobRunner:
             if problem["status"] == 500:
                 log.error("A job failed.", exc_info=error)
             return Outcome.failed(problem)
-        known = KnownResult(as_result(predictions), self._classifier.model)
-        entry = self._cache.entry(self._record.result_version, job.picture.sha256, known)
+        known = KnownResult(as_result(predictions), classifier.model)
+        entry = self._cache.entry(self._result_version, job.picture.sha256, known)
         return Outcome.succeeded(known.first(job.top), known.model, entry)
 
     def _picture_of(self, claimed: ClaimedJob) -> bytes:

@@ -1,12 +1,14 @@
-"""The Celery application of a worker."""
+"""The Celery application, as workers and Celery's own commands have it."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.app.events import Events
+from celery.events.dispatcher import EventDispatcher
 
-from shared.jobs.queue import Queue
+from shared.jobs.queue import QUEUE_NAME
 from shared.settings import Settings
-from worker.runtime.transport import JobAMQP
 
 # Longer than the second for which kombu asks Redis to block.
 ANSWER_TIMEOUT_SECONDS = 5
@@ -14,23 +16,38 @@ ANSWER_TIMEOUT_SECONDS = 5
 FOREIGN_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 
 
+class OneTryDispatcher(EventDispatcher):
+    """Sends each event once: a heartbeat that waited for Redis would stop the event loop, SIGTERM included."""
+
+    def send(self, *arguments: Any, **fields: Any) -> None:
+        """Send an event; one that cannot be sent now is sent after the next connection to Redis."""
+        super().send(*arguments, **{**fields, "retry": False})
+
+
+class WorkerEvents(Events):
+    """Celery's events with that dispatcher."""
+
+    dispatcher_cls = f"{__name__}:{OneTryDispatcher.__name__}"
+
+
 def create_celery(settings: Settings) -> Celery:
     """Return the application; nothing is connected yet."""
     for variable in FOREIGN_URLS:
         os.environ.pop(variable, None)
-    app = Celery("topthree", amqp=JobAMQP, set_as_current=False)
+    app = Celery("topthree", events=WorkerEvents, set_as_current=False)
     app.conf.update(
         **settings.redis_url.broker_settings(),
         accept_content=["json"],
         task_ignore_result=True,
-        task_default_queue=Queue(settings.redis_prefix).list_key,
+        task_default_queue=QUEUE_NAME,
         broker_connection_retry_on_startup=True,
         # For ever: a worker that gave up would only be started again.
         broker_connection_max_retries=None,
         # What a worker holds and does not run would wait longer than in the queue.
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        worker_enable_remote_control=False,
+        # Where children claim jobs themselves, events of tasks would tell of a few jobs only.
+        worker_send_task_events=settings.consume_seconds == 0,
         # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport_options={
@@ -38,6 +55,8 @@ def create_celery(settings: Settings) -> Celery:
             "ack_emulation": False,
             # All jobs have the same priority: one list instead of four.
             "priority_steps": [0],
+            # The queue, and what remote control and events use: two services on one Redis do not hear each other.
+            "global_keyprefix": settings.redis_prefix,
             "socket_timeout": ANSWER_TIMEOUT_SECONDS,
             "socket_connect_timeout": 1,
             "socket_keepalive": True,

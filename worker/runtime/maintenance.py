@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -90,6 +90,12 @@ class WorkerMaintenance:
     def repair(self) -> None:
         """Publish again what was left behind anywhere."""
         self._guard(self._reaper.run_once)
+
+    def cancel(self, job_ids: Sequence[str]) -> int | None:
+        """Cancel jobs at an operator's wish; return how many were open, None if Redis does not answer."""
+        canceled: list[str] = []
+        answered = self._guard(lambda: canceled.extend(filter(self._reaper.cancel, job_ids)))
+        return len(canceled) if answered else None
 
     def leave(self) -> None:
         """Tell that this worker no longer serves."""

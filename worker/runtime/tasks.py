@@ -8,9 +8,9 @@ from celery import Celery
 from shared.jobs.queue import TASK_NAME
 
 
-def register_tasks(app: Celery, run_job: Callable[[str], None], time_limit_seconds: int) -> None:
-    """Register `classify(job_id, format version)` with a hard time limit and a soft one two seconds before it."""
+def register_tasks(app: Celery, run_task: Callable[[str], None], hard_seconds: int, soft_seconds: int) -> None:
+    """Register `classify(job_id, format version)` with its hard and its soft time limit."""
 
-    @app.task(name=TASK_NAME, time_limit=time_limit_seconds, soft_time_limit=max(1, time_limit_seconds - 2))
+    @app.task(name=TASK_NAME, time_limit=hard_seconds, soft_time_limit=soft_seconds)
     def classify(job_id: str, *_format_version: Any) -> None:
-        run_job(job_id)
+        run_task(job_id)

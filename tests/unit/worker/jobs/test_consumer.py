@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,12 +22,11 @@ from shared.jobs.queue import Queue
 from shared.jobs.store import Claimed, Jobs
 from shared.log import job_id, request_id
 from shared.result_cache import ResultCache
-from shared.worker_registry import WorkerRecord
 from tests.support.messages import take_all
 from tests.support.wait import take_time
 from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import LATE_SECONDS, JobConsumer, is_of_task
+from worker.jobs.consumer import LATE_SECONDS, ConsumerTerms, JobConsumer, is_of_task
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import NoProgress
 from worker.jobs.runner import JobRunner
@@ -90,16 +90,27 @@ def classifier() -> StubClassifier:
     return StubClassifier()
 
 
-def make_consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobConsumer:
-    record = WorkerRecord("worker-1", "litert", "m", "d", "litert-1:d", 1)
-    runner = JobRunner(images, ResultCache(jobs._redis, QUEUE, 100), classifier, record)
+@dataclass(frozen=True)
+class Child:
+    """A consumer and its model, as a child of a worker has them."""
+
+    consumer: JobConsumer
+    classifier: StubClassifier
+
+    def run(self, task_id: str) -> None:
+        self.consumer.run(task_id, self.classifier)
+
+
+def make_consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier, consume_seconds: float = 1) -> Child:
     metrics = WorkerMetrics(CollectorRegistry())
+    cache = ResultCache(jobs._redis, QUEUE, 100)
+    runner = JobRunner(images, cache, "litert-1:d", metrics, NoProgress())
     foreign = ForeignMessages(jobs._redis, QUEUE, metrics)
-    return JobConsumer(jobs, images, runner, record, 60, metrics, foreign, NoProgress())
+    return Child(JobConsumer(jobs, runner, foreign, ConsumerTerms("worker-1", 60, consume_seconds)), classifier)
 
 
 @pytest.fixture
-def consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> JobConsumer:
+def consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Child:
     jobs.admit("j", JobRequest(PICTURE, top=2), picture=images.put("j", b"data"))
     return make_consumer(jobs, images, classifier)
 
@@ -113,9 +124,7 @@ def stored(jobs: Jobs, images: ImageStore) -> bool:
         return False
 
 
-def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
-    consumer: JobConsumer, jobs: Jobs, images: ImageStore
-) -> None:
+def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(consumer: Child, jobs: Jobs, images: ImageStore) -> None:
     # When the job is run
     consumer.run("j")
     # Then its record holds the answer, the model and the worker
@@ -126,27 +135,25 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
     assert not stored(jobs, images)
 
 
-def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(
-    consumer: JobConsumer, jobs: Jobs
-) -> None:
+def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(consumer: Child, jobs: Jobs) -> None:
     consumer.run("j")
     known = ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256)
     assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
 
 
-def test_a_failure_is_not_cached(consumer: JobConsumer, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_failure_is_not_cached(consumer: Child, jobs: Jobs, classifier: StubClassifier) -> None:
     classifier.error = UndecodablePicture("cut off")
     consumer.run("j")
     assert ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
-def test_a_second_delivery_is_not_computed(consumer: JobConsumer, classifier: StubClassifier) -> None:
+def test_a_second_delivery_is_not_computed(consumer: Child, classifier: StubClassifier) -> None:
     consumer.run("j")
     consumer.run("j")
     assert classifier.calls == 1
 
 
-def test_a_canceled_job_is_not_computed(consumer: JobConsumer, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_canceled_job_is_not_computed(consumer: Child, jobs: Jobs, classifier: StubClassifier) -> None:
     jobs.cancel("j")
     consumer.run("j")
     assert classifier.calls == 0
@@ -163,7 +170,7 @@ def test_a_canceled_job_is_not_computed(consumer: JobConsumer, jobs: Jobs, class
     ],
 )
 def test_an_error_fails_the_job_with_a_reason(
-    consumer: JobConsumer,
+    consumer: Child,
     jobs: Jobs,
     images: ImageStore,
     classifier: StubClassifier,
@@ -183,7 +190,7 @@ def test_an_error_fails_the_job_with_a_reason(
     assert not stored(jobs, images)
 
 
-def test_a_picture_that_is_gone_fails_the_job(consumer: JobConsumer, jobs: Jobs, images: ImageStore) -> None:
+def test_a_picture_that_is_gone_fails_the_job(consumer: Child, jobs: Jobs, images: ImageStore) -> None:
     images.delete("j")
     jobs._redis.delete("image:j")
     consumer.run("j")
@@ -193,7 +200,7 @@ def test_a_picture_that_is_gone_fails_the_job(consumer: JobConsumer, jobs: Jobs,
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("away"), SoftTimeLimitExceeded(), OSError("disk")])
 def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer, error: Exception
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child, error: Exception
 ) -> None:
     # Given a store that goes away, or hangs until the time limit, while the picture is fetched
     broken = BrokenStore(error)
@@ -217,7 +224,7 @@ def test_a_picture_that_cannot_be_deleted_keeps_nobody_from_the_next_job(
 
 
 def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child
 ) -> None:
     # Given a classifier whose decoder dies
     classifier.error = DecodeProcessLost("signal 9")
@@ -258,7 +265,7 @@ def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
 
 
 def test_jobs_that_wait_are_run_by_the_same_consumer(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: JobConsumer
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child
 ) -> None:
     # Given three jobs, the first of which is delivered
     take_all(jobs._redis)
@@ -287,13 +294,18 @@ def test_a_job_whose_claim_took_too_long_is_left_to_others(
     admit_others(jobs, images)
     client.rpop(QUEUE.list_key)
     # When it is run, Then that job waits for another task, and its attempt does not count
-    make_consumer(jobs, images, classifier).run("k", seconds=0.1)
+    make_consumer(jobs, images, classifier, consume_seconds=0.1).run("k")
     assert [jobs.get(job).state for job in "kl"] == [JobState.SUCCEEDED, JobState.QUEUED]
     assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
 
 
-def test_a_consumer_ends_in_time(jobs: Jobs, images: ImageStore, consumer: JobConsumer) -> None:
-    # Given jobs that wait, When a consumer is run whose time is over with its first job, Then the others wait on
+@pytest.mark.usefixtures("consumer")
+def test_a_consumer_without_time_runs_the_delivered_job_only(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier
+) -> None:
+    # Given jobs that wait, and a consumer that claims none itself
     admit_others(jobs, images)
-    consumer.run("j", seconds=0)
+    one_job = make_consumer(jobs, images, classifier, consume_seconds=0)
+    # When the first job is delivered, Then the others wait on
+    one_job.run("j")
     assert states(jobs) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]

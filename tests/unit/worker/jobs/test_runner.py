@@ -6,15 +6,17 @@ from typing import ClassVar
 
 import fakeredis
 import pytest
+from prometheus_client import CollectorRegistry
 
 from shared.errors import ImageMissing
 from shared.images.store import ImageRefused, ImageStoreAway, RecordImageStore
 from shared.jobs.models import ClaimedJob, ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
 from shared.result_cache import ResultCache
-from shared.worker_registry import WorkerRecord
 from worker.inference.labels import Prediction
+from worker.jobs.progress import NoProgress
 from worker.jobs.runner import JobRunner
+from worker.metrics import WorkerMetrics
 
 DATA = b"a picture"
 
@@ -40,11 +42,10 @@ class Store(RecordImageStore):
 
 def run(given: bytes | Exception) -> JobState:
     picture = ImageInfo(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
-    record = WorkerRecord("w", "litert", "m", "d", "litert-1:d", 1)
     cache = ResultCache(fakeredis.FakeRedis(), Queue(), 100)
-    runner = JobRunner(Store(given), cache, StubClassifier(), record)  # type: ignore[arg-type]
+    runner = JobRunner(Store(given), cache, "litert-1:d", WorkerMetrics(CollectorRegistry()), NoProgress())
     job = Job("j", JobState.RUNNING, picture, 3, 1, 0, 0, 0, "w", {}, None, None, 1, "", "")
-    return runner.run(ClaimedJob(job, b"", "x")).state
+    return runner.run(ClaimedJob(job, b"", "x"), StubClassifier()).state  # type: ignore[arg-type]
 
 
 def test_the_bytes_that_were_stored_are_classified() -> None:

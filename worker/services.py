@@ -1,0 +1,126 @@
+"""The one wiring of a worker: from settings to the parts of its main process and of the processes that run jobs."""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Protocol
+
+import redis
+
+from shared.images.history import StoreHistory
+from shared.images.store import ImageStore, RemoverOfProcess, open_image_store
+from shared.jobs.limits import limits_of
+from shared.jobs.queue import Queue
+from shared.jobs.store import Jobs
+from shared.redis_client import connect
+from shared.result_cache import ResultCache
+from shared.settings import Settings
+from shared.worker_registry import WorkerRecord, WorkerRegistry
+from worker.decoding.decode import PREPROCESSING_VERSION
+from worker.jobs.consumer import ConsumerTerms, JobConsumer
+from worker.jobs.foreign import ForeignMessages
+from worker.jobs.progress import ChildrenProgress, JobProgress
+from worker.jobs.reaper import REAP_SECONDS, Reaper
+from worker.jobs.runner import JobRunner
+from worker.jobs.stalled import StalledJobs
+from worker.jobs.sweep import Sweep
+from worker.jobs.turns import Turns
+from worker.metrics import WorkerMetrics
+from worker.runtime.maintenance import WorkerMaintenance
+from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
+
+# A task takes at most its consumer's time and the time limit of one job. A lease is this much longer, so that it
+# ends only when the worker is gone.
+LEASE_MARGIN_SECONDS = 1
+# The soft time limit of a task comes so much before the hard one.
+SOFT_LIMIT_MARGIN_SECONDS = 2
+
+
+class Model(Protocol):
+    """The name and the digest of a worker's model."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its files."""
+
+
+@dataclass(frozen=True)
+class MainParts:
+    """The parts of a worker's main process; they share one client of Redis."""
+
+    maintenance: WorkerMaintenance
+    watchdog: Watchdog
+    sweep: Sweep
+    foreign: ForeignMessages
+
+
+class Services:
+    """Makes the parts of one worker. Every call opens connections of its own, since none may cross a fork."""
+
+    def __init__(self, settings: Settings, record: WorkerRecord, metrics: WorkerMetrics) -> None:
+        self.settings = settings
+        self.record = record
+        self.metrics = metrics
+        self.queue = Queue(settings.redis_prefix)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, model: Model, metrics: WorkerMetrics) -> "Services":
+        """Return the services of this process as a worker with `model`; nothing is connected yet."""
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        result_version = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
+        record = WorkerRecord(name, settings.engine, model.name, model.digest, result_version, settings.workers)
+        return cls(settings, record, metrics)
+
+    @property
+    def task_limit_seconds(self) -> int:
+        """The hard time limit of a Celery task: of its consumer and the last job."""
+        return self.settings.job_time_limit_seconds + self.settings.consume_seconds
+
+    @property
+    def soft_limit_seconds(self) -> int:
+        """The soft time limit of a Celery task."""
+        return max(1, self.task_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
+
+    def connect_main(self, warmed: Flag, connections: int, progress: ChildrenProgress | None) -> MainParts:
+        """Return the parts of the main process, over at most so many connections to Redis.
+
+        Raises SettingsError: there is no image store that can be used.
+        """
+        client = connect(self.settings.redis_url, max_connections=connections)
+        limit_seconds, queue = self.task_limit_seconds, self.queue
+        registry, reaper = WorkerRegistry(client, queue), self._reaper(client)
+        return MainParts(
+            WorkerMaintenance(self.record, warmed, registry, reaper, limit_seconds, progress),
+            Watchdog(client, queue, warmed, limit_seconds, stop_this_process),
+            Sweep(client, queue, self.settings.image_store_url),
+            ForeignMessages(client, queue, self.metrics),
+        )
+
+    def connect_consumer(self, progress: JobProgress, consume_seconds: int, connections: int = 1) -> JobConsumer:
+        """Return a consumer that as many threads may use as it has connections to Redis.
+
+        Raises SettingsError: there is no image store that can be used.
+        """
+        client = connect(self.settings.redis_url, max_connections=connections, patient=True)
+        cache = ResultCache(client, self.queue, self.settings.result_cache_ttl_seconds)
+        images = self._open_images(client)
+        runner = JobRunner(images, cache, self.record.result_version, self.metrics, progress)
+        terms = ConsumerTerms(self.record.name, self.task_limit_seconds + LEASE_MARGIN_SECONDS, consume_seconds)
+        return JobConsumer(self._jobs(client), runner, ForeignMessages(client, self.queue, self.metrics), terms)
+
+    def _reaper(self, client: redis.Redis) -> Reaper:
+        turns = Turns(client, self.queue, REAP_SECONDS)
+        images = RemoverOfProcess(lambda: self._open_images(client))
+        return Reaper(turns, self._jobs(client), StalledJobs(client, self.queue), images, self.metrics)
+
+    def _jobs(self, client: redis.Redis) -> Jobs:
+        return Jobs(client, self.queue, limits_of(self.settings), self.metrics)
+
+    def _open_images(self, client: redis.Redis) -> ImageStore:
+        # No longer than the soft time limit, which would hide why the store took the time.
+        patience_seconds = min(self.settings.job_time_limit_seconds - 1, self.soft_limit_seconds)
+        return open_image_store(self.settings.image_store_url, StoreHistory(client, self.queue), patience_seconds)
