@@ -51,12 +51,11 @@ class JobConsumer:
         What a store or the time limit raises outside the classifier passes through: that is no fault of the
         picture, and the job is requeued.
         """
-        seconds = self._terms.consume_seconds
-        until = time.monotonic() + seconds
+        until = time.monotonic() + self._terms.consume_seconds
         waiting = deque(self._claim_delivered(task_id))
         while waiting:
             claimed = waiting.popleft()
-            if seconds and time.monotonic() > until + LATE_SECONDS:
+            if time.monotonic() > until + LATE_SECONDS:
                 # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue

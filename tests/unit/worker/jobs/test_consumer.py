@@ -299,6 +299,29 @@ def test_a_job_whose_claim_took_too_long_is_left_to_others(
     assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
 
 
+class SlowlyClaimedJobs(Jobs):
+    """Every claim is answered late, as by a Redis that stands still."""
+
+    def claim(self, claim: Claim, job_id: str = "") -> Claimed:
+        claimed = super().claim(claim, job_id)
+        take_time(LATE_SECONDS + 0.2)
+        return claimed
+
+
+def test_a_delivered_job_whose_claim_took_too_long_is_left_to_others(
+    server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier
+) -> None:
+    # Given a delivered job, and a Redis that stands still while a consumer of one job a task claims it
+    client = fakeredis.FakeRedis(server=server, decode_responses=True)
+    jobs = SlowlyClaimedJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
+    admit_others(jobs, images)
+    take_all(client)
+    # When it is run, Then it waits for another task: its lease would end before it does
+    make_consumer(jobs, images, classifier, consume_seconds=0).run("k")
+    assert (jobs.get("k").state, jobs.get("k").attempts, classifier.calls) == (JobState.QUEUED, 0, 0)
+    assert take_all(client) == ["k"]
+
+
 @pytest.mark.usefixtures("consumer")
 def test_a_consumer_without_time_runs_the_delivered_job_only(
     jobs: Jobs, images: ImageStore, classifier: StubClassifier
