@@ -39,6 +39,7 @@ DRAIN_IDLE_SECONDS = 0.3
 # Further requests of pipelines that are begun at each turn of the loop. With 25,000 of them in 98 threads at once the
 # loop, which needs the interpreter as each thread does, did not come to accept anybody else for ten seconds.
 PIPELINED_A_TURN = 4
+PIPELINE_SECONDS = 0.05
 # Beside the requests that may wait for a job there must be threads for all others.
 SPARE_THREADS = 32
 
@@ -102,11 +103,18 @@ class WebServer:
         self._server.pull_trigger()
 
     def _turn(self, seconds: float) -> None:
-        wasyncore.loop(timeout=seconds, use_poll=True, map=self._server._map, count=1)
         pipelined = self._server.pipelined
+        # An answer that takes long does not hold up the pipelines of others.
+        seconds = PIPELINE_SECONDS if pipelined else seconds
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._server._map, count=1)
         begun = 0
         while pipelined and begun < PIPELINED_A_TURN:
-            begun += pipelined.popleft().begin_next()
+            connection = pipelined.popleft()
+            try:
+                begun += connection.begin_next()
+            except Exception:
+                # As the loop does with an error in any other of its calls: log it and close this connection.
+                connection.handle_error()
 
     def _maintain(self, now: float) -> None:
         """Close idle connections, as waitress does, those that never finish sending, and the oldest of too many."""

@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 import statistics
+import struct
 import sys
 import threading
 import time
@@ -223,6 +224,8 @@ def test_uploaded_bytes_never_come_back(exposed: Exposed) -> None:
 SLOW = 500
 PROBES = 200
 LONGEST_SECONDS = 1.0
+# For SO_LINGER: a closed connection is reset at once.
+RESET = struct.pack("ii", 1, 0)
 
 
 @contextmanager
@@ -237,7 +240,10 @@ def slow_clients(port: int, count: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
         connections = [stack.enter_context(slow_connection(port)) for _ in range(count)]
         for place, connection in enumerate(connections):
-            connection.sendall([*heads, reader][place % 3])
+            connection.sendall([*heads, b"G"][place % 3])
+        # A request that has begun is not the only one that is taken in part.
+        for connection in connections[2::3]:
+            connection.sendall(reader[1:])
 
         def dribble() -> None:
             while not ended.wait(0.5):
@@ -283,6 +289,40 @@ def test_five_hundred_slow_connections_hold_up_nobody(exposed: Exposed) -> None:
     assert p99 < LONGEST_SECONDS
     # And the connections are forgotten when they go
     eventually(lambda: established(exposed.port) == 0, what="closed connections")
+
+
+def test_clients_that_leave_with_more_requests_behind_end_nothing(exposed: Exposed) -> None:
+    # Given clients that ask for more than a line takes at once, and for leave to send a body behind it
+    page = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    upload = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    for _ in range(5):
+        with ExitStack() as stack:
+            connections = [stack.enter_context(slow_connection(exposed.port)) for _ in range(40)]
+            for connection in connections:
+                connection.sendall(page + upload)
+            # When they go in the middle of it
+            for connection in connections:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    # Then others are answered, by the same process
+    assert requests.get(f"{exposed.url}/health/live", timeout=10).ok
+    assert exposed.api is not None
+    assert exposed.api.running
+    assert "Traceback" not in exposed.api.output
+
+
+def test_the_body_of_a_refused_request_is_no_request(exposed: Exposed) -> None:
+    # Given a job that waits, and requests that are refused on their headers, whose bodies look like its cancellation
+    job_id = exposed.accept(PICTURE)
+    cancellation = head(method="DELETE", path=f"/result/{job_id}")
+    refused = head(PNG, f"Content-Length: {2 * MAX_BODY_BYTES}").replace(b"Connection: close\r\n", b"") + cancellation
+    # When many come at once
+    threads = [threading.Thread(target=exchange, args=(exposed.port, refused)) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Then the job still waits
+    assert exposed.result(job_id).json()["status"] == "queued"
 
 
 def test_chunks_of_one_byte_hold_up_nobody(exposed: Exposed) -> None:
