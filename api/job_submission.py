@@ -82,11 +82,13 @@ class JobSubmission:
             ServerUnfit, QueueFull, TooManyWaiters: nothing was accepted.
             And as `read_upload` and `PictureJobs.accept`.
         """
-        seconds = self._wait_seconds if preferences.plain else preferences.wait_seconds or 0
+        # As asked: without a slot to wait in, `preferences` become those of a client that does not wait.
+        plain = preferences.plain
+        seconds = self._wait_seconds if plain else preferences.wait_seconds or 0
         self._check_room(preferences, key)
         job_id = new_job_id()
         with self._waiters.slot(wanted=seconds > 0) as may_wait, self._waiters.listen(job_id) as waiter:
-            if preferences.plain and not may_wait:
+            if plain and not may_wait:
                 raise TooManyWaiters(NO_SLOT, NO_SLOT_RETRY_AFTER_SECONDS)
             admission = self._picture_jobs.accept(job_id, read_upload(), key)
             known = self._known(admission)
@@ -100,7 +102,7 @@ class JobSubmission:
                 job = self._waiters.wait_for(waiter, seconds)
         if job.state.terminal and may_wait:
             return Finished(job=job, preferences=preferences, known=known)
-        if preferences.plain:
+        if plain:
             return TimedOut(job_id=job.id, preferences=preferences, known=known)
         return Open(job_id=job.id, state=job.state, preferences=preferences, known=known)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import redis
 
 from shared.jobs.queue import QUEUE_NAME
 from tests.support.commands import call
@@ -184,6 +185,38 @@ def test_two_services_on_one_database_do_not_hear_each_other(
             assert [key for key in client.scan_iter() if not key.startswith(("cats:", "dogs:"))] == []
     finally:
         own.kill()
+
+
+def test_other_programs_on_the_database_do_not_reach_the_workers(
+    make_service: Callable[..., CeleryService], tmp_path: Path
+) -> None:
+    # Given a worker, and another Celery program on its database
+    service = make_service()
+    worker = service.start()
+    program = (
+        "import sys; from celery import Celery; app = Celery(broker=sys.argv[1]); print(app.control.ping(timeout=3))"
+    )
+    # When that asks its workers, Then this one does not reply
+    done = call([sys.executable, "-c", program, service.environ["REDIS_URL"]], {}, 60)
+    assert done.stdout.strip() == "[]"
+    # And when it ends its workers, this one goes on
+    call([sys.executable, "-m", "celery", "-b", service.environ["REDIS_URL"], "control", "shutdown"], {}, 60)
+    assert "pong" in service.inspect("ping")
+    assert worker.running
+
+
+def test_a_command_on_a_full_redis_ends_no_worker(make_service: Callable[..., CeleryService]) -> None:
+    # Given a worker on a Redis that takes nothing more
+    service = make_service()
+    worker = service.start()
+    with redis.Redis.from_url(service.environ["REDIS_URL"]) as client:
+        client.config_set("maxmemory", "1")
+        # When it is asked, Then the reply is lost, and nothing else
+        done = service.celery("inspect", "ping", "--timeout", "3")
+        assert done.returncode != 0
+        client.config_set("maxmemory", "0")
+    assert "pong" in service.inspect("ping")
+    assert worker.running
 
 
 def test_each_job_is_an_event_where_each_is_a_task(make_service: Callable[..., CeleryService], tmp_path: Path) -> None:

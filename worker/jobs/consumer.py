@@ -16,8 +16,9 @@ from shared.log import about_job
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.runner import JobRunner, PictureClassifier
 
-# A claim that is answered so long after the end of the consumer leaves its jobs too little of the task's time limit.
-LATE_SECONDS = 1
+# The answer to a claim may come so late, as a share of the lease: it may carry a large picture over a slow line. Later,
+# too little is left of the lease and of the task's time limit.
+LATE_SHARE = 1 / 3
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ class ConsumerTerms:
     worker: str
     lease_seconds: float
     consume_seconds: float
+
+    @property
+    def late_seconds(self) -> float:
+        """How long after `consume_seconds` a claimed job is still begun."""
+        return self.lease_seconds * LATE_SHARE
 
 
 class JobConsumer:
@@ -55,7 +61,7 @@ class JobConsumer:
         waiting = deque(self._claim_delivered(task_id))
         while waiting:
             claimed = waiting.popleft()
-            if time.monotonic() > until + LATE_SECONDS:
+            if time.monotonic() > until + self._terms.late_seconds:
                 # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue

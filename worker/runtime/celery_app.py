@@ -1,19 +1,26 @@
 """The Celery application, as workers and Celery's own commands have it."""
 
+import logging
 import os
 from typing import Any
 
 from celery import Celery
 from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
+from kombu import Exchange, Producer
+from kombu.pidbox import Node
 
 from shared.jobs.queue import QUEUE_NAME
 from shared.settings import Settings
 
+# deploy/monitoring/flower_celery.py has them too.
+CONTROL_EXCHANGE, EVENT_EXCHANGE = "topthree", "topthree.events"
 # Longer than the second for which kombu asks Redis to block.
 ANSWER_TIMEOUT_SECONDS = 5
 # Celery prefers these to its configuration; the queue would be on another server than the records.
 FOREIGN_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
+
+log = logging.getLogger(__name__)
 
 
 class OneTryDispatcher(EventDispatcher):
@@ -22,6 +29,22 @@ class OneTryDispatcher(EventDispatcher):
     def send(self, *arguments: Any, **fields: Any) -> None:
         """Send an event; one that cannot be sent now is sent after the next connection to Redis."""
         super().send(*arguments, **{**fields, "retry": False})
+
+
+class OneTryNode(Node):
+    """Replies to each remote command once; a reply that Redis does not take ends no worker and holds up nothing."""
+
+    def reply(self, data: Any, exchange: Any, routing_key: Any, ticket: Any, **_: Any) -> None:
+        """Send a reply over the channel of the commands."""
+        mailbox: Any = self.mailbox
+        channel: Any = self.channel
+        direct = Exchange(exchange, exchange_type="direct", delivery_mode="transient", durable=False)
+        headers = {"ticket": ticket, "clock": mailbox.clock.forward()}
+        try:
+            producer = Producer(channel, exchange=direct, routing_key=routing_key, serializer=mailbox.serializer)
+            producer.publish(data, headers=headers, retry=False)
+        except Exception as error:
+            log.warning("The reply to a Celery command could not be sent: %s", error)
 
 
 class WorkerEvents(Events):
@@ -62,5 +85,10 @@ def create_celery(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
+        # Not Celery's default names: other programs' commands on this database are not for these workers.
+        control_exchange=CONTROL_EXCHANGE,
+        event_exchange=EVENT_EXCHANGE,
     )
+    control: Any = app.control
+    control.mailbox.node_cls = OneTryNode
     return app

@@ -106,6 +106,16 @@ def test_without_a_place_to_wait_plain_uploads_are_refused_and_others_accepted(p
             assert "wait" not in answer.headers.get("Preference-Applied", "")
 
 
+def test_without_a_place_to_wait_a_retry_that_may_wait_gets_the_job_that_it_joins(png: bytes) -> None:
+    # Given a job, and an API whose only place to wait is taken
+    bench = make_bench(max_waiters=1)
+    first = bench.upload(png, headers={"Prefer": "respond-async", "Idempotency-Key": "k"})
+    with bench.waiters.slot(wanted=True):
+        # When a client that may wait for it sends it again, Then it gets the job, and no time-out
+        again = bench.upload(png, headers={"Prefer": "wait=5", "Idempotency-Key": "k"})
+    assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+
+
 def test_a_full_queue_refuses_and_leaves_nothing(bench: Bench, png: bytes) -> None:
     # Given a queue with as many jobs as are admitted
     for _ in range(2):

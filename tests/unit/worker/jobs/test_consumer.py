@@ -26,13 +26,14 @@ from tests.support.messages import take_all
 from tests.support.wait import take_time
 from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import LATE_SECONDS, ConsumerTerms, JobConsumer, is_of_task
+from worker.jobs.consumer import LATE_SHARE, ConsumerTerms, JobConsumer, is_of_task
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import NoProgress
 from worker.jobs.runner import JobRunner
 from worker.metrics import WorkerMetrics
 
 PICTURE = ImageInfo(sha256=hashlib.sha256(b"data").hexdigest(), format="JPEG", width=1, height=1, bytes=4)
+SHORT_LEASE_SECONDS = 3.0
 QUEUE = Queue()
 
 
@@ -101,12 +102,16 @@ class Child:
         self.consumer.run(task_id, self.classifier)
 
 
-def make_consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier, consume_seconds: float = 1) -> Child:
+def make_consumer(
+    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consume_seconds: float = 1, lease_seconds: float = 60
+) -> Child:
     metrics = WorkerMetrics(CollectorRegistry())
     cache = ResultCache(jobs._redis, QUEUE, 100)
     runner = JobRunner(images, cache, "litert-1:d", metrics, NoProgress())
     foreign = ForeignMessages(jobs._redis, QUEUE, metrics)
-    return Child(JobConsumer(jobs, runner, foreign, ConsumerTerms("worker-1", 60, consume_seconds)), classifier)
+    return Child(
+        JobConsumer(jobs, runner, foreign, ConsumerTerms("worker-1", lease_seconds, consume_seconds)), classifier
+    )
 
 
 @pytest.fixture
@@ -281,7 +286,7 @@ class StalledJobs(Jobs):
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         claimed = super().end_and_claim(job_id, outcome, execution, claim)
-        take_time(LATE_SECONDS + 0.2)
+        take_time(LATE_SHARE * SHORT_LEASE_SECONDS + 0.2)
         return claimed
 
 
@@ -294,7 +299,7 @@ def test_a_job_whose_claim_took_too_long_is_left_to_others(
     admit_others(jobs, images)
     client.rpop(QUEUE.list_key)
     # When it is run, Then that job waits for another task, and its attempt does not count
-    make_consumer(jobs, images, classifier, consume_seconds=0.1).run("k")
+    make_consumer(jobs, images, classifier, consume_seconds=0.1, lease_seconds=SHORT_LEASE_SECONDS).run("k")
     assert [jobs.get(job).state for job in "kl"] == [JobState.SUCCEEDED, JobState.QUEUED]
     assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
 
@@ -304,7 +309,7 @@ class SlowlyClaimedJobs(Jobs):
 
     def claim(self, claim: Claim, job_id: str = "") -> Claimed:
         claimed = super().claim(claim, job_id)
-        take_time(LATE_SECONDS + 0.2)
+        take_time(LATE_SHARE * SHORT_LEASE_SECONDS + 0.2)
         return claimed
 
 
@@ -317,7 +322,7 @@ def test_a_delivered_job_whose_claim_took_too_long_is_left_to_others(
     admit_others(jobs, images)
     take_all(client)
     # When it is run, Then it waits for another task: its lease would end before it does
-    make_consumer(jobs, images, classifier, consume_seconds=0).run("k")
+    make_consumer(jobs, images, classifier, consume_seconds=0, lease_seconds=SHORT_LEASE_SECONDS).run("k")
     assert (jobs.get("k").state, jobs.get("k").attempts, classifier.calls) == (JobState.QUEUED, 0, 0)
     assert take_all(client) == ["k"]
 
