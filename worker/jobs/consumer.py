@@ -1,4 +1,4 @@
-"""A consumer: the job that was delivered and, while there is time, those that wait."""
+"""Runs the delivered job and then, for a limited time, further jobs that it claims itself."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from shared.log import about_job
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.runner import JobRunner, PictureClassifier
 
-# A claim that is answered so long after the end of the consumer leaves its jobs too little of the task's time limit.
+# A job claimed later than this after `consume_seconds` is given back: too little of the task's time limit is left.
 LATE_SECONDS = 1
 
 log = logging.getLogger(__name__)
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ConsumerTerms:
-    """The name of the worker that claims, the lease of its jobs, and for how long it claims further jobs itself.
+    """Name of the worker, lease length, and `consume_seconds`.
 
-    Under load a child claims the next jobs itself for `consume_seconds`, since each way through Celery's parent costs a
-    sixth of what the model does (docs/decisions/0008). Short, since a stop and a time limit wait for it. 0: the
-    delivered job only.
+    `consume_seconds` is how long a child claims further jobs itself after a Celery task (0: only the delivered job):
+    each job delivered through Celery's main process costs a sixth of the model's CPU time (docs/decisions/0008). Keep
+    it short: shutdown waits for it, and it is part of the task's time limit.
     """
 
     worker: str
@@ -37,7 +37,7 @@ class ConsumerTerms:
 
 
 class JobConsumer:
-    """Takes jobs for a worker, has them run and writes how they ended. Threads may share one."""
+    """Claims jobs for a worker, runs them and writes their outcomes. Threads may share one."""
 
     def __init__(self, jobs: Jobs, runner: JobRunner, foreign: ForeignMessages, terms: ConsumerTerms) -> None:
         self._jobs = jobs
@@ -46,24 +46,24 @@ class JobConsumer:
         self._terms = terms
 
     def run(self, task_id: str, classifier: PictureClassifier) -> None:
-        """Run the delivered job and then waiting ones until `consume_seconds` have passed; the last one is finished.
+        """Run the delivered job, then claim and run waiting jobs until `consume_seconds` have passed.
 
-        What a store or the time limit raises outside the classifier passes through: that is no fault of the
-        picture, and the job is requeued.
+        Errors of a store and of the time limit, raised outside the classifier, propagate: the picture did not cause
+        them, and the job is requeued.
         """
         until = time.monotonic() + self._terms.consume_seconds
         waiting = deque(self._claim_delivered(task_id))
         while waiting:
             claimed = waiting.popleft()
             if time.monotonic() > until + LATE_SECONDS:
-                # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
+                # Redis hung meanwhile: the task's time limit would count against a job that has only just begun.
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue
             go_on = not waiting and time.monotonic() < until
             waiting.extend(self._run(claimed, classifier, task_id if go_on else ""))
 
     def _run(self, claimed: ClaimedJob, classifier: PictureClassifier, next_for: str) -> list[ClaimedJob]:
-        """Run a job and end it; claim the next ones in the same round trip if they are for a task."""
+        """Run a job and write its outcome; with a task id in `next_for`, claim further jobs in the same round trip."""
         job, began = claimed.job, time.monotonic()
         outcome = self._runner.run(claimed, classifier)
         if next_for:
@@ -91,7 +91,7 @@ class JobConsumer:
 
     @contextmanager
     def _given_back_unless_heard(self, claim: Claim) -> Iterator[None]:
-        """Requeue what the claim took if its answer does not come; the attempt does not count, as nothing was run."""
+        """If the answer to the claim is lost, requeue the claimed jobs; the attempt does not count: nothing was run."""
         try:
             yield
         except Exception:
@@ -108,10 +108,10 @@ class JobConsumer:
 
 
 def execution_of(task_id: str) -> str:
-    """Return a new execution of the consumer that began with this task: from it the parent knows what was lost."""
+    """Return a new execution id for this task; the main process finds the jobs of a lost child by its prefix."""
     return f"{task_id}:{uuid.uuid4().hex}"
 
 
 def is_of_task(execution: str, task_id: str) -> bool:
-    """Whether an execution belongs to the consumer that began with this task."""
+    """Whether the execution belongs to this task."""
     return execution.startswith(f"{task_id}:")
