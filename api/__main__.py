@@ -21,7 +21,7 @@ def main() -> int:
     try:
         settings = Settings.from_environ(os.environ)
         configure_logging(settings.log_level, settings.log_format)
-        # One for each request, one for the subscription, and one for looking after an image store that is away.
+        # One for each request, one for the subscription, and one for probing an unavailable image store.
         client = connect(settings.redis_url, max_connections=most_requests(settings) + 2)
         services = Services.from_settings(settings, client)
     except SettingsError as error:

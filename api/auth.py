@@ -9,8 +9,8 @@ from flask import Flask, Response, g, request
 from api.problems import problem
 from shared.api_keys import ApiKey, digest_of
 
-# What tells nothing about anybody's pictures: the page and what it is made of, the contract, and the health, which
-# load balancers ask for. Everything else wants a key, so that a route that is added later does too.
+# Public routes: the page, the contract, and health checks for load balancers. Every other route needs a key, including
+# future ones.
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 OPEN_FOLDERS = ("/docs/", "/page/")
 CHALLENGE = 'Bearer realm="topthree"'
@@ -27,13 +27,13 @@ class Unauthorized(Exception):
 
 
 class Keys:
-    """The keys that are known; without any, nobody needs one."""
+    """The known keys; if there are none, no request needs one."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = keys
 
     def needed(self, method: str, path: str) -> bool:
-        """Whether such a request wants a key. A browser asks with OPTIONS, and without a key, what it may send."""
+        """Whether this request needs a key. OPTIONS needs none: browsers send CORS preflight requests without it."""
         is_open = method == "OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
         return bool(self._keys) and not is_open
 
@@ -48,7 +48,7 @@ class Keys:
         if not given:
             raise Unauthorized(NO_KEY, CHALLENGE)
         digest, owner = digest_of(given), ""
-        # All of them, in the same time, whichever it is.
+        # Compare with every key, so that the time does not tell which one matches.
         for key in self._keys:
             if hmac.compare_digest(key.sha256, digest):
                 owner = key.name

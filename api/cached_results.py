@@ -25,7 +25,7 @@ class CachedResults:
         return self._cache.enabled
 
     def find(self, sha256: str) -> KnownResult | None:
-        """Return the known result for a picture with this digest."""
+        """Return the cached result for a picture with this digest."""
         answers = self._current_version() if self.enabled else ""
         return self._cache.find(answers, sha256) if answers else None
 

@@ -1,4 +1,4 @@
-"""Turns uploads away on their headers, before their bodies are read: without a key, or while the queue is full."""
+"""Rejects uploads by their headers, before the body is read: without a key, or while the queue is full."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from api.admission_control import AdmissionControl
 from api.auth import Keys, Unauthorized
 from shared.jobs.events import JobEvents
 
-# What is asked with these has no body to speak of; the application answers it all the same.
+# Requests with these methods have no large body; the application checks and answers them.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The problem that answers a request which never reaches the application; `title` is "" for the status' own."""
+    """The problem that answers a rejected request; with an empty `title`, the title of the status is used."""
 
     status: int
     detail: str
@@ -22,16 +22,19 @@ class Refusal:
 
 
 class EarlyRejection:
-    """Looks at each request as soon as its headers are there; asks nobody, as it keeps all connections waiting."""
+    """Checks each request as soon as its headers have arrived.
+
+    Does no I/O: it runs in the thread that serves all connections.
+    """
 
     def __init__(self, admission_control: AdmissionControl, keys: Keys, events: JobEvents) -> None:
-        """`events.refused` is called for each refusal, as the application does not see these requests."""
+        """`events.refused` is called for each refusal, because these requests never reach the application."""
         self._admission_control = admission_control
         self._keys = keys
         self._events = events
 
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Refusal | None:
-        """Return what to answer at once; `headers` are named as in CGI (`X_API_KEY`)."""
+        """Return the refusal, None to let the request pass; `headers` are named as in CGI (`X_API_KEY`)."""
         refusal = self._look(method, path, headers)
         if refusal:
             self._events.refused(refusal.status)

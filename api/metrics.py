@@ -21,7 +21,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class ApiMetrics(JobEvents):
-    """The figures of one API process, each in memory; `registry` has them all."""
+    """Metrics of one API process, kept in memory and registered in `registry`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -79,14 +79,14 @@ class ApiMetrics(JobEvents):
 
 
 class QueueCollector(Collector):
-    """Reads the queue from the job records, whenever the figures are asked for."""
+    """Reads the queue from the job records, whenever the metrics are collected."""
 
     def __init__(self, reader: BacklogReader, workers: WorkerRegistry) -> None:
         self._reader = reader
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures of the queue; only that Redis is away, when it is."""
+        """Yield the metrics of the queue; while Redis is unreachable, only the metric that says so."""
         try:
             backlog, ready = self._reader.read(), self._workers.ready()
         except redis.RedisError:

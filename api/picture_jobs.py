@@ -30,7 +30,7 @@ class PictureJobs:
         Raises:
             QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
             KeyReused: the key came with another request before; nothing is left behind.
-            redis.RedisError, OSError: a store is away. If it broke off while it answered, the job may have been
+            redis.RedisError, OSError: a store is unreachable. If its answer was cut off, the job may have been
                 accepted all the same; then it is done, and a retry with the same key joins it.
         """
         known = self._cached_results.find(upload.request.picture.sha256)

@@ -39,7 +39,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 def as_problem(status: int, detail: str, *, title: str = "") -> Problem:
-    """Return a problem; `detail` is the sentence a person reads."""
+    """Return a problem; `detail` is the message for the user."""
     return {
         "type": "about:blank",
         "title": title or HTTP_STATUS_CODES.get(status, "Error"),

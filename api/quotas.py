@@ -15,7 +15,7 @@ from shared.jobs.queue import Queue
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
     """Hold the uploads of `app` to `rate_limit`, "" for none; after the keys and the blueprint of the uploads.
 
-    While Redis is away uploads answer 503, as they do without quotas: they could not be accepted.
+    While Redis is unreachable uploads answer 503, as they do without quotas: they could not be accepted.
     """
     if not rate_limit:
         return

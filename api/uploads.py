@@ -1,4 +1,4 @@
-"""Takes the picture out of a request: its bytes, and what its header says. Nothing is decoded."""
+"""Reads the picture from a request: its bytes and its header. No pixels are decoded."""
 
 from dataclasses import dataclass
 
@@ -13,43 +13,43 @@ from shared.log import request_id
 
 FIELD = "image"
 DEFAULT_TOP, MAX_TOP = 3, 10
-# A day: what has not begun by then was forgotten by whoever sent it.
+# A day: no client waits longer for a job to begin.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_DIGITS = 9
 MAX_KEY_LENGTH = 255
 MOST_PARTS = 10
-# What a multipart body may hold beside the picture: its boundaries, names and headers, in bytes.
+# How many bytes a multipart body may have besides the picture: boundaries, names, headers, other fields.
 MULTIPART_ALLOWANCE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """The largest picture: its bytes, and its width times height."""
+    """The largest accepted picture: bytes, and pixels (width times height)."""
 
     max_image_bytes: int
     max_image_pixels: int
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest request body that can hold such a picture."""
+        """The largest request body that can hold the largest picture."""
         return self.max_image_bytes + MULTIPART_ALLOWANCE_BYTES
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The bytes of a picture that may be accepted, and what is wanted of it."""
+    """A picture that passed the checks: its bytes, and the request for a job."""
 
     data: bytes
     request: JobRequest
 
 
 def read_upload(request: Request, limits: UploadLimits) -> Upload:
-    """Read the upload in `request`.
+    """Read and check the upload in `request`.
 
     Raises:
         NoPicture: no file, a wrong field name or an empty file.
         BadRequest: `top` or `deadline` is out of range.
-        PictureTooLarge: too many bytes or pixels, or too much beside the picture.
+        PictureTooLarge: too many bytes or pixels, or too many other bytes in the multipart body.
         UnsupportedPicture: not a picture of an accepted format.
     """
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
@@ -67,7 +67,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
 
 
 def read_idempotency_key(request: Request) -> str:
-    """Return the `Idempotency-Key` header, "" when there is none; BadRequest when it is too long."""
+    """Return the `Idempotency-Key` header, "" if there is none; BadRequest if it is too long."""
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > MAX_KEY_LENGTH:
         raise BadRequest(f"`Idempotency-Key` may have at most {MAX_KEY_LENGTH} characters.")
@@ -78,7 +78,7 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
     text = request.args.get(name)
     if text is None:
         return default
-    # Python refuses to read numbers of thousands of digits, with a ValueError.
+    # int() raises ValueError for numbers with thousands of digits.
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0
     if not 1 <= number <= most:
         raise BadRequest(f"`{name}` must be a whole number from 1 to {most}.")
@@ -86,7 +86,7 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
 
 
 def _read_bytes(request: Request) -> bytes:
-    """Return the raw body of an `image/*` request, else the multipart field."""
+    """Return the raw body of an `image/*` request, else the file in the multipart field."""
     data: bytes
     if request.mimetype.startswith("image/"):
         data = request.get_data(cache=False)
@@ -95,7 +95,7 @@ def _read_bytes(request: Request) -> bytes:
         return data
     chunks = _read_file(request)
     if chunks is None:
-        # The original program's sentence, and what to do.
+        # The message of the original program, and what to do.
         raise NoPicture(f"No image provided: send a file in the multipart field `{FIELD}`, or the bytes as `image/*`.")
     data = b"".join(chunks)
     if not data:
@@ -104,10 +104,10 @@ def _read_bytes(request: Request) -> bytes:
 
 
 def _read_file(request: Request) -> list[bytes] | None:
-    """Return the first file in the multipart field, None when there is none; raises as `read_upload`.
+    """Return the first file in the multipart field, None if there is none; raises as `read_upload`.
 
-    The file's name counts for nothing, and what stands in other fields is thrown away. Not by Flask's
-    `request.files`: the parser used here takes a tenth of its time (docs/decisions/0008).
+    The file name and all other fields are ignored. The parser used here takes a tenth of the time of Flask's
+    `request.files` (docs/decisions/0008).
     """
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
@@ -126,7 +126,7 @@ def _read_file(request: Request) -> list[bytes] | None:
                     beside_bytes += len(event)
                     _check_beside(beside_bytes)
     except MultipartError as error:
-        # The first argument is the sentence; others repeat what was sent.
+        # The first argument is the message; further arguments repeat parts of the body.
         raise BadRequest(f"The multipart body cannot be read: {error.args[0]}.") from None
     return found
 

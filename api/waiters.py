@@ -43,7 +43,7 @@ class Waiters:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Subscribe to the ends of jobs, in a thread that survives Redis being away."""
+        """Subscribe to the ends of jobs, in a thread that subscribes again after Redis was unreachable."""
         threading.Thread(target=self._listen, name="ended-jobs", daemon=True).start()
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class Waiters:
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Waiter]:
-        """Hear of the end of a job from now on, also of one that is yet to be accepted."""
+        """Subscribe to a job's completion, also before the job is accepted."""
         waiter = Waiter(job_id)
         with self._lock:
             self._waiting[job_id].add(waiter)

@@ -1,4 +1,4 @@
-"""Calls that may hang, such as those of a network file system, waited for with a time limit."""
+"""Time limits for calls that may hang, such as those to a network file system."""
 
 import queue
 import threading
@@ -8,15 +8,15 @@ from typing import Any
 
 from shared.awake_timer import STEP_SECONDS, AwakeTimer
 
-# A helper with nothing to do for so long ends.
+# A thread that is idle for this long ends.
 IDLE_SECONDS = 30.0
 
 
 class Helpers:
-    """Threads that make calls for others, who may leave one that hangs alone.
+    """A pool of daemon threads for calls that may hang; a caller that times out abandons its thread.
 
-    A system call on a dead mount cannot be interrupted; only a daemon thread lets the process go on, and end. As many
-    are started as calls run at once, since to start one for each call costs more than reading a small file.
+    A system call on a dead mount cannot be interrupted; in a daemon thread it blocks neither the process nor its exit.
+    Idle threads are reused, because starting a thread costs more than reading a small file.
     """
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class Helpers:
         self._idle: list[_Helper] = []
 
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
-        """Have `call` made by a thread; MemoryError if there is no room for one."""
+        """Run `call` in a thread; MemoryError if no thread can be started."""
         future: Future[Any] = Future()
-        # From now on it can no longer be canceled.
+        # The call can no longer be canceled.
         future.set_running_or_notify_cancel()
         with self._lock:
             helper = self._idle.pop() if self._idle else None
@@ -40,12 +40,12 @@ class Helpers:
         return future
 
     def take_back(self, helper: "_Helper") -> None:
-        """Have a helper that is done wait for the next call."""
+        """Add a thread that has finished its call to the idle ones."""
         with self._lock:
             self._idle.append(helper)
 
     def dismiss(self, helper: "_Helper") -> bool:
-        """Forget a helper that is idle; False if it has just been given a call."""
+        """Remove an idle thread; False if it has just been given a call."""
         with self._lock:
             if helper not in self._idle:
                 return False
@@ -75,15 +75,15 @@ class _Helper(threading.Thread):
             else:
                 self._helpers.take_back(self)
                 future.set_result(result)
-            # It must not keep a picture until the next call.
+            # Do not keep a picture in memory until the next call.
             del call, future
             result = None
 
 
 def error_within(future: "Future[Any]", seconds: float) -> BaseException | None:
-    """Wait for the call; return what it raised, None if it did well, TimeoutError if it is not over in time.
+    """Wait for the call; return None if it succeeds, its exception if it fails, a TimeoutError if time runs out.
 
-    What is raised is about the waiting itself: a soft time limit, say.
+    Only an exception that interrupts the wait, such as a soft time limit, is raised.
     """
     timer = AwakeTimer(seconds)
     while (left := timer.left()) and not future.done():

@@ -1,8 +1,8 @@
-"""What can go wrong, in the words of the service; `api/problems.py` turns these into HTTP."""
+"""Errors shown to users; `api/problems.py` maps them to HTTP statuses."""
 
 
 class TopThreeError(Exception):
-    """Base of the errors a caller is told about; `str(error)` is the sentence they read."""
+    """Base of the errors shown to users; `str(error)` is the message."""
 
 
 class NoPicture(TopThreeError):
@@ -26,7 +26,7 @@ class PictureTooExpensive(TopThreeError):
 
 
 class BadRequest(TopThreeError):
-    """The request is malformed; the sentence says where."""
+    """The request is malformed; the message says where."""
 
 
 class TryLater(TopThreeError):
@@ -58,7 +58,7 @@ class KeyReused(TopThreeError):
 
 
 class UnknownJob(TopThreeError):
-    """No job ever had this id."""
+    """No job with this id is known, or it belongs to another key."""
 
 
 class GoneJob(TopThreeError):

@@ -15,7 +15,7 @@ from shared.settings import LogFormat
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # The job that is run, given up or failed; "" for none.
 job_id: ContextVar[str] = ContextVar("job_id", default="")
-# What a line may have beside its sentence, by `extra`: the access log's fields.
+# Fields that a line may have besides its message, by `extra`: the access log's fields.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
 

@@ -1,4 +1,4 @@
-"""Figures that the API and the workers both count."""
+"""Metrics that the API and the workers both count."""
 
 from prometheus_client import CollectorRegistry, Counter
 

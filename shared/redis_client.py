@@ -8,7 +8,7 @@ from redis.retry import Retry
 
 from shared.redis_url import RedisUrl
 
-# A request must learn within 2 seconds that Redis is away: connect, ask, once more if the connection had gone stale.
+# A request must learn within 2 seconds that Redis is unreachable: connect, ask, once more after a stale connection.
 CONNECT_TIMEOUT_SECONDS = 0.5
 ANSWER_TIMEOUT_SECONDS = 1.0
 # A worker with a result in hand tries for about eight seconds; its job's lease bounds what more would bring.

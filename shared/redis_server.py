@@ -1,4 +1,4 @@
-"""Whether a Redis server is fit for the service, and the sentence for one that is not."""
+"""Whether a Redis server is fit for the service, and the message for one that is not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from redis import exceptions
 # What the scripts and redis-py need.
 OLDEST_VERSION = (6, 2)
 AWAY = "The service cannot reach its storage right now."
-# The first that fits counts: (kind of error, part of the server's words in lower case, sentence).
+# The first that fits counts: (kind of error, part of the server's words in lower case, message).
 REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (redis.AuthenticationError, "hello must", "Redis asks for a password, and REDIS_URL has none."),
     (redis.AuthenticationError, "required", "Redis asks for a password, and REDIS_URL has none."),
@@ -32,7 +32,7 @@ REASONS: tuple[tuple[type[Exception], str, str], ...] = (
 class ServerState:
     """What a server says of itself.
 
-    `unusable` is the sentence for a server on which no job can run, `eviction` for one that may drop accepted jobs;
+    `unusable` is the message for a server on which no job can run, `eviction` for one that may drop accepted jobs;
     "" if that is not so. `free_memory_share` is the free part of its `maxmemory`, 0 to 1; 1 without a limit.
     """
 
@@ -73,7 +73,7 @@ class RedisServer:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the sentence for an error of a store: the cause if it can be told, else that it is away."""
+    """Return the message for an error of a store: the cause if it is known, else that the store is unreachable."""
     words = str(error).lower()
     return next((say for kind, part, say in REASONS if isinstance(error, kind) and part in words), AWAY)
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelTooSlow(ValueError):
-    """Whole batches take too long for the time that a job has; the sentence says what to change."""
+    """Whole batches take too long for the time that a job has; the message says what to change."""
 
 
 def serve_in_batches(services: Services, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:

@@ -31,4 +31,4 @@ def flaw() -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(flaw())  # a sentence is printed and makes the exit code 1
+    sys.exit(flaw())  # a message is printed and makes the exit code 1

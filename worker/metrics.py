@@ -29,14 +29,14 @@ BATCH_PICTURES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class MetricsPortTaken(Exception):
-    """The figures cannot be served; the sentence says where."""
+    """The metrics cannot be served; the message says where."""
 
 
 class WorkerMetrics(JobEvents):
-    """The figures of one worker; made before its children are forked, and counted in all of them."""
+    """Metrics of one worker; created before its children are forked, and counted in all of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # prometheus_client decides at its import where the figures are kept: `open_metrics` has said so by now.
+        # prometheus_client decides at its import where the metrics are kept: `open_metrics` has said so by now.
         from prometheus_client import Counter, Histogram
 
         from shared.metrics import finished_counter
@@ -106,7 +106,7 @@ class WorkerMetrics(JobEvents):
 
 @contextmanager
 def open_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
-    """Yield the figures of this worker and, if there is a METRICS_PORT, serve their sum there.
+    """Yield the metrics of this worker and, if there is a METRICS_PORT, serve their sum there.
 
     Every process writes a file of its own (64 KiB, mostly holes) in a folder that goes when the worker ends. The file
     of a child that has died stays, as its counts still belong to the sum. MetricsPortTaken if the port is.

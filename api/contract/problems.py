@@ -8,7 +8,7 @@ from shared.images.formats import UNREADABLE
 
 # Before any route is chosen: the web server's refusals, and mistakes of the service.
 ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
-# What stands before every route that works on jobs: keys, and Redis, which may be away.
+# Every route that works on jobs may answer these: the key is checked first, and Redis may be unreachable.
 BEFORE_JOBS = (401, 503)
 
 MEANINGS: dict[int, tuple[str, str]] = {

@@ -1,4 +1,4 @@
-"""Reads requests as waitress does, and answers what it refuses itself (400, 413, 431, 501) as a problem."""
+"""Extends waitress' request parser: early rejection, and its own refusals (400, 413, 431, 501) as problems."""
 
 import logging
 import time
@@ -11,8 +11,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from api.early_rejection import Refusal
 from api.request_id import choose_request_id
 
-# A chunked body may have so many bytes beside its data, and one for every sixteen of them: chunks of a few bytes, and
-# lines that never end, cost the thread that serves all connections far more than they carry.
+# A chunked body may have this many framing bytes, plus one for every sixteen bytes of data: parsing chunks of a few
+# bytes, or chunk lines without end, would occupy the thread that serves all connections.
 FRAMING_BYTES = 16 * 1024
 DATA_BYTES_PER_FRAMING_BYTE = 16
 NO_ROOM = Refusal(503, "The service has no room for the body right now. Try again later.", [("Retry-After", "5")])
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def refusal_of(error: Any) -> Refusal:
-    """Return the refusal that a parser's `error` is, or what it is in waitress' own form."""
+    """Return a parser's `error` as a Refusal; errors of waitress itself are converted."""
     if isinstance(error, Refusal):
         return error
     return Refusal(error.code, f"{str(error.body).rstrip('.')}.", title=error.reason)
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """One request while it is being received; `began` is when, on the monotonic clock."""
+    """One request while it is being received; `began` is its start on the monotonic clock."""
 
     error: Any
-    # Of a request whose first line was not read.
+    # Used in the access log for a request whose request line was not read.
     command = path = "-"
 
     def __init__(self, adjustments: Any) -> None:
@@ -41,11 +41,11 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @cached_property
     def request_id(self) -> str:
-        """What a request that the server answers itself is called; to be asked for when its headers are there."""
+        """The request id for answers of the server itself; read it only after the headers have arrived."""
         return choose_request_id(self.headers.get("X_REQUEST_ID", ""))
 
     def received(self, data: bytes) -> int:
-        """Take in `data`, return how much of it was used up."""
+        """Parse `data`; return how many of its bytes belong to this request."""
         try:
             used = int(super().received(data))
             refusal = self._refusal()
@@ -53,27 +53,27 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             log.warning("A body cannot be kept while it is received: %s", error)
             refusal = NO_ROOM
         except ValueError:
-            # What the standard library says to an address or a number that waitress lets through.
+            # From the standard library: a URL or a number that waitress did not check.
             refusal = Refusal(400, "The request line or a header cannot be read.")
         if refusal is None:
             return used
         self.error = refusal
         self.completed = True
-        # A client that asks before it sends its body must not be told to go on,
+        # Do not answer "100 Continue" to a client that waits for it before it sends its body.
         self.expect_continue = False
-        # and what it has sent already belongs to the refused request, not to a next one.
+        # All bytes received so far belong to the refused request; none are parsed as the next request.
         return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head; ParsingError also when it does not say for sure where the body ends (RFC 9112, 6.1)."""
+        """Parse the header; ParsingError also if the end of the body is ambiguous (RFC 9112, 6.1)."""
         super().parse_header(header_plus)
-        # waitress takes this header away where it heeds it, which is not in HTTP/1.0.
+        # waitress removes Transfer-Encoding if it applies it; it does not in HTTP/1.0.
         if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
             raise ParsingError("Transfer-Encoding with HTTP/1.0 or Content-Length is not accepted")
 
     def close(self) -> None:
-        """Forget the body."""
-        # A file on a full disk cannot write what it still holds, and is closed all the same.
+        """Discard the body."""
+        # On a full disk, closing the file raises because its buffer cannot be written; the file is closed nevertheless.
         with suppress(OSError):
             super().close()
 
@@ -81,7 +81,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         if self.error is not None:
             refusal = refusal_of(self.error)
             if refusal.status == 431:
-                # waitress takes `GET /` for the line that it has not read.
+                # waitress assumes `GET /` if it has not read the request line.
                 self.command = self.path = "-"
             return refusal
         if not self.headers_finished or self.empty:
@@ -91,7 +91,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         if self._asked:
             return None
         self._asked = True
-        # As the application sees them. In the thread that serves all connections: this call must not wait.
+        # Method and path as the application sees them. This runs in the thread that serves all connections: it must not
+        # block.
         early: Refusal | None = self.adj.refuse(self.command.upper(), "/" + self.path.lstrip("/"), self.headers)
         return early
 

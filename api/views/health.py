@@ -17,7 +17,7 @@ READY_EXAMPLE = {
             "engine": "litert",
             "model": "efficientnet_lite0",
             "digest": "c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
-            "answers": "litert-1:c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
+            "answers": "litert-2:c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
             "children": 2,
         }
     ],
@@ -40,14 +40,14 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
     def ready() -> Response:
         """Whether pictures can be accepted.
 
-        503 says why not: Redis is away, or is not set up as the service needs it. The ready workers stand in the
-        body, not in the status: without any, pictures are accepted and wait.
+        503 says why not: Redis is unreachable or not set up as the service needs it. Ready workers are listed in the
+        body and do not change the status: without a ready worker, pictures are accepted and wait.
         """
         flaw = server.state().flaw
         if flaw:
             raise ServerUnfit(flaw)
         found, backlog = workers.ready(), reader.read()
-        # Counts only: which jobs failed, and why, is for who runs the service (`make failed`).
+        # Counts only: which jobs failed, and why, is for operators (`make failed`).
         counts = {"open": backlog.open_jobs, "running": backlog.running, "failed": backlog.failed}
         return jsonify(status="ready", workers=[record.to_dict() for record in found], jobs=counts)
 

@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus asks for."""
+"""`/metrics`: metrics for Prometheus."""
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -11,15 +11,15 @@ ANSWERS = {
 
 
 def metrics_blueprint(registry: CollectorRegistry) -> Blueprint:
-    """Return the route; while Redis is away it tells what the process itself knows."""
+    """Return the metrics route."""
     blueprint = Blueprint("metrics", __name__)
 
     @blueprint.get("/metrics")
     @operation("operations", ANSWERS, problems=(401,))
     def metrics() -> Response:
-        """What Prometheus asks for.
+        """Metrics in Prometheus' text format.
 
-        While Redis is away it tells what the process itself knows.
+        While Redis is unreachable, only the metrics that the API process counts itself.
         """
         return Response(
             generate_latest(registry), headers={"Cache-Control": "no-store"}, content_type=CONTENT_TYPE_LATEST

@@ -234,7 +234,7 @@ def _is_json(answer: httpx.Response) -> bool:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """Return the sentence of a problem; of another answer, what it is."""
+    """Return the message of a problem; describe any other answer."""
     if answer.is_redirect:
         return f"the service is at {answer.headers.get('Location', 'another place')}"
     if not _is_json(answer):

@@ -1,4 +1,4 @@
-"""The command `topthree`: classifies files and folders, and shows how the service is."""
+"""The command `topthree`: classifies files and folders, and shows the status of the service."""
 
 import argparse
 import os
@@ -25,30 +25,36 @@ MOST_LABELS = 10
 
 EPILOG = """\
 environment:
-  TOPTHREE_URL       the service, if there is no --url
-  TOPTHREE_API_KEY   the API key, if there is no --api-key-file
+  TOPTHREE_URL       service URL, unless --url is given
+  TOPTHREE_API_KEY   API key, unless --api-key-file is given
 """
 EXAMPLES = """\
 examples:
   topthree classify cat.jpg
   topthree classify --top 1 holiday/ cat.jpg
-  topthree classify holiday/ --out labels.csv      (again: sends what is not in labels.csv yet)
+  topthree classify holiday/ --out labels.csv      (run again to send only the missing pictures)
   topthree classify --format jsonl -- -odd-name.png
   topthree status --url http://192.0.2.7:5000
 """
 KEY_HINT = "Put a key into $TOPTHREE_API_KEY, or into a file for --api-key-file."
 EXIT_CODES = """\
 exit codes of classify:
-  0    every picture has its labels
-  1    some pictures have none: refused, failed, or not to be read
-  2    the command cannot be carried out as it was given
-  3    the service cannot be used (any longer); --out can be continued
-  130  Ctrl-C; --out can be continued
+  0    all pictures have labels
+  1    some pictures have no labels (refused, failed or unreadable)
+  2    invalid arguments, or the output cannot be written
+  3    the service is unavailable or refuses the API key; run the same command to resume
+  130  Ctrl-C; run the same command to resume
+"""
+STATUS_EXIT_CODES = """\
+exit codes of status:
+  0    at least one worker is ready
+  1    no worker is ready; pictures are accepted and wait
+  3    the service is unavailable or refuses the API key
 """
 
 
 class _UsageError(Exception):
-    """The command cannot be carried out as it was given; the sentence says why."""
+    """The arguments are invalid, or the output cannot be written; the message says why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,27 +69,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{error} {KEY_HINT}" if isinstance(error, KeyRefused) else str(error))
         return UNAVAILABLE
     except OSError as error:
-        # Python flushes in the end what could not be written, and would complain once more.
+        # At exit Python flushes stdout once more, and would report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            # Whoever read has read enough.
+            # The reader (such as `head`) has closed the pipe.
             return SOME_FAILED
         _say(f"cannot write: {error.strerror}")
         return USAGE
     except KeyboardInterrupt:
-        _say("stopped; the same command goes on" if getattr(options, "out", None) else "stopped")
+        _say("Stopped. Run the same command to resume." if getattr(options, "out", None) else "stopped")
         return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="topthree",
-        description="Classifies pictures with a topthree service.",
+        description="Classify pictures with a topthree service.",
         epilog=f"{EXAMPLES}\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    classify = _command(commands, "classify", "send pictures and show or keep their labels", _classify)
+    classify = _command(commands, "classify", "classify pictures and print or save their labels", _classify)
     classify.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER", help="pictures, and folders of pictures")
     classify.add_argument(
         "--top",
@@ -91,16 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         default=3,
         choices=range(1, MOST_LABELS + 1),
         metavar="N",
-        help="how many labels a picture gets, 1 to 10 (default: 3)",
+        help="labels per picture, 1 to 10 (default: 3)",
     )
     classify.add_argument(
-        "--format", choices=FORMATS, help="how answers are written (default: as --out is called, else table)"
+        "--format", choices=FORMATS, help="output format (default: the extension of --out, else table)"
     )
     classify.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="where to write json, jsonl or csv; what is answered there is not sent again",
+        help="output file for json, jsonl or csv; pictures already answered in it are not sent again",
     )
     _command(commands, "status", "show workers, model, queue and failed jobs", _status)
     return parser
@@ -112,11 +118,11 @@ def _command(
     what: str,
     run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
-    epilog = f"{EXAMPLES}\n{EXIT_CODES}\n{EPILOG}" if name == "classify" else EPILOG
+    epilog = f"{EXAMPLES}\n{EXIT_CODES}\n{EPILOG}" if name == "classify" else f"{STATUS_EXIT_CODES}\n{EPILOG}"
     formatter = argparse.RawDescriptionHelpFormatter
     command = commands.add_parser(name, help=what, description=what, epilog=epilog, formatter_class=formatter)
-    command.add_argument("--url", help=f"the service (default: $TOPTHREE_URL or {DEFAULT_URL})")
-    command.add_argument("--api-key-file", type=Path, metavar="FILE", help="a file that holds the API key")
+    command.add_argument("--url", help=f"service URL (default: $TOPTHREE_URL or {DEFAULT_URL})")
+    command.add_argument("--api-key-file", type=Path, metavar="FILE", help="file that contains the API key")
     command.set_defaults(run=run)
     return command
 
@@ -143,7 +149,7 @@ def _status(options: argparse.Namespace) -> int:
 def _classify(options: argparse.Namespace) -> int:
     form = options.format or _format_of(options.out)
     if form == "table" and options.out:
-        raise _UsageError("--out wants --format json, jsonl or csv, or a name that ends so.")
+        raise _UsageError("--out needs a file name ending in .json, .jsonl or .csv, or --format json, jsonl or csv.")
     if missing := [path for path in options.paths if not os.path.exists(path)]:  # noqa: PTH110 - "" is no file
         raise _UsageError(f"{missing[0]}: there is no such file or folder. Nothing was sent.")
     unreadable: list[OSError] = []
@@ -153,7 +159,7 @@ def _classify(options: argparse.Namespace) -> int:
     if not files:
         raise _UsageError("There are no pictures in these folders.")
     with _client(options) as client:
-        # Whether there is a service at all is known before anything is written.
+        # Fail before anything is written if the service is unavailable.
         client.status()
         return _classify_into(client, files, form, options) or (SOME_FAILED if unreadable else DONE)
 
@@ -167,7 +173,7 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
         raise _UsageError(f"{options.out} cannot be continued: {error}. Nothing was sent.") from None
     except OSError as error:
         raise _UsageError(f"{options.out} cannot be written: {error.strerror}. Nothing was sent.") from None
-    # A bar for those who watch, unless lines come to the same window.
+    # A progress bar on a terminal, unless result lines are printed to the same terminal.
     bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
     try:
         failed, unanswered = _send(client, files, output, options.top, salt, bar)
@@ -181,7 +187,7 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
 
 
 def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: str, bar: bool) -> tuple[int, int]:
-    """Classify what has no answer yet; return how many have a problem for an answer, and how many have none."""
+    """Classify the pictures without an answer; return how many pictures failed and how many got no answer."""
     before = {os.path.abspath(answer.file): answer for answer in output.answered}  # noqa: PTH100 - as `find_pictures`
     known = [before.get(os.path.abspath(file)) for file in files]  # noqa: PTH100
     open_files = [file for file, answer in zip(files, known, strict=True) if answer is None]
@@ -211,6 +217,6 @@ def _format_of(out: Path | None) -> str:
 
 
 def _say(text: str, console: Console | None = None) -> None:
-    """Tell a person, beside the answers."""
+    """Print a message to standard error."""
     console = console or Console(stderr=True)
     console.print(f"topthree: {printable(text)}", markup=False, highlight=False, soft_wrap=True)

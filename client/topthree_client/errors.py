@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions; `str(error)` is a sentence for people."""
+"""Exceptions of the client; `str(error)` is a message for users."""
 
 
 class TopThreeError(Exception):

@@ -26,9 +26,9 @@ class Patience:
         """Sleep until the next try, at least for as long as the service asks.
 
         Raises:
-            ServiceUnavailable: that would take longer than there is patience; `reason` is its sentence.
+            ServiceUnavailable: that would take longer than there is patience; `reason` is its message.
         """
-        # Not all at the same moment: clients that were turned away together would come back together.
+        # Jitter: clients that were refused together must not retry together.
         wanted = max(retry_after_seconds, self._delay_seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
         if time.monotonic() + wanted > self._until:
             raise ServiceUnavailable(reason)

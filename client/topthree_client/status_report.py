@@ -1,4 +1,4 @@
-"""Shows a person how the service is."""
+"""Prints the status of the service."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,7 +15,7 @@ def print_status(url: str, status: Status) -> None:
     lines = [
         url,
         f"workers: {len(status.workers)} ready" + ("" if status.workers else ", so that pictures wait"),
-        f"jobs: {jobs.open - jobs.running} queued, {jobs.running} running, {jobs.failed} failed of late",
+        f"jobs: {jobs.open - jobs.running} queued, {jobs.running} running, {jobs.failed} failed recently",
     ]
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:

@@ -13,7 +13,7 @@ QUIET_SECONDS = 30.0
 
 @contextmanager
 def waits_told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have `tell` called with a sentence when the client waits for long."""
+    """Call `tell` with a message when the client waits for long."""
     handler = _Handler(tell)
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)

@@ -30,7 +30,7 @@ POLL_SECONDS = 0.05
 
 
 class CannotRun(Exception):
-    """The service cannot go on; the sentence says why."""
+    """The service cannot go on; the message says why."""
 
 
 class Manager:

@@ -1,4 +1,4 @@
-"""Whether an image store is there: one object's error does not say so, a probe of the store does."""
+"""Circuit breaker for an image store: only a probe, not one failed object, decides that the store is unavailable."""
 
 import logging
 import threading
@@ -12,13 +12,14 @@ RECHECK_SECONDS = 1.0
 
 
 class StoreAvailability:
-    """A circuit breaker: remembers that the store is away, so that the next calls find out at once."""
+    """Remembers that the store is unavailable, so that further calls fail at once instead of timing out."""
 
     def __init__(self, probe: Callable[[], None], patient_probe: Callable[[], None], most_pause_seconds: float) -> None:
-        """`probe` raises when the store cannot be used, TimeoutError when it does not answer in time.
+        """`probe` raises if the store cannot be used, TimeoutError if it does not answer in time.
 
-        `patient_probe` does the same in the background, where nobody waits for it: a slow store is not away. After
-        time-outs the pauses between probes grow to `most_pause_seconds`: each may leave a thread behind.
+        `patient_probe` does the same with a longer time limit, in the background: a store that is only slow is
+        available. After time-outs the pauses between probes grow to `most_pause_seconds`, because each probe that
+        times out may leave a hanging thread.
         """
         self._probe = probe
         self._patient_probe = patient_probe
@@ -29,7 +30,7 @@ class StoreAvailability:
         self._answered = threading.Event()
 
     def check(self) -> None:
-        """Raise ImageStoreAway, without any I/O, while the store is known to be away."""
+        """Raise ImageStoreAway while the store is known to be unavailable; does no I/O."""
         with self._lock:
             reason, back, self._back = self._reason, self._back, False
         if back:
@@ -38,17 +39,17 @@ class StoreAvailability:
             raise ImageStoreAway(reason)
 
     def confirm(self, error: BaseException) -> None:
-        """Probe the store after an object's `error`; raises ImageStoreAway if it is the store that fails."""
+        """Probe the store after an `error` with one object; raise ImageStoreAway if the probe fails too."""
         try:
             self._probe()
         except Exception as found:
-            # A probe that only timed out tells less than what led to it.
+            # If the probe only timed out, the object's error says more.
             reason = describe(error if isinstance(found, TimeoutError) else found)
             self.mark_away(reason)
             raise ImageStoreAway(reason) from error
 
     def mark_away(self, reason: str) -> None:
-        """Remember that the store is away, and look for it in the background until it is back."""
+        """Remember that the store is unavailable, and probe it in the background until it is available."""
         with self._lock:
             already, self._reason = self._reason, reason
         if already:
@@ -57,16 +58,16 @@ class StoreAvailability:
         try:
             threading.Thread(target=self._look_out, name="image store probe", daemon=True).start()
         except RuntimeError:
-            # No thread can be started now: the next call looks for itself, and tries again.
+            # No thread can be started now: count the store as available, so that the next call tries it.
             with self._lock:
                 self._reason = ""
 
     def answered(self) -> None:
-        """Note that a probe was answered, well or not, and perhaps too late: the next one comes at once."""
+        """Record that a probe has returned or raised, perhaps after its time limit: run the next probe at once."""
         self._answered.set()
 
     def _look_out(self) -> None:
-        # It logs nothing: a worker's main process forks children, and a lock held meanwhile would stay locked in them.
+        # No logging here: a worker's main process forks children, in which a lock held by this thread stays locked.
         pause_seconds = RECHECK_SECONDS
         while True:
             self._answered.wait(pause_seconds)
@@ -77,7 +78,7 @@ class StoreAvailability:
                 pause_seconds = min(2 * pause_seconds, self._most_pause_seconds)
             except Exception:
                 pause_seconds = RECHECK_SECONDS
-                # What this probe noted of itself is no reason for the next one.
+                # This probe called `answered` itself: do not skip the pause for that.
                 self._answered.clear()
             else:
                 break
@@ -86,5 +87,5 @@ class StoreAvailability:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error in its library's own words, for the log."""
+    """Return the message of an error, or its type if the message is empty, for the log."""
     return str(error) or type(error).__name__

@@ -11,14 +11,14 @@ MARKER_TEXT = b"Pictures wait here for a worker. Leave this file: without it the
 
 
 class FolderImageStore(ObjectImageStore):
-    """A folder with a marker in it, which tells the folder from the empty one beneath a mount that is away.
+    """A folder with a marker file, which tells the folder from the empty directory below a missing mount.
 
-    Only the API sets it up, once, or a worker that finds pictures of an older API there; Redis remembers that. A folder
-    without a marker that was set up before is away.
+    The API sets a folder up once, or a worker that finds pictures of an older API in it; Redis remembers that. A folder
+    that was set up before and has no marker is unavailable.
     """
 
     def _is_unusable(self, error: Exception) -> bool:
-        # A worker waits until the API has set the folder up. Without Redis nobody knows whether it is new.
+        # A worker waits until the API has set the folder up. Without Redis it is unknown whether the folder is new.
         return self._set_up and isinstance(error, OSError) and super()._is_unusable(error)
 
     def _probe(self, call: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ STORES_KEY = "image_stores"
 
 
 class StoreHistory:
-    """Tells a store that is new from one that is away."""
+    """Tells a new store from one that is unavailable."""
 
     def __init__(self, client: redis.Redis, queue: Queue) -> None:
         self._redis = client

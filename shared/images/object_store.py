@@ -1,4 +1,4 @@
-"""Pictures as objects of any store that fsspec speaks to (`s3://`, `memory://`, …)."""
+"""Pictures as objects in any store that fsspec supports (`s3://`, `memory://`, …)."""
 
 import asyncio
 import logging
@@ -23,20 +23,20 @@ from shared.images.store import MISSING, ImageRefused
 
 log = logging.getLogger(__name__)
 
-# Of the time that one call may take: reading or writing a picture, and everything small.
+# Shares of the time limit of a call: for reading or writing a picture, and for small requests.
 PICTURE_SHARE = 0.5
 PROBE_SHARE = 0.2
-# The first probe reads credentials and connects; nobody waits for it with a job in hand.
+# The first probe also reads credentials and connects; no job waits for it.
 OPEN_SECONDS = 10.0
-# Between the probes of a store that does not answer: canceled calls leave nothing behind, threads stay.
+# Longest pauses between probes of a store that does not answer. Coroutines are canceled; a hanging thread stays.
 MOST_PAUSE_SECONDS = 4.0
 MOST_PAUSE_WITH_THREADS_SECONDS = 300.0
-# What this service stores; nothing else is ever swept.
+# Names of objects that this service writes; the sweep deletes no others.
 OURS = re.compile(r"(?P<job_id>[0-9a-f]{32})(\.part)?|probe-[0-9a-f]{16}")
 
 
 class StoreCallError(Exception):
-    """What a store raised, apart from what interrupts the waiting for it (a soft time limit)."""
+    """Wraps an error of the store, to tell it from one that interrupts the wait for the store (a soft time limit)."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(describe(error))
@@ -44,7 +44,7 @@ class StoreCallError(Exception):
 
 
 class ObjectImageStore:
-    """Of an object all is seen or nothing, so a picture is written in one call."""
+    """Writes a picture in one call: readers see a whole object or none."""
 
     def __init__(
         self,
@@ -55,10 +55,12 @@ class ObjectImageStore:
         *,
         set_up: bool,
     ) -> None:
-        """Probe the store in the folder `root`; OSError if it cannot be used. A call takes at most `patience_seconds`.
+        """Probe the store in the folder `root`; a call takes at most `patience_seconds`.
 
-        Wrong credentials, or a bucket that is not there, are seen now. One that was set up before, or cannot be
-        reached, is away.
+        A store that is unreachable, or was set up before, counts as unavailable if the probe fails.
+
+        Raises:
+            OSError: the store cannot be used, for example because of wrong credentials or a missing bucket.
         """
         self._files, self._root, self._history, self._set_up = files, root, history, set_up
         self._helpers = Helpers()
@@ -93,7 +95,8 @@ class ObjectImageStore:
             except StoreCallError as failed:
                 if not isinstance(failed.error, FileNotFoundError):
                     raise
-                # The store may have gone away, or come back, just then: it counts only if it is there before and after.
+                # A store that becomes unavailable, or available again, may report any object as missing: probe it, read
+                # once more, and probe it again.
                 self._availability.confirm(failed.error)
             return self._read(path, self._probe_seconds)
         except StoreCallError as failed:
@@ -116,9 +119,9 @@ class ObjectImageStore:
         refused = []
         for path, listed in self._files.find(self._root, detail=True).items():
             ours = OURS.fullmatch(path.rpartition("/")[2])
-            # Another process may have deleted it since it was listed.
+            # Another process may have deleted the object since it was listed.
             with suppress(FileNotFoundError):
-                # A listing of S3 tells it; to ask for each of ten thousand would take a minute.
+                # A listing of S3 contains the time; one request for each of ten thousand objects would take a minute.
                 if (
                     ours
                     and (listed.get("LastModified") or self._files.modified(path)) < oldest
@@ -144,11 +147,11 @@ class ObjectImageStore:
         try:
             return self._history.knows(self._root)
         except redis.RedisError:
-            # Nobody can tell now. To wait does no harm, to end for ever does.
+            # Unknown now. Waiting for the store does no harm; refusing to start would.
             return True
 
     def _probe(self, call: Callable[..., Any]) -> None:
-        # No object is kept for it: a rule of the bucket would delete it one day.
+        # A new object for each probe: a lifecycle rule of the bucket could delete a permanent one.
         path, data = self._path(f"probe-{secrets.token_hex(8)}"), secrets.token_bytes(8)
         call("pipe_file", path, data)
         found = call("cat_file", path)
@@ -176,14 +179,14 @@ class ObjectImageStore:
 
     def _note_set_up(self) -> None:
         if self._set_up:
-            # The next probe, or the next start, finds Redis.
+            # If Redis does not answer, the next probe or the next start records it.
             with suppress(redis.RedisError):
                 self._history.add(self._root)
 
     def _call(self, seconds: float, name: str, *arguments: Any) -> Any:
-        """Call a method of the file system; raises StoreCallError."""
+        """Call a method of the file system with a time limit; StoreCallError if it fails."""
         if self._files.async_impl:
-            # A canceled coroutine gives its connection back, an abandoned thread would keep it.
+            # A canceled coroutine releases its connection; an abandoned thread would keep it.
             coroutine = getattr(self._files, f"_{name}")(*arguments)
             return _result_of(asyncio.run_coroutine_threadsafe(coroutine, self._files.loop), seconds)
         return self._call_in_thread(seconds, lambda: getattr(self._files, name)(*arguments))
@@ -196,8 +199,8 @@ class ObjectImageStore:
         return _result_of(future, seconds)
 
     def _refuse(self, error: BaseException, verb: str) -> NoReturn:
-        """Raise ImageStoreAway if it is the store that fails, else ImageRefused."""
-        # A lack of memory is this process' own.
+        """Raise ImageStoreAway if the store is unavailable, else ImageRefused."""
+        # A MemoryError comes from this process, not from the store.
         if not isinstance(error, MemoryError):
             self._availability.confirm(error)
         log.warning("The image store is there, but does not %s a picture: %s", verb, describe(error))
@@ -219,13 +222,13 @@ def _result_of(future: Any, seconds: float) -> Any:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    # Botocore's connection errors derive from none of Python's, and only S3 has botocore.
+    # By name: botocore's connection errors do not derive from Python's, and botocore is installed for S3 only.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return bool(kinds & {"TimeoutError", "ConnectionError", "HTTPClientError"})
 
 
 def _public_reason(error: BaseException) -> str:
-    """Return why, without names of files, hosts or buckets."""
+    """Return the reason for clients, without names of files, hosts or buckets."""
     if isinstance(error, MemoryError):
         return "not enough memory"
     if isinstance(error, PermissionError):

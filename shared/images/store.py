@@ -1,4 +1,4 @@
-"""Where pictures wait between the upload and the worker: one narrow interface, and Redis behind it."""
+"""Storage for pictures between upload and worker: the interface, and pictures in Redis."""
 
 import logging
 import os
@@ -11,47 +11,50 @@ from shared.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
-# Longer than any job may stay open; what a crash leaves behind goes then.
+# Longer than any job may stay open; pictures left behind by a crash are deleted after it.
 IMAGE_TTL_SECONDS = 24 * 3600
 MISSING = "The picture of this job is no longer stored."
 REDIS_URL = "redis:"
-# What the API may take to store a picture: half of it for one write.
+# Time limit for a store call of the API; one write gets half of it.
 PATIENCE_SECONDS = 20.0
 
 
 class ImageStoreAway(OSError):
-    """The store does not answer, or refuses; the sentence is its own and for the log."""
+    """The store is unavailable; the message comes from the store and is for the log only."""
 
 
 class ImageRefused(OSError):
-    """The store is there, but does not give, take or delete one picture; clients may read the sentence."""
+    """The store is available but cannot read, write or delete one picture; clients may see the message."""
 
 
 class ImageStore(Protocol):
-    """Keeps the bytes of a picture under its job's id, or has the job's record carry them.
+    """Stores pictures by job id, in a store of its own or in the job's record.
 
-    Every call is bounded in time. ImageStoreAway: the store itself does not answer, or refuses; no job is to blame.
-    ImageRefused: the store is there, but this picture cannot be had, stored or deleted.
+    Calls have a time limit, except `sweep`.
+
+    Raises:
+        ImageStoreAway: the store is unavailable, whatever the picture.
+        ImageRefused: the store is available but cannot read, write or delete this picture.
     """
 
     def put(self, job_id: str, data: bytes) -> bytes:
-        """Keep `data`; return what the record is to carry of it, all or nothing. A second put replaces the first."""
+        """Store `data`, replacing an earlier put; return the bytes for the job's record: all of `data`, or none."""
 
     def get(self, job_id: str, carried: bytes) -> bytes:
-        """Return the bytes, given what the record carries; ImageMissing: the store is there and has none."""
+        """Return the picture; `carried` is what the job's record holds. ImageMissing: it is not in the store."""
 
     def delete(self, job_id: str) -> None:
-        """Forget the picture; one that is not there is no error. What a record carries goes with the job's end."""
+        """Delete the picture, if it exists. A picture in a job's record is deleted by the end of the job instead."""
 
     def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
-        """Forget pictures that are older, which a crash has left behind; not bounded in time.
+        """Delete older pictures, which a crash has left behind. This call has no time limit.
 
-        Clocks may be wrong: what a job that `is_open` waits for is kept, however old it seems.
+        Clocks may be wrong: pictures of jobs that are open (`is_open`) are kept, whatever their age.
         """
 
 
 class RecordImageStore:
-    """Pictures in Redis: accepted, handed out and forgotten in one step with their job's record."""
+    """Pictures in Redis: the scripts write, read and delete them together with the job's record."""
 
     def put(self, job_id: str, data: bytes) -> bytes:
         return data
@@ -62,21 +65,21 @@ class RecordImageStore:
         return carried
 
     def delete(self, job_id: str) -> None:
-        """Do nothing: the end of the job has done it."""
+        """Do nothing: the end of the job deletes the picture."""
 
     def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
-        """Do nothing: each picture's time to live ends by itself."""
+        """Do nothing: pictures expire in Redis."""
 
 
 class PictureRemover(Protocol):
     """Deletes pictures, as an image store does."""
 
     def delete(self, job_id: str) -> None:
-        """Forget the picture; one that is not there is no error."""
+        """Delete the picture, if it exists."""
 
 
 class RemoverOfProcess:
-    """Deletes pictures from a store that each process opens for itself: none may be used in a forked child."""
+    """Deletes pictures; opens the store again after a fork, because an open store cannot be used in a child."""
 
     def __init__(self, open_store: Callable[[], ImageStore]) -> None:
         """Open the store in this process; raises as `open_image_store`."""
@@ -90,7 +93,7 @@ class RemoverOfProcess:
 
 
 def forget_picture(images: PictureRemover, job_id: str) -> None:
-    """Delete a picture that nobody needs any more, if the store lets it: else the sweep finds it."""
+    """Delete a picture that is no longer needed; if that fails, leave it to the sweep."""
     try:
         images.delete(job_id)
     except OSError as error:
@@ -100,16 +103,17 @@ def forget_picture(images: PictureRemover, job_id: str) -> None:
 def open_image_store(
     url: str, history: StoreHistory, patience_seconds: float = PATIENCE_SECONDS, *, set_up: bool = False
 ) -> ImageStore:
-    """Return the store at `url`: `redis:` is the Redis of the records, anything else is fsspec's.
+    """Open the store at `url`: `redis:` is the Redis with the job records, every other URL is opened by fsspec.
 
-    A call takes at most `patience_seconds`, reading or writing a picture half of it. A store that is new is set up
-    if that is wanted. One that was set up before and does not answer is returned all the same, as it may come back.
+    A call takes at most `patience_seconds`; reading or writing a picture takes at most half of that. With `set_up`, a
+    new store is set up. A store that was set up before and is unavailable now is returned: it may become available.
 
-    Raises SettingsError: there is none that can be used.
+    Raises:
+        SettingsError: the store cannot be used.
     """
     if url == REDIS_URL:
         return RecordImageStore()
-    # Few need it, and it takes memory.
+    # Imported only if used: it takes memory.
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
@@ -117,7 +121,7 @@ def open_image_store(
     from shared.images.object_store import ObjectImageStore
 
     try:
-        # A listing that is kept would hide what other processes have stored since.
+        # A cached listing would hide what other processes have stored since.
         files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         kind = FolderImageStore if isinstance(files, LocalFileSystem) else ObjectImageStore
         return kind(files, root, history, patience_seconds, set_up=set_up)

@@ -67,7 +67,7 @@ class BacklogReader:
 
     def read(self) -> Backlog:
         """Return the backlog as it is now, in one round trip."""
-        # The clock of this process will do for how long ago "failed of late" is.
+        # This process' clock is good enough for the time window of recent failures.
         oldest_failure_ms = (time.time() - self._limits.result_ttl_seconds) * 1000
         # In one step: else more could run than are open.
         with self._redis.pipeline() as pipe:

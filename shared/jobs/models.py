@@ -1,4 +1,4 @@
-"""The job record and the states it moves through."""
+"""Job records, their states, and the values that jobs are claimed and ended with."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ FORMAT_VERSION = 1
 
 
 class JobState(StrEnum):
-    """Where a job is; the values are stored in Redis and shown to clients."""
+    """State of a job; the values are stored in Redis and shown to clients."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class JobState(StrEnum):
         return not TRANSITIONS[self]
 
 
-# A late result of an attempt whose lease ended meets a job that is queued again: it still counts.
+# Queued jobs may succeed or fail: the late result of an attempt whose lease has ended still counts.
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset(
         {JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}
@@ -39,19 +39,19 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 
 
 class Requeued(StrEnum):
-    """What became of a job whose attempt was given up."""
+    """Result of giving up an attempt."""
 
     QUEUED = "queued"
-    """It waits again."""
+    """The job is queued again."""
     EXHAUSTED = "exhausted"
-    """It has failed, as it was begun as often as it may be."""
+    """The job has failed: this was its last attempt."""
     NONE = ""
-    """Nothing: another execution holds it, or none, or its lease is live."""
+    """Nothing changed: the execution does not hold the job, or the lease has not ended."""
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of an uploaded picture from its header: sizes in bytes and pixels."""
+    """Digest, format and size (pixels, bytes) of an uploaded picture, read from its bytes and header."""
 
     sha256: str
     format: str
@@ -64,7 +64,7 @@ class ImageInfo:
 class Job:
     """One picture to classify; times are milliseconds since the epoch on Redis' clock, 0 for "not yet".
 
-    `owner` is the name of the API key that made it, "" for nobody's; `request_id` is what that request was called.
+    `owner` is the name of the API key that it was uploaded with, "" without keys; `request_id` is that of the upload.
     """
 
     id: str
@@ -85,7 +85,7 @@ class Job:
 
     @classmethod
     def from_hash(cls, job_id: str, record: Mapping[str, str]) -> "Job":
-        """Read the Redis hash `record`, which is not empty; fields of later versions are ignored."""
+        """Parse the Redis hash `record`, which must not be empty; unknown fields are ignored."""
         return cls(
             id=job_id,
             state=JobState(record["state"]),
@@ -113,9 +113,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Claim:
-    """Who takes jobs: an execution on a worker, under a lease of so many seconds, `most` jobs at once.
+    """A request for up to `most` jobs, which the `execution` on `worker` holds under a lease of `lease_seconds`.
 
-    Every claim needs an execution of its own: two claims of one execution count as one that was sent twice.
+    Every claim needs a new execution: a second claim with the same one counts as the first one sent again.
     """
 
     execution: str
@@ -126,7 +126,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What a finished job leaves to the cache: the key without a prefix, the value as JSON, and how long it counts."""
+    """A result cache entry: key without prefix, JSON value, time to live."""
 
     key: str
     value: str
@@ -135,7 +135,7 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ends: the state, the fields of its record that say more, and what it leaves to the result cache."""
+    """How a job ends: terminal state, fields to write to its record, and an entry for the result cache, if any."""
 
     state: JobState
     fields: Mapping[str, str]
@@ -145,18 +145,18 @@ class Outcome:
     def succeeded(
         cls, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
     ) -> "Outcome":
-        """The job has labels, from this model."""
+        """Return the outcome of a job that `model` has given labels to."""
         return cls(JobState.SUCCEEDED, {"result": json.dumps(result), "model": json.dumps(model)}, entry)
 
     @classmethod
     def failed(cls, problem: Mapping[str, Any]) -> "Outcome":
-        """The job has a problem: `status`, `title`, `detail`."""
+        """Return the outcome of a failed job; `problem` has `status`, `title` and `detail`."""
         return cls(JobState.FAILED, {"problem": json.dumps(problem)})
 
 
 @dataclass(frozen=True)
 class ClaimedJob:
-    """A job that an execution holds, and the picture that its record carries, if it carries one."""
+    """A job that an execution holds; `picture` is empty unless pictures are stored in Redis."""
 
     job: Job
     picture: bytes
@@ -165,22 +165,22 @@ class ClaimedJob:
 
 @dataclass(frozen=True)
 class EndNotice:
-    """What is published when a job ends: its id and its record."""
+    """The message that is published when a job ends: its id and its record (JSON)."""
 
     job_id: str
     record: str
 
     @classmethod
     def parse(cls, message: str) -> "EndNotice":
-        """Read the id of a notice; the record is left for those who want it.
+        """Split a message into id and record, without parsing JSON.
 
-        Every API process hears of every end and waits for few: hence no JSON is parsed here.
+        Every API process gets a notice for every job, and needs the records of only a few.
         """
         job_id, _, record = message[2:].partition('",')
         return cls(job_id, record[:-1])
 
     def job(self) -> Job:
-        """Return the job as it ended."""
+        """Parse the record; return the ended job."""
         flat = json.loads(self.record)
         return Job.from_hash(self.job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
 

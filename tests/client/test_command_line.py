@@ -253,7 +253,7 @@ def test_a_service_that_wants_a_key_is_told_with_the_way_to_give_one(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(["--out", "out.csv"], "stopped; the same command goes on\n"), ([], "stopped\n")]
+    ("arguments", "told"), [(["--out", "out.csv"], "Stopped. Run the same command to resume.\n"), ([], "stopped\n")]
 )
 def test_ctrl_c_is_told_with_what_is_left(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str

@@ -157,7 +157,7 @@ def test_a_worker_that_no_longer_hears_ends_itself_and_nothing_is_lost(own: Serv
             return bool(client.llen(QUEUE_NAME) >= 5)
 
         eventually(piled_up, 30)
-    # Then it ends itself and says why
+    # Then it exits and says why
     worker.wait(60)
     assert "this worker takes none" in worker.output
     # And the next one does them

@@ -17,7 +17,7 @@ class Kind(IntEnum):
     PICTURE = 1
     """To the decoder: the bytes of a picture."""
     PIXELS = 2
-    """From the decoder: uint8 [height, width, 3]. The others are errors with a sentence."""
+    """From the decoder: uint8 [height, width, 3]. The others are errors with a message."""
     UNDECODABLE = 3
     UNSUPPORTED = 4
     NO_MEMORY = 5

@@ -1,4 +1,4 @@
-"""The pool of processes that decode for a worker; one that dies or takes too long is replaced."""
+"""Pool of decode processes of a worker; a process that dies or exceeds its time limit is replaced."""
 
 import logging
 import threading
@@ -13,19 +13,19 @@ from worker.decoding.process import DecodeLimits, DecodeProcess, Pixels
 
 log = logging.getLogger(__name__)
 
-# Between attempts to start one that does not.
+# Pause between attempts to start a process.
 RETRY_SECONDS = 1
 
 
 class DecoderLease:
-    """The use of one decoder for one picture, which ends when its pixels are there."""
+    """Exclusive use of one decoder for one picture; ends when the picture is decoded."""
 
     def __init__(self, pool: "DecodePool", decoder: DecodeProcess) -> None:
         self._pool = pool
         self._decoder: DecodeProcess | None = decoder
 
     def decode(self, data: bytes) -> Pixels:
-        """Decode as `Decoder.decode` does and let the next picture have the decoder."""
+        """Decode as `DecodeProcess.decode`, then end the lease."""
         timer = self._pool.timer()
         try:
             return self._living(timer).decode(data, timer)
@@ -33,13 +33,13 @@ class DecoderLease:
             self.end()
 
     def end(self) -> None:
-        """Let the next picture have the decoder, if this one still holds it."""
+        """Give the decoder back, unless that has been done already."""
         if self._decoder is not None:
             self._pool.give_back(self._decoder)
             self._decoder = None
 
     def _living(self, timer: AwakeTimer) -> DecodeProcess:
-        # One that died while its picture was fetched had none in hand, which is no fault of this one.
+        # A decoder that died before it got the picture did not die of it: take another one.
         assert self._decoder is not None
         if not self._decoder.is_alive():
             self.end()
@@ -48,14 +48,14 @@ class DecoderLease:
 
 
 class DecodePool:
-    """A number of decoders that take turns; who waits longest is next, so that jobs begin in their order.
+    """A fixed number of decoders, leased first come, first served, so that jobs begin in their order.
 
-    One that has failed is replaced in the background: only those that take pictures at once are handed out, as a job's
-    lease runs from then on.
+    A failed decoder is replaced in the background. Only decoders that are ready are leased, because the job is claimed
+    next and its own lease starts then.
     """
 
     def __init__(self, count: int, limits: DecodeLimits) -> None:
-        """Start `count` processes and wait until they take pictures; DecodeProcessLost if one does not start."""
+        """Start `count` processes and wait until they are ready; DecodeProcessLost if one does not start."""
         self._limits = limits
         self._lock = threading.Lock()
         self._line: deque[Future[DecodeProcess]] = deque()
@@ -73,12 +73,12 @@ class DecodePool:
         self._free.extend(self._all)
 
     def timer(self) -> AwakeTimer:
-        """Return the time that one picture may take."""
+        """Return a timer with the time limit of one picture."""
         return AwakeTimer(self._limits.seconds)
 
     @contextmanager
     def lease(self) -> Iterator[DecoderLease]:
-        """Wait for a decoder, however long, and have it until its picture is decoded."""
+        """Wait for a decoder, without a time limit, and lease it until its picture is decoded."""
         lease = DecoderLease(self, self.take())
         try:
             yield lease
@@ -87,17 +87,17 @@ class DecodePool:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a decoder."""
+        """Number of callers that wait for a decoder."""
         with self._lock:
             return len(self._line)
 
     def pids(self) -> set[int]:
-        """Return the process ids of all that take pictures or are about to."""
+        """Return the ids of all processes, those that are still starting included."""
         with self._lock:
             return {decoder.pid for decoder in self._all}
 
     def close(self) -> None:
-        """End all processes; nobody may decode any more."""
+        """End all processes; the pool cannot be used afterwards."""
         self._closed.set()
         with self._lock:
             pool = list(self._all)
@@ -105,7 +105,7 @@ class DecodePool:
             decoder.close()
 
     def take(self, seconds: float | None = None) -> DecodeProcess:
-        """Wait for a decoder that takes pictures; DecodeProcessLost if there is none within `seconds`."""
+        """Wait for a decoder that is ready; DecodeProcessLost if there is none within `seconds`."""
         with self._lock:
             while self._free:
                 decoder = self._free.popleft()
@@ -121,7 +121,7 @@ class DecodePool:
             raise DecodeProcessLost("No decoder is ready.") from None
 
     def give_back(self, decoder: DecodeProcess) -> None:
-        """Let the next picture have the decoder, or its replacement if it has failed."""
+        """Pass the decoder to the next caller that waits; if it has failed, start a replacement."""
         with self._lock:
             if not decoder.is_alive():
                 self._replace(decoder)
@@ -135,7 +135,7 @@ class DecodePool:
             if waiter in self._line:
                 self._line.remove(waiter)
                 return
-        # It was served just then.
+        # It has just got a decoder.
         self.give_back(waiter.result())
 
     def _replace(self, lost: DecodeProcess) -> None:

@@ -1,4 +1,4 @@
-"""Forms batches across requests: at once when the model is idle, else of what has queued up meanwhile."""
+"""Forms batches across jobs: at once if the model is idle, else from the pictures that have queued up meanwhile."""
 
 import logging
 import queue
@@ -14,15 +14,15 @@ from shared.awake_timer import AwakeTimer
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
-# How often those who wait look whether the model hangs.
+# How often waiting threads check whether the model hangs.
 LOOK_SECONDS = 0.2
-# After so many full batches without a failure one of twice the size is tried: whoever else used the card's memory may
-# be gone. One that fails then costs one call in hundreds.
+# After this many full batches without a failure, batches of twice the size are tried: another program that used the
+# GPU's memory may have ended. If the larger batch fails, that costs one call in hundreds.
 CALLS_BEFORE_GROWTH = 200
 
 
 class PendingRequest:
-    """A picture in the queue and, once `ended`, its logits or the error it got instead."""
+    """A picture in the queue and, once `ended` is set, its logits or its error."""
 
     def __init__(self, picture: Floats) -> None:
         self.picture = picture
@@ -32,7 +32,7 @@ class PendingRequest:
 
 
 class Batcher:
-    """One thread that runs the model; any number of threads that wait for it, a picture each."""
+    """Runs the model in one thread; any number of threads call `logits`, each with one picture."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Batcher:
     ) -> None:
         """`run` maps pictures float32 [n, height, width, 3] to logits float32 [n, classes], n up to `most`.
 
-        `give_up` is called with a reason when the model is of no more use: one call takes longer than
-        `limit_seconds`, or a picture known to be good fails. Batches begin with `fitting` pictures, if that is known
-        to be less than `most`.
+        `give_up` is called with a reason when the model cannot be used any longer: a call takes longer than
+        `limit_seconds`, or a picture known to be good fails. `fitting` is the size of the first batches, if it is known
+        that `most` pictures do not fit into memory.
         """
         self._run = run
         self._most = most
@@ -59,14 +59,14 @@ class Batcher:
         self._clock = clock
         self._pending: queue.SimpleQueue[PendingRequest | None] = queue.SimpleQueue()
         self._call: AwakeTimer | None = None
-        # A daemon: a model that hangs must not keep the process from ending.
+        # A daemon thread: a model that hangs must not keep the process from exiting.
         self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
         self._thread.start()
 
     def logits(self, picture: Floats) -> Floats:
-        """Return logits float32 [classes] for one picture float32 [height, width, 3], after waiting for a batch.
+        """Return logits float32 [classes] for one picture float32 [height, width, 3]; blocks until a batch has run.
 
-        Raises what the model raises for this picture alone.
+        Raises the model's error if it fails with this picture alone.
         """
         request = PendingRequest(picture)
         self._pending.put(request)
@@ -79,11 +79,11 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many pictures wait for the model, those that it runs excluded."""
+        """Number of pictures in the queue, without the batch that runs."""
         return self._pending.qsize()
 
     def close(self) -> None:
-        """Run what is queued and end the thread; nobody may ask for logits any more."""
+        """Run the queued pictures, then end the thread; `logits` must not be called any more."""
         self._pending.put(None)
         self._thread.join()
 
@@ -98,7 +98,7 @@ class Batcher:
             self._grow(len(batch))
 
     def _next_batch(self) -> list[PendingRequest]:
-        """Wait for a picture and take what else is there, up to the limit; empty when it is time to end."""
+        """Wait for a picture, add further queued ones up to the limit; return an empty batch after `close`."""
         batch: list[PendingRequest] = []
         request = self._pending.get()
         while request is not None:
@@ -110,18 +110,18 @@ class Batcher:
             except queue.Empty:
                 return batch
         if batch:
-            # The mark of the end is met again after this batch.
+            # Put the end marker back: it is read again after this batch.
             self._pending.put(None)
         return batch
 
     def _answer(self, batch: list[PendingRequest]) -> bool:
-        """Answer every picture of the batch; return whether there was a bad one among them.
+        """Answer every picture of the batch; return whether one of them was bad.
 
-        A batch that fails is halved until it does not: a bad picture is found in log steps, and the others are
-        answered on the way. A batch that fails though none of its pictures is bad does not fit into memory.
+        A failing batch is halved until its parts succeed or are one picture: bad pictures are found in log steps, and
+        the others are answered on the way. A batch that fails without any bad picture does not fit into memory.
         """
         if len(batch) > self._fitting:
-            # Its other half has shown that already.
+            # The other half of its batch has shown that this size does not fit.
             return self._answer_halves(batch)
         try:
             rows = self._logits_of([request.picture for request in batch])
@@ -138,7 +138,7 @@ class Batcher:
 
     def _answer_halves(self, batch: list[PendingRequest]) -> bool:
         middle = (len(batch) + 1) // 2
-        # Both are run, whatever the first says.
+        # A list, so that both halves run even if the first has a bad picture.
         bad = [self._answer(half) for half in (batch[:middle], batch[middle:])]
         if not any(bad):
             self._shrink(middle)
@@ -165,7 +165,7 @@ class Batcher:
             log.info("Batches of %d are tried again.", self._fitting)
 
     def _try_good_picture(self, shape: tuple[int, ...]) -> None:
-        """Tell a bad picture from a broken model, such as a card that is gone: it would fail every job there is."""
+        """Give up if the model fails with a known good picture too: a broken model or lost GPU would fail every job."""
         try:
             self._timed(np.zeros((1, *shape), np.float32))
         except Exception as error:
@@ -178,7 +178,7 @@ class Batcher:
         return rows
 
     def _timed(self, pictures: Floats) -> Floats:
-        # Each call has the whole time for itself: a batch that is halved takes many.
+        # The time limit is per call: a batch that is halved takes several calls.
         self._call = AwakeTimer(self._limit_seconds, clock=self._clock)
         try:
             return self._run(pictures)

@@ -13,7 +13,7 @@ _SIGNATURE_NAMES = ("serving_default", "image_classification", "default")
 
 
 class NoImageFunction(ValueError):
-    """A SavedModel is no image classifier; the sentence says what it takes instead."""
+    """A SavedModel is no image classifier; the message says what it takes instead."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Prediction:
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """DecoderLease logits float32 [classes] into probabilities float32 [classes] that sum to 1."""
+    """Convert logits, float32 [classes], to probabilities that sum to 1."""
     # Shifted by the maximum, so that exp never overflows.
     exponentials = np.exp(logits - np.max(logits))
     return np.asarray(exponentials / exponentials.sum(), dtype=np.float32)

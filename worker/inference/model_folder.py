@@ -19,7 +19,7 @@ TFLITE = "model.tflite"
 
 
 class ModelFolderError(Exception):
-    """A model folder is missing, damaged or of another format; the sentence says what to do."""
+    """A model folder is missing, damaged or of another format; the message says what to do."""
 
 
 def _inside_the_folder(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A consumer: the job that was delivered and, while there is time, those that wait."""
+"""Runs the delivered job and then, for a limited time, further jobs that it claims itself."""
 
 import logging
 import time
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ConsumerTerms:
-    """The name of the worker that claims, the lease of its jobs, and for how long it claims further jobs itself.
+    """Name of the worker, lease length, and `consume_seconds`.
 
-    Under load a child claims the next jobs itself for `consume_seconds`, since each way through Celery's parent costs a
-    sixth of what the model does (docs/decisions/0008). Short, since a stop and a time limit wait for it. 0: the
-    delivered job only.
+    `consume_seconds` is how long a child claims further jobs itself after a Celery task (0: only the delivered job):
+    each job delivered through Celery's main process costs a sixth of the model's CPU time (docs/decisions/0008). Keep
+    it short: shutdown waits for it, and it is part of the task's time limit.
     """
 
     worker: str
@@ -43,7 +43,7 @@ class ConsumerTerms:
 
 
 class JobConsumer:
-    """Takes jobs for a worker, has them run and writes how they ended. Threads may share one."""
+    """Claims jobs for a worker, runs them and writes their outcomes. Threads may share one."""
 
     def __init__(self, jobs: Jobs, runner: JobRunner, foreign: ForeignMessages, terms: ConsumerTerms) -> None:
         self._jobs = jobs
@@ -52,10 +52,10 @@ class JobConsumer:
         self._terms = terms
 
     def run(self, task_id: str, classifier: PictureClassifier) -> None:
-        """Run the delivered job and then waiting ones until `consume_seconds` have passed; the last one is finished.
+        """Run the delivered job, then claim and run waiting jobs until `consume_seconds` have passed.
 
-        What a store or the time limit raises outside the classifier passes through: that is no fault of the
-        picture, and the job is requeued.
+        Errors of a store and of the time limit, raised outside the classifier, propagate: the picture did not cause
+        them, and the job is requeued.
         """
         until = time.monotonic() + self._terms.consume_seconds
         waiting = deque(self._claim_delivered(task_id))
@@ -69,7 +69,7 @@ class JobConsumer:
             waiting.extend(self._run(claimed, classifier, task_id if go_on else ""))
 
     def _run(self, claimed: ClaimedJob, classifier: PictureClassifier, next_for: str) -> list[ClaimedJob]:
-        """Run a job and end it; claim the next ones in the same round trip if they are for a task."""
+        """Run a job and write its outcome; with a task id in `next_for`, claim further jobs in the same round trip."""
         job, began = claimed.job, time.monotonic()
         outcome = self._runner.run(claimed, classifier)
         if next_for:
@@ -97,7 +97,7 @@ class JobConsumer:
 
     @contextmanager
     def _given_back_unless_heard(self, claim: Claim) -> Iterator[None]:
-        """Requeue what the claim took if its answer does not come; the attempt does not count, as nothing was run."""
+        """If the answer to the claim is lost, requeue the claimed jobs; the attempt does not count: nothing was run."""
         try:
             yield
         except Exception:
@@ -114,10 +114,10 @@ class JobConsumer:
 
 
 def execution_of(task_id: str) -> str:
-    """Return a new execution of the consumer that began with this task: from it the parent knows what was lost."""
+    """Return a new execution id for this task; the main process finds the jobs of a lost child by its prefix."""
     return f"{task_id}:{uuid.uuid4().hex}"
 
 
 def is_of_task(execution: str, task_id: str) -> bool:
-    """Whether an execution belongs to the consumer that began with this task."""
+    """Whether the execution belongs to this task."""
     return execution.startswith(f"{task_id}:")

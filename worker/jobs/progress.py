@@ -1,4 +1,4 @@
-"""Which job each child of a worker is at, told to their parent through memory that they share."""
+"""Current job of each child, shared with the parent through an mmap."""
 
 import mmap
 import os
@@ -13,44 +13,44 @@ from billiard import current_process
 
 from worker.runtime.cpu_time import cpu_seconds
 
-# The task with which the child began, the job it is at, its stage, its process, its CPU time as it began to decode, and
-# when this was noted (seconds of the machine's monotonic clock).
+# One entry per child: task id, id of the current job, stage, process id, CPU seconds of the process when it began to
+# decode, and the time of the entry (seconds of the monotonic clock, which all processes of a machine share).
 _NOTE = struct.Struct("64s64sBidd")
 
 
 class Stage(IntEnum):
-    """What a child does with its job."""
+    """How far a child is with its current job."""
 
     IDLE = 0
-    """It has none: jobs that it may hold by Redis' account were claimed and not run."""
+    """No job. Jobs that Redis lists for this child were claimed but not started."""
     RUNNING = 1
     DECODING = 2
     ENDING = 3
-    """It has run, and its end is being written."""
+    """The job has been run, and its outcome is being written to Redis."""
 
 
 class JobProgress(Protocol):
-    """What is told of the jobs that a process or thread runs."""
+    """Records which job a process or thread runs."""
 
     def run(self, job_id: str) -> None:
-        """The job is being run."""
+        """Record that the job is being run."""
 
     def end(self) -> None:
-        """It has been run, and its end is being written."""
+        """Record that the job has been run and its outcome is being written."""
 
     def idle(self) -> None:
-        """Its end was written."""
+        """Record that the outcome has been written: there is no current job."""
 
 
 class ChildrenProgress(Protocol):
-    """What is known of a worker's children."""
+    """Reads what a worker's children are running."""
 
     def of(self, task_id: str) -> "ChildProgress | None":
-        """Return what the child is at that began with this task; None if none did."""
+        """Return the progress of the child that got this task; None if no child did."""
 
 
 class NoProgress:
-    """For threads, which cannot be killed alone: what they were at is known where they fail."""
+    """Records nothing. For threads: they cannot be killed one by one, and the code that fails knows its job."""
 
     def run(self, job_id: str) -> None:
         pass
@@ -64,7 +64,7 @@ class NoProgress:
 
 @dataclass(frozen=True)
 class ChildProgress:
-    """What a child was at: its job, "" for none, and for how many CPU seconds it has been decoding it."""
+    """What a child is running: job id ("" for none), stage, and CPU seconds spent so far on decoding its picture."""
 
     job_id: str
     stage: Stage
@@ -72,7 +72,7 @@ class ChildProgress:
 
 
 class SharedProgress:
-    """Made by the parent before it forks. In a child a `with` block around decoding a picture is noted."""
+    """Create it in the parent before the fork. In a child, a `with` block around decoding records stage DECODING."""
 
     def __init__(self, children: int) -> None:
         self._notes = mmap.mmap(-1, _NOTE.size * children)
@@ -80,7 +80,7 @@ class SharedProgress:
         self._job_id = b""
 
     def begin(self, task_id: str) -> None:
-        """Note, in the child, which task was delivered to it."""
+        """Record, in the child, the task that was delivered to it."""
         self._task_id = task_id.encode()
         self.idle()
 
@@ -107,14 +107,14 @@ class SharedProgress:
         notes = [note for note in _NOTE.iter_unpack(self._notes[:]) if note[0].rstrip(b"\0") == task_id.encode()]
         if not notes:
             return None
-        # The same task may have been delivered to several children, one after the other.
+        # A task may have been delivered to several children, one after the other: take the latest entry.
         _, job_id, stage, pid, began, _ = max(notes, key=lambda note: float(note[-1]))
         seconds = max(0.0, cpu_seconds(pid) - float(began)) if stage == Stage.DECODING else 0.0
         return ChildProgress(job_id.rstrip(b"\0").decode(), Stage(stage), seconds)
 
     def _write(self, stage: Stage, cpu_began: float = 0) -> None:
-        # The place of a child in its pool, which the one that replaces it gets.
-        index: int = current_process().index  # type: ignore[attr-defined]  # only pools have it
+        # The child's index in its pool; a replacement gets the same index.
+        index: int = current_process().index  # type: ignore[attr-defined]  # set by pools only
         _NOTE.pack_into(
             self._notes,
             index * _NOTE.size,

@@ -20,7 +20,7 @@ from shared.jobs.redis_keys import (
 )
 from shared.jobs.script import JobScript
 
-# A message may be on its way for so long before its job counts as lost.
+# A message that was published less than this long ago does not count as lost.
 LOST_MESSAGE_GRACE_MS = 5_000
 MOST = 200
 VANISHED_TTL_SECONDS = 24 * 3600

@@ -12,18 +12,18 @@ from shared.jobs.script import JobScript
 
 log = logging.getLogger(__name__)
 
-# Every worker looks every REAP_SECONDS; if nobody has for so long, no lease ends for that.
+# Every worker calls every REAP_SECONDS; after a longer gap without any call, leases are extended.
 MAX_GAP_MS = 5_000
 
 
 class Turns:
-    """Takes turns with the other workers; keeps leases right when Redis was away or its clock was set."""
+    """Takes turns with the other workers; corrects leases after Redis was unreachable or its clock was set."""
 
     def __init__(self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         """A turn comes every `period_seconds`."""
         self._redis = client
         self._queue = queue
-        # A little shorter than the period, so that the next round of whoever comes first is not refused.
+        # A little shorter than the period, so that the worker of the last turn gets the next one if it comes first.
         self._period_ms = int(period_seconds * 900)
         self._script = JobScript(client, "take_turn", clock)
 

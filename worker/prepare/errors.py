@@ -1,4 +1,4 @@
-"""What can go wrong while a model is prepared; every message is one sentence for the person who ran it."""
+"""Errors of the preparation of a model; every message is for the person who ran it."""
 
 
 class PrepareError(Exception):

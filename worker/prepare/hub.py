@@ -110,7 +110,7 @@ def _probe(handle: str) -> None:
 
 @contextmanager
 def _hub_errors(handle: str) -> Iterator[None]:
-    """DecoderLease what urllib, tarfile and tensorflow_hub raise into the two errors that a person can act on."""
+    """Translate errors of urllib, tarfile and tensorflow_hub to HubUnreachable or PrepareError."""
     try:
         yield
     except urllib.error.HTTPError as error:

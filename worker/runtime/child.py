@@ -18,17 +18,17 @@ from worker.services import Services
 
 log = logging.getLogger(__name__)
 
-# Gets the progress of the child, which a classifier enters while it decodes a picture.
+# Takes the child's progress; the classifier enters it (`with`) while it decodes a picture.
 LoadClassifier = Callable[[SharedProgress], PictureClassifier]
 
 
 class Child:
-    """Holds the model and the connections, which exist in the child only: neither may cross a fork."""
+    """The model and the connections of a child: they are created after the fork, because neither survives one."""
 
     def __init__(
         self, services: Services, load_classifier: LoadClassifier, progress: SharedProgress, warmed: Event
     ) -> None:
-        """`warmed` is set when the model is loaded and warm; `progress` tells the parent what the child does."""
+        """`warmed` is set when the model is loaded and warm; `progress` tells the parent what the child is running."""
         self._services = services
         self._load_classifier = load_classifier
         self._progress = progress
@@ -37,23 +37,23 @@ class Child:
         self._parent_pid = os.getpid()
 
     def attach(self) -> None:
-        """Have Celery start every forked child with `start`."""
+        """Have Celery call `start` in every forked child."""
         signals.worker_process_init.connect(self.start, weak=False)
 
     def start(self, **_: Any) -> None:
-        """Load the model, open the stores; if that fails, end the whole worker instead of forking for ever."""
+        """Load the model and open the stores; if that fails, end the whole worker: it would fork children forever."""
         try:
             self._loaded = self._load()
         except Exception as error:
             log.critical("This worker cannot start: %s", error)
-            # If the parent has died meanwhile, another process is there in its place: it is no business of this one.
+            # If the parent has died, getppid() is another process: do not signal it.
             if os.getppid() == self._parent_pid:
                 os.kill(self._parent_pid, signal.SIGTERM)
             os._exit(1)
         self._warmed.set()
 
     def run(self, task_id: str) -> None:
-        """Run the job that was delivered, and those that its consumer claims; Celery calls it after `start`."""
+        """Run the delivered job and the jobs that its consumer claims; Celery calls this after `start`."""
         assert self._loaded is not None
         consumer, classifier = self._loaded
         self._progress.begin(task_id)

@@ -1,4 +1,4 @@
-"""Celery's remote control commands, as far as they mean something else here."""
+"""Overrides of Celery's remote control commands."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from celery.worker.control import control_command
 
 Answer = dict[str, str]
 NUMBER_IS_FIXED = "the number of processes is fixed at the start: set WORKERS and start the worker again"
-# What would break a worker, or promise what is not so.
+# Commands that would break a worker or have no effect.
 REFUSED = {
     "terminate": "no job is killed from outside: revoke cancels it",
     "pool_grow": NUMBER_IS_FIXED,
@@ -17,14 +17,14 @@ REFUSED = {
     "rate_limit": "jobs have no rate limit in the workers: RATE_LIMIT limits uploads",
     "time_limit": "leases depend on the time limit: set JOB_TIME_LIMIT_SECONDS and start the worker again",
     "add_consumer": "a worker serves one queue",
-    "cancel_consumer": "a worker that takes no jobs ends itself: stop it with `control shutdown`",
+    "cancel_consumer": "a worker that takes no jobs is restarted by its watchdog: stop the worker instead",
 }
 
 
 def register_commands(cancel: Callable[[Sequence[str]], int | None]) -> None:
-    """Have `revoke` cancel the records of jobs, and refuse what cannot be done.
+    """Make `revoke` cancel jobs, and refuse the commands in REFUSED.
 
-    `cancel` returns how many of the jobs it has ended, None if Redis does not answer.
+    `cancel` returns the number of jobs that it canceled, None if Redis does not answer.
     """
 
     def revoke(_state: Any, task_id: str | Sequence[str], **_options: Any) -> Answer:

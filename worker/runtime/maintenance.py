@@ -23,9 +23,9 @@ from worker.runtime.watchdog import CHECK_SECONDS, Flag, Watchdog
 
 log = logging.getLogger(__name__)
 
-# Beats that come later than this tell of a loop that stood still, as it does while it connects to Redis anew.
+# A later heartbeat means that the event loop was blocked, as it is while it reconnects to Redis.
 MOST_BETWEEN_BEATS_SECONDS = 2.5 * HEARTBEAT_SECONDS
-# What is no fault of a job, whatever it was at; other errors of Redis might be about its record, and come every time.
+# Errors that no job can cause. Other Redis errors may come from a job's record, and would come at every attempt.
 REDIS_AWAY = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -37,7 +37,7 @@ TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job r
 
 @dataclass(frozen=True)
 class UnsettledFailure:
-    """A task that has failed while Redis could not be told; it is tried again when Redis answers."""
+    """A failed task whose jobs could not be requeued or ended; retried when Redis answers."""
 
     task_id: str
     error: BaseException
@@ -46,7 +46,7 @@ class UnsettledFailure:
 
 
 class WorkerMaintenance:
-    """The duties of one worker's parent process."""
+    """Heartbeat, repair and failure handling in the main process of one worker."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class WorkerMaintenance:
         progress: ChildrenProgress | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`warmed` is set by the first child that has run its model once; `progress` is what children are at."""
+        """`warmed` is set by the first child that has run its model once; `progress` tells what children run."""
         self._progress = progress
         self._monotonic = clock.monotonic
         self._record = record
@@ -68,13 +68,13 @@ class WorkerMaintenance:
         self._time_limit_seconds = time_limit_seconds
         self._announced = False
         self._pid = os.getpid()
-        # Failures of which Redis has not heard yet.
+        # Failures that are not settled in Redis yet.
         self._unsettled: list[UnsettledFailure] = []
         self._steady_since = self._monotonic()
         self._last_beat: float | None = None
 
     def beat(self) -> None:
-        """Tell that this worker is ready, once a child is."""
+        """Register the worker as ready, once a child is warm; retry unsettled failures."""
         if not self._warmed.is_set():
             return
         late = self._is_late()
@@ -88,43 +88,43 @@ class WorkerMaintenance:
             log.info("worker %s is ready: %d children", self._record.name, self._record.children)
 
     def repair(self) -> None:
-        """Publish again what was left behind anywhere."""
+        """Run one round of the reaper."""
         self._guard(self._reaper.run_once)
 
     def cancel(self, job_ids: Sequence[str]) -> int | None:
-        """Cancel jobs at an operator's wish; return how many were open, None if Redis does not answer."""
+        """Cancel jobs for an operator; return how many were open, None if Redis does not answer."""
         canceled: list[str] = []
         answered = self._guard(lambda: canceled.extend(filter(self._reaper.cancel, job_ids)))
         return len(canceled) if answered else None
 
     def leave(self) -> None:
-        """Tell that this worker no longer serves."""
+        """Remove the worker from the registry."""
         self._guard(partial(self._workers.leave, self._record.name))
 
     def on_failure(self, task_id: str, error: BaseException) -> None:
-        """End or requeue the jobs of a child that died, was stopped at its time limit, or lost Redis.
+        """End or requeue the jobs of a child that died, exceeded its time limit, or failed on a store error.
 
-        `task_id` is the task that was delivered to the child; it may be running another job by now. Jobs that the child
-        had claimed and not begun are requeued, and the attempt does not count.
+        `task_id` is the task that was delivered to the child, which may be running a later job by now. Jobs that the
+        child had claimed but not started are requeued, and the attempt does not count.
         """
         child = self._progress.of(task_id) if self._progress else None
         if self._settle(task_id, error, child):
             return
         if os.getpid() != self._pid:
-            # In a child: only the main process can wait for Redis, and it hears of a child that ends.
+            # In a child: exit, so that the main process handles the lost child, and retries while Redis is unreachable.
             log.warning("The end of a job cannot be told to Redis: this child ends.")
             os._exit(1)
         self._unsettled.append(UnsettledFailure(task_id, error, child))
 
     def _settle_again(self) -> None:
-        # Threads may add to the list meanwhile.
+        # Threads may append to the list meanwhile.
         for _ in range(len(self._unsettled)):
             failure = self._unsettled.pop(0)
             if not self._settle(failure.task_id, failure.error, failure.child) and failure.tries_left:
                 self._unsettled.append(replace(failure, tries_left=failure.tries_left - 1))
 
     def _settle(self, task_id: str, error: BaseException, child: ChildProgress | None) -> bool:
-        """End or requeue the jobs of a task; return whether Redis has heard of all of it."""
+        """End or requeue the jobs of a task; return whether Redis accepted all of it."""
         held: dict[str, str] = {}
         settled = self._guard(lambda: held.update(self._reaper.held(self._record.name, task_id)))
         for job_id, execution in held.items():
@@ -137,12 +137,15 @@ class WorkerMaintenance:
         return settled
 
     def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
-        """End or requeue the job that was being run.
+        """End or requeue the job that was being run. The first case that applies decides:
 
-        A child that is stopped while it decodes, and has done so for long, has an expensive picture. Elsewhere a time
-        limit counts against a job that is being run only if Redis answered all the while: else this loop may not have
-        heard of the end. A job that was run and whose end Redis did not take, or whose picture the image store did not
-        give, waits, and its attempt does not count.
+        - The image store is unavailable: requeue, uncounted; the reaper publishes the job again some seconds later.
+        - Redis was unavailable, or the job has been run and its outcome was not written: requeue, uncounted.
+        - Time limit while decoding, after more than OWN_SECONDS of CPU time: fail; the picture is too expensive.
+        - Time limit, and Redis answered all the while: fail. If Redis did not answer, this process may have missed that
+          the job has ended.
+        - The image store is available but does not give this picture: requeue, counted.
+        - Otherwise, such as a child that was killed: requeue, counted.
         """
         stopped = isinstance(error, TimeLimitExceeded)
         if isinstance(error, ImageStoreAway):
@@ -166,7 +169,7 @@ class WorkerMaintenance:
         return self._last_beat is not None and self._monotonic() - self._last_beat > MOST_BETWEEN_BEATS_SECONDS
 
     def _guard(self, duty: Callable[[], object]) -> bool:
-        # The duties come round again, and what is missed here the repair finds: never end the worker for it.
+        # Do not end the worker: all duties run again, and the reaper repairs what was missed.
         try:
             duty()
         except (redis.RedisError, OSError) as error:
@@ -176,7 +179,7 @@ class WorkerMaintenance:
 
 
 def attach_maintenance(app: Celery, maintenance: WorkerMaintenance, watchdog: Watchdog, sweep: Sweep) -> None:
-    """Give the parent its turns in the event loop of `app`'s worker."""
+    """Run maintenance and watchdog in the event loop of `app`'s worker, and connect Celery's signals to them."""
 
     class Duties(bootsteps.StartStopStep):
         requires = ("celery.worker.components:Timer",)

@@ -30,7 +30,7 @@ def semaphore_flaw() -> str:
 def wait_for_server(server: RedisServer, sleep: Callable[[float], None] = time.sleep) -> None:
     """Wait while Redis answers and no job can run on it; log the reason whenever it changes.
 
-    One that is away, or that refuses the password, is left to Celery, which tries until it is let in.
+    One that is unreachable, or that refuses the password, is left to Celery, which tries until it is let in.
     """
     told = ""
     while True:

@@ -1,4 +1,4 @@
-"""Ends a worker that is alive but no longer takes jobs, so that whoever runs it starts it again."""
+"""Ends a worker that is alive but no longer takes jobs, so that its process manager restarts it."""
 
 import logging
 import os
@@ -17,25 +17,25 @@ from shared.jobs.queue import Queue
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0
-# A worker that has nothing to do takes a job that waits at once; on a slow line it takes some seconds.
+# An idle worker takes a waiting job at once; allow for a slow network.
 IDLE_SECONDS = 8
-# So much longer than a job may run does a busy worker with jobs in the queue go without taking one.
+# A busy worker that takes no job for this much longer than a job may run is stuck.
 DEAF_MARGIN_SECONDS = 15
-# A worker that stops waits for the jobs that run; one that is not gone by then hangs (Celery can, after errors).
+# A stopping worker that is still alive this long after the job time limit hangs (Celery can hang after errors).
 STOP_MARGIN_SECONDS = 10
-# An event loop that has not turned for so long hangs. It stands still too while Redis is away.
+# An event loop that has not turned for this long hangs. It also blocks while Redis is unreachable.
 STALLED_SECONDS = 300
 
 
 class Flag(Protocol):
-    """An event that is shared with child processes."""
+    """A read-only view of an event that is shared with child processes."""
 
     def is_set(self) -> bool:
-        """Whether it has happened."""
+        """Whether the event has happened."""
 
 
 class Watchdog:
-    """Watches from inside the event loop whether jobs are taken, and from a thread whether the loop turns."""
+    """Checks in the event loop that jobs are taken, and in a thread that the event loop turns."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Watchdog:
         end: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`end` is called when no job was taken for longer than any may run, though jobs were there.
+        """`end` is called when jobs wait in the queue and the worker has taken none for too long.
 
         Until `warmed` is set the model is being loaded, and jobs may wait.
         """
@@ -60,25 +60,25 @@ class Watchdog:
         self._turned = self._hearing_since = self._busy_at = clock()
 
     def start(self, stopping: Callable[[], bool]) -> None:
-        """Watch the loop until the process ends, and that it does end once it is `stopping`.
+        """Start the thread that kills the process if the event loop hangs, or if a stop takes too long.
 
-        The thread touches no Redis and no log before it ends the process: children are forked while it runs, and a
-        lock that it held then would stay locked in them for ever.
+        `stopping` returns whether the worker is stopping. The thread uses neither Redis nor the log until it kills the
+        process: children are forked while it runs, and a lock that it holds would stay locked in them forever.
         """
         threading.Thread(target=self._watch_loop, args=[stopping], name="watchdog", daemon=True).start()
 
     def taken(self) -> None:
-        """Note that a job was taken from the queue."""
+        """Record that a message was taken from the queue."""
         self._hearing_since = self._clock()
 
     def check(self) -> None:
-        """End the worker if Redis answers, jobs wait, and none was taken for too long; the loop calls it."""
+        """End the worker if Redis answers, jobs wait, and none was taken for too long; called by the event loop."""
         now = self._clock()
         stood_still = now - self._turned > 2 * CHECK_SECONDS
         self._turned = now
         if state.active_requests:
             self._busy_at = now
-        # A loop that comes back from connecting to Redis anew has not left anything lying yet.
+        # After the loop was blocked (by reconnecting to Redis, say), give the worker the full time to take a job.
         if stood_still or not self._warmed.is_set() or not self._jobs_wait():
             self._hearing_since = self._busy_at = now
         if (
@@ -96,7 +96,7 @@ class Watchdog:
             return False
 
     def _watch_loop(self, stopping: Callable[[], bool]) -> None:
-        # Timers that a pause of the machine, or of this process, does not use up.
+        # These timers do not advance while the machine or this process is suspended.
         pause, turned = threading.Event(), self._turned
         stalled, stop = self._timer(STALLED_SECONDS), self._timer(self._stop_seconds)
         while stalled.left() and stop.left():
@@ -113,17 +113,17 @@ class Watchdog:
 
 
 def stop_this_process() -> None:
-    """Ask this process to finish what runs and end."""
+    """Ask this process to finish its running jobs and exit."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def kill_this_process(reason: str) -> None:
-    """End this process at once, as it can no longer be asked; its jobs are begun again when their leases end."""
+    """Kill this process because it no longer reacts; its jobs are requeued when their leases end."""
     log.critical("%s This worker is killed.", reason)
     _end_at_once()
 
 
 def _end_at_once() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-    # The kernel lets nobody kill the first process of a container from inside.
+    # Reached only by process 1 of a container: the kernel ignores a SIGKILL that it sends to itself.
     os._exit(128 + signal.SIGKILL)

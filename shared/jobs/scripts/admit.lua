@@ -1,8 +1,9 @@
--- Writes a new job as "queued" and publishes it, unless as many jobs or bytes are open as are admitted, or its
--- idempotency key is taken. Sent twice it changes nothing: the record is there.
--- `idempotency_key` is "" for none, `deadline_ms` 0 for none, `picture` "" if the record carries none; `message` has JOB_ID
--- for the id; `fields` is a JSON list of names and values; `known` is "1" if the result is among them.
--- Returns {"admitted" | "full" | "joined" | "conflict", jobs open, jobs running, id of the job that answers}.
+-- Writes a new job as "queued" and publishes its message, unless the limit of open jobs or stored bytes is reached or
+-- the idempotency key is in use. May be sent twice: the second time the record exists, and nothing changes.
+-- `idempotency_key` and `picture` are "" for none, `deadline_ms` is 0 for none. `message` contains JOB_ID in place of
+-- the id. `fields` is a JSON list of alternating names and values; `known` is "1" if they contain a cached result.
+-- Returns {"admitted" | "full" | "joined" | "conflict", open jobs, running jobs, id of the new job or of the job that
+-- has the idempotency key ("" if "full")}.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, reached_key, gone_key, queue_key, picture_key,
   idempotency_key = unpack(KEYS)
 local id, picture_bytes, max_open_jobs, max_stored_bytes, deadline_ms, fingerprint, idempotency_ttl_seconds,
@@ -22,7 +23,7 @@ local function keep_idempotency_key()
   redis.call('EXPIRE', idempotency_key, idempotency_ttl_seconds)
 end
 
--- A known result ends the job as it begins: it takes no room in the queue.
+-- With a cached result the job is written as succeeded and is never in the queue.
 if known == '1' then
   redis.call('HSET', job_key, 'state', 'succeeded', 'attempts', 0, 'accepted_ms', now, 'finished_ms', now,
              unpack(cjson.decode(fields)))
@@ -37,8 +38,8 @@ if open >= tonumber(max_open_jobs) or bytes + picture_bytes > tonumber(max_store
   return {'full', open, running, ''}
 end
 
--- Jobs are ordered by the time they were accepted, but never before one that was accepted earlier: the clock may have
--- been set back since. In an empty queue the order begins anew.
+-- `order` is the time of acceptance, but always higher than that of earlier jobs, also after the clock was set back.
+-- When no job is open, it starts again from the clock.
 local order = now
 if open == 0 then
   redis.call('DEL', reached_key)
@@ -47,7 +48,7 @@ else
   order = math.max(now, newest + 1, (redis.call('GET', reached_key) or 0) + 1)
 end
 
--- First what takes most memory: a server that is full refuses it, and with it everything.
+-- The picture first: at `maxmemory` Redis refuses this write, and nothing has been written yet.
 if picture ~= '' then redis.call('SET', picture_key, picture, 'EX', picture_ttl_seconds) end
 redis.call('HSET', job_key, 'state', 'queued', 'attempts', 0, 'accepted_ms', now, 'published_ms', now, 'order', order,
            unpack(cjson.decode(fields)))

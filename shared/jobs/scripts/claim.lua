@@ -1,11 +1,12 @@
--- Takes queued jobs under a lease: counts the attempt, notes which execution has them and until when.
--- Sent twice by one execution it pops nothing more: what it claimed is remembered under `claimed_key`.
--- `wanted` is the id of a job whose message was delivered, "" to take the next messages off the queue, at most `most`.
--- A claim that arrives after `valid_until_ms` claims nothing: nobody waits for its answer any more. (A process that does
--- not know Redis' clock yet sends 0, and learns it from the answer.)
--- Returns {now, "claimed" | "late", names of other programs' tasks that were moved aside, then for each job: its id, the
--- picture that the record carries or "", the record as field, value, …}. A job that is not there, has a lease, has ended,
--- is past its deadline, or was written by a newer version (a newer worker takes it) is not claimed.
+-- Claims queued jobs: counts the attempt, writes the execution that holds the job, and sets a lease.
+-- May be sent twice by one execution: the claimed jobs are kept under `claimed_key` and returned again.
+-- `wanted` is the id of a job whose message was delivered, "" to pop up to `most` messages from the queue.
+-- A claim that arrives after `valid_until_ms` claims nothing, because its sender has stopped waiting. (A process that
+-- does not know Redis' clock yet sends 0, and reads the clock from the answer.)
+-- Not claimed are jobs that do not exist, have a lease, have ended, are past their deadline, or were written in a newer
+-- format (a newer worker takes them).
+-- Returns {now, "claimed" | "late", names of foreign tasks moved to `foreign_key`, then for each job {id, picture
+-- stored in Redis or "", record as field, value, …}}.
 local queue_key, leases_key, reached_key, foreign_key, claimed_key = unpack(KEYS)
 local wanted, execution, worker, lease_ms, valid_until_ms, format_version, job_prefix, picture_prefix, task, most,
   max_foreign = unpack(ARGV)
@@ -33,17 +34,17 @@ if now > tonumber(valid_until_ms) then return {now, 'late', {}} end
 local function claim(id)
   local key = job_prefix .. id
   local record = redis.call('HMGET', key, 'state', 'format_version', 'deadline_ms', 'order', 'accepted_ms', 'execution')
-  -- It has claimed it before, and that was forgotten since, as Redis' clock was set ahead.
+  -- This execution has claimed the job before, and `claimed_key` has expired because Redis' clock was set ahead.
   if record[1] == 'running' and record[6] == execution then return add(id) end
   if record[1] ~= 'queued' or tonumber(record[2]) > tonumber(format_version) then return end
   if record[3] and tonumber(record[3]) <= now then return end
-  -- On a server that is full, a script may write anything once it has made a write that takes no memory.
+  -- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
   redis.call('ZREM', leases_key, id)
   redis.call('HINCRBY', key, 'attempts', 1)
   redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now,
              'lease_ms', lease_ms)
   redis.call('ZADD', leases_key, now + lease_ms, id)
-  -- How far the queue was worked through: a job that is before it and still queued has lost its message.
+  -- The highest `order` claimed so far. A job below it that is still queued has lost its message.
   local order = tonumber(record[4] or record[5])
   if order > tonumber(redis.call('GET', reached_key) or 0) then
     redis.call('SET', reached_key, string.format('%d', order))
@@ -51,7 +52,7 @@ local function claim(id)
   add(id)
 end
 
--- Returns the id of the job that a message is about; nil and the name of its task for one of another program.
+-- Returns the job id in a message; for a message of another program, nil and the name of its task.
 local function read(message)
   local ok, envelope = pcall(cjson.decode, message)
   local headers = ok and type(envelope) == 'table' and envelope.headers
@@ -80,6 +81,6 @@ else
   end
 end
 redis.call('ZREM', leases_key, '')
--- Nothing is remembered too: a copy of this claim that comes later must not take what has been put there meanwhile.
+-- Also stored if nothing was claimed: the same claim, sent again, must not pop messages published since.
 redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
 return answer

@@ -1,8 +1,9 @@
--- Moves a job into a terminal state; the first one wins.
--- `by` names the caller: sent twice by one, it answers the same. `execution` is that of the worker's attempt, "" for
--- others: while another execution runs the job, an attempt may not end it. `allowed` are states joined by ",". `cache_key` is
--- "" for no entry; `fields` is a JSON list of names and values.
--- Returns 1 when the job moved, 0 when it may not (ended before, held by another execution, or not there).
+-- Moves a job to a terminal state; the first terminal state wins.
+-- May be sent twice: `by` identifies the call, and the second time the answer is the same. `execution` is that of a
+-- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
+-- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
+-- alternating names and values.
+-- Returns 1 if the job was moved, 0 if not: it has ended, is held by another execution, or does not exist.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, drain_key, failed_key, gone_key, picture_key,
   cache_key = unpack(KEYS)
 local id, state, allowed, by, execution, result_ttl_seconds, gone_ttl_seconds, channel, cached, cache_ttl_seconds,
@@ -14,12 +15,12 @@ if not record[1] or not string.find(',' .. allowed .. ',', ',' .. record[1] .. '
 if record[1] == 'running' and execution ~= '' and record[6] ~= execution then return 0 end
 local now = now_ms()
 
--- On a server that is full, a script may write anything once it has made a write that takes no memory: the end of
--- jobs is what frees memory.
+-- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- Jobs must be able to end then, because that frees memory.
 redis.call('ZREM', open_key, id)
 redis.call('HSET', job_key, 'state', state, 'finished_ms', now, 'ended_by', by, unpack(cjson.decode(fields)))
 redis.call('EXPIRE', job_key, result_ttl_seconds)
--- With its owner, so that it is gone for its owner only.
+-- The tombstone outlives the record. It holds the owner: for other API keys the job is unknown.
 redis.call('SET', gone_key, record[5] or 1, 'EX', gone_ttl_seconds)
 redis.call('DEL', picture_key)
 redis.call('ZREM', leases_key, id)
@@ -31,8 +32,8 @@ if state == 'failed' then
   redis.call('ZREMRANGEBYSCORE', failed_key, '-inf', now - result_ttl_seconds * 1000)
 end
 
--- A moving average of the time between two ends while others wait: how fast the queue drains. Idle time does not
--- count, and a clock that was set counts for no more than the longest interval there may be.
+-- The drain rate: a moving average of the time between two ends while other jobs are open. Idle time is not counted,
+-- and `max_interval_ms` limits the effect of a clock change.
 local drain = {'finished_ms', now}
 if record[3] and open > 0 then
   local before = redis.call('HMGET', drain_key, 'finished_ms', 'interval_ms')
@@ -42,6 +43,6 @@ if record[3] and open > 0 then
 end
 redis.call('HSET', drain_key, unpack(drain))
 if cache_key ~= '' then redis.call('SET', cache_key, cached, 'EX', cache_ttl_seconds) end
--- Waiters get the whole record, so that none of them has to ask for it.
+-- The notice contains the whole record, so that waiters need not read it.
 redis.call('PUBLISH', channel, cjson.encode({id, redis.call('HGETALL', job_key)}))
 return 1

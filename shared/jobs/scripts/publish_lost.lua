@@ -1,14 +1,15 @@
--- Publishes queued jobs again whose message must have been lost: later ones have begun, or the broker's queue is empty.
--- Looks at the `most` oldest open jobs only: those that are lost further back become the oldest in time. A backlog alone
--- makes no message lost. Sent twice by one caller (`by`) it answers the same.
--- A job without a record cannot be helped (only a server that evicts keys loses one): it is no longer counted as open.
--- Returns {ids published, ids without a record}.
+-- Publishes the messages of queued jobs again if they must be lost: later jobs have been claimed, or the queue is
+-- empty. A long wait alone does not count as lost.
+-- Checks the `most` oldest open jobs only; later jobs get there in time. May be sent twice: `by` identifies the call,
+-- and the second time the answer is the same.
+-- An open job without a record (lost by a server that evicts keys) cannot be repaired: it is removed from the indexes.
+-- Returns {ids published again, ids without a record}.
 local open_key, leases_key, deadlines_key, bytes_key, reached_key, queue_key, round_key = unpack(KEYS)
 local by, grace_ms, most, job_prefix, gone_prefix, gone_ttl_seconds, message = unpack(ARGV)
 
 local round = redis.call('HMGET', round_key, 'by', 'answer')
 if round[1] == by then return cjson.decode(round[2]) end
--- On a server that is full, a script may write anything once it has made a write that takes no memory.
+-- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
 redis.call('ZREM', leases_key, '')
 local now = now_ms()
 local reached = tonumber(redis.call('GET', reached_key) or 0)
@@ -32,7 +33,7 @@ local function look_at(id, order)
       redis.call('LPUSH', queue_key, (string.gsub(message, 'JOB_ID', id)))
       published[#published + 1] = id
     elseif waited_ms < 0 then
-      -- The clock was set back: the grace begins anew.
+      -- The clock was set back: restart the grace period.
       redis.call('HSET', key, 'published_ms', now)
     end
   end
@@ -42,7 +43,7 @@ local oldest = redis.call('ZRANGE', open_key, 0, most - 1, 'WITHSCORES')
 for i = 1, #oldest, 2 do look_at(oldest[i], tonumber(oldest[i + 1])) end
 if #vanished > 0 and redis.call('ZCARD', open_key) == 0 then redis.call('DEL', bytes_key) end
 if #published + #vanished > 0 then
-  -- An empty table would become an object in JSON.
+  -- By hand: cjson encodes an empty table as an object.
   local answer = '[' .. (#published > 0 and cjson.encode(published) or '[]') .. ','
                  .. (#vanished > 0 and cjson.encode(vanished) or '[]') .. ']'
   redis.call('HSET', round_key, 'by', by, 'answer', answer)

@@ -1,7 +1,9 @@
--- Gives up the attempt of one execution: its job is queued again, unless it has used up its attempts.
--- `by` names the caller: sent twice by one, it answers the same. Options are "1" for yes: `counted`, the attempt counts;
--- `publish`, publish it now (else the reaper does some seconds later); `lease_ended`, only if its lease has ended.
--- Returns "queued", "exhausted" when the job is to be failed, "" when the execution does not hold the job.
+-- Gives up the attempt of one execution: its job is queued again, unless this was its last attempt.
+-- May be sent twice: `by` identifies the call, and the second time the answer is the same. Options are "1" for yes:
+-- `counted`: the attempt counts; `publish`: publish the message now (else the reaper does some seconds later);
+-- `lease_ended`: only if the lease has ended.
+-- Returns "queued"; "exhausted" if the caller must fail the job; "" if the execution does not hold the job, or if its
+-- lease has not ended.
 local job_key, leases_key, queue_key = unpack(KEYS)
 local id, execution, by, max_attempts, counted, publish, lease_ended, message = unpack(ARGV)
 
@@ -14,7 +16,7 @@ if lease_ended == '1' then
   if until_ms and tonumber(until_ms) > now then return '' end
 end
 if counted == '1' and tonumber(record[3]) >= tonumber(max_attempts) then return 'exhausted' end
--- On a server that is full, a script may write anything once it has made a write that takes no memory.
+-- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
 redis.call('ZREM', leases_key, id)
 if counted ~= '1' then redis.call('HINCRBY', job_key, 'attempts', -1) end
 redis.call('HSET', job_key, 'state', 'queued', 'published_ms', now, 'requeued_by', by)

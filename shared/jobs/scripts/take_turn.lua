@@ -1,18 +1,18 @@
--- Gives one worker at a time the turn to look after stalled jobs. Sent twice by one caller (`by`, anew for each look) it
--- answers the same.
--- Every worker looks every other second. When the last look is longer ago than `max_gap_ms`, Redis was away, its machine
--- slept, its clock was set ahead, or no worker was there: no worker could have told how its jobs ended, and no lease may
--- end for that. The same may have been before the first look of all. When the last look is in the future, the clock was
--- set back, and no lease or deadline may live on for it.
--- Returns {1 if it is the caller's turn else 0, now, the time since the last look if it was not as usual else 0}, in ms.
+-- Gives one worker at a time the turn to requeue stalled jobs; a turn lasts `period_ms`.
+-- Every worker calls this every two seconds. If the last call is older than `max_gap_ms` (Redis was down, the machine
+-- slept, the clock was set ahead, or no worker ran), no worker could report the end of its jobs: extend all leases by
+-- the gap. If it lies in the future (the clock was set back), cut leases and move deadlines back. At the first call of
+-- all, renew all leases.
+-- May be sent twice: `by` identifies the call, and the second time the answer is the same.
+-- Returns {1 if it is the caller's turn, else 0; now; the gap since the last call if leases were moved, else 0}, in ms.
 local clock_key, leases_key, deadlines_key = unpack(KEYS)
 local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
 
 local now = now_ms()
 local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
--- With the time of then: the clock may have been set since, and no lease ends for that.
+-- Sent twice: answer with the time of the first call, because the clock may have been set since.
 if clock[3] == by then return {tonumber(clock[4]), tonumber(clock[1]), tonumber(clock[5])} end
--- On a server that is full, a script may write anything once it has made a write that takes no memory.
+-- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
 redis.call('ZREM', leases_key, '')
 local gap = now - tonumber(clock[1] or now)
 if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
@@ -22,7 +22,7 @@ if gap ~= 0 or not clock[1] then
   for i = 1, #leases, 2 do
     local id = leases[i]
     local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap - period_ms, 0) or math.huge
-    -- Never longer than it was taken for: it may be from after the clock was set.
+    -- Never longer than a new lease: this one may have been set after the clock was.
     local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
     if lease_ms > 0 then
       redis.call('ZADD', leases_key, math.min(until_ms, now + lease_ms), id)
@@ -37,7 +37,7 @@ if gap < 0 then
   end
 end
 
--- A turn that ends later than any may was taken before the clock was set back.
+-- A turn that ends more than one period from now was taken before the clock was set back.
 local until_ms = tonumber(clock[2] or 0)
 local taken = (now >= until_ms or until_ms - now > tonumber(period_ms)) and 1 or 0
 if taken == 1 then redis.call('HSET', clock_key, 'turn_until_ms', now + period_ms) end

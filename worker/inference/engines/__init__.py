@@ -18,7 +18,7 @@ class Engine(Protocol):
 
 
 class UnknownEngine(ValueError):
-    """The setting ENGINE names no engine; the sentence lists those that exist."""
+    """The setting ENGINE names no engine; the message lists the engines."""
 
 
 @dataclass(frozen=True)

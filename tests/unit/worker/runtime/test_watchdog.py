@@ -30,7 +30,7 @@ def client() -> fakeredis.FakeRedis:
 
 
 def ends_within(dog: Watchdog, ended: list[bool], seconds: float = 0.6) -> bool:
-    """DecoderLease the loop for so long, and say whether the worker was ended."""
+    """Run the loop for `seconds`; return whether the worker was ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not ended:
         dog.check()
