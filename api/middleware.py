@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from api.access_log import AccessLog
 from api.headers import CommonHeaders
 from api.request_id import choose_request_id
-from shared.log import request_id
+from shared.log import begin_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,7 +29,7 @@ class Middleware:
         began = time.monotonic()
         name = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         # All that is logged from here on has it, and so has the job.
-        request_id.set(name)
+        begin_request(name)
         common = self._headers.of(name, environ.get("HTTP_ORIGIN"), "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

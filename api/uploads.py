@@ -9,7 +9,7 @@ from api.auth import current_owner
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
 from shared.images.inspect import inspect_picture
 from shared.jobs.admission import JobRequest
-from shared.log import request_id
+from shared.log import current_request_id
 
 FIELD = "image"
 DEFAULT_TOP, MAX_TOP = 3, 10
@@ -63,7 +63,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
             f"The picture has {picture.width} x {picture.height} pixels; "
             f"at most {limits.max_image_pixels} in all are accepted."
         )
-    return Upload(data, JobRequest(picture, top, deadline_seconds, current_owner(), request_id.get()))
+    return Upload(data, JobRequest(picture, top, deadline_seconds, current_owner(), current_request_id()))
 
 
 def read_idempotency_key(request: Request) -> str:

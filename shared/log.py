@@ -4,17 +4,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, get_contextvars
+from structlog.typing import Processor
 
 from shared.settings import LogFormat
 
-# The request that this thread works for; in a worker the one that brought the job. "" when it works for none.
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-# The job that is run, given up or failed; "" for none.
-job_id: ContextVar[str] = ContextVar("job_id", default="")
 # Fields that a line may have besides its message, by `extra`: the access log's fields.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
@@ -34,15 +30,38 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
+def begin_request(request_id: str) -> None:
+    """Add the id of a request to all that this thread logs from now on."""
+    bind_contextvars(request_id=request_id)
+
+
+def current_request_id() -> str:
+    """Return the id of the request that this thread works for, "" if it works for none."""
+    return str(get_contextvars().get("request_id", ""))
+
+
+def begin_job(job: str, request: str) -> None:
+    """Add the ids of a job, and of the request that brought it, to all that this thread logs until `end_job`."""
+    # What an attempt that raised has left.
+    clear_contextvars()
+    bind_contextvars(**_ids(job, request))
+
+
+def end_job() -> None:
+    """Log without ids again."""
+    clear_contextvars()
+
+
 @contextmanager
 def about_job(job: str, request: str) -> Iterator[None]:
     """Have what is logged meanwhile bear the ids of a job and of the request that brought it."""
-    tokens = job_id.set(job), request_id.set(request)
-    try:
+    with bound_contextvars(**_ids(job, request)):
         yield
-    finally:
-        job_id.reset(tokens[0])
-        request_id.reset(tokens[1])
+
+
+def _ids(job: str, request: str) -> dict[str, str]:
+    # Jobs of older versions do not know their request.
+    return {"job_id": job} | ({"request_id": request} if request else {})
 
 
 def _formatter(text: bool) -> logging.Formatter:
@@ -52,7 +71,7 @@ def _formatter(text: bool) -> logging.Formatter:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(allow=FIELDS),
-        _add_ids,
+        structlog.contextvars.merge_contextvars,
     ]
     last: list[Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
@@ -61,9 +80,3 @@ def _formatter(text: bool) -> logging.Formatter:
     )
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *last])
-
-
-def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    named = {"job_id": job_id.get(), "request_id": request_id.get()}
-    event.update({name: value for name, value in named.items() if value})
-    return event

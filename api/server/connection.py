@@ -11,7 +11,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from api.problems import PROBLEM_TYPE, problem_body
 from api.request_id import HEADER
 from api.server.request_parser import RequestParser, refusal_of
-from shared.log import request_id
+from shared.log import begin_request
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
 # before the client has read the answer (RFC 9112, 9.6).
@@ -32,7 +32,7 @@ class Answer(Task):  # type: ignore[misc]
     def _do_as_middleware(self) -> None:
         """Add the common headers and log the request: it was refused before it came to the application."""
         request, adj = self.request, self.channel.adj
-        request_id.set(request.request_id)
+        begin_request(request.request_id)
         length = [] if self.content_length is None else [("Content-Length", str(self.content_length))]
         adj.access_log.write(request.command, request.path, self.status, length, request.began)
         self.response_headers += adj.headers.of(

@@ -11,7 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.images.store import ImageRefused, ImageStore, forget_picture
 from shared.jobs.models import ClaimedJob, Job, Outcome
-from shared.log import job_id, request_id
+from shared.log import begin_job, end_job
 from shared.result_cache import KnownResult, ResultCache
 from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
@@ -68,8 +68,7 @@ class JobRunner:
         """
         job = claimed.job
         # What is logged from now on has the ids of the job and of its request, also what Celery logs of an error.
-        job_id.set(job.id)
-        request_id.set(job.request_id)
+        begin_job(job.id, job.request_id)
         self._progress.run(job.id)
         self._metrics.begun(job)
         outcome = self._classify(claimed, classifier)
@@ -82,8 +81,7 @@ class JobRunner:
         if forget:
             forget_picture(self._images, job.id)
         self._metrics.done(job, time.monotonic() - began)
-        job_id.set("")
-        request_id.set("")
+        end_job()
 
     def _classify(self, claimed: ClaimedJob, classifier: PictureClassifier) -> Outcome:
         job = claimed.job

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from shared.log import request_id
+from shared.log import current_request_id
 from tests.unit.api.conftest import Bench
 
 ASYNC = {"Prefer": "respond-async"}
@@ -33,7 +33,7 @@ def test_errors_have_it_too(bench: Bench, method: str, path: str) -> None:
 def test_what_is_logged_of_a_request_has_it(bench: Bench, png: bytes, caplog: pytest.LogCaptureFixture) -> None:
     # Given a Redis that is away
     seen = []
-    caplog.handler.addFilter(lambda _: seen.append(request_id.get()) is None)
+    caplog.handler.addFilter(lambda _: seen.append(current_request_id()) is None)
     bench.redis.connection_pool.connection_kwargs["server"].connected = False
     # When a request fails for it, Then the line that says so has its id
     with caplog.at_level(logging.WARNING):

@@ -11,6 +11,7 @@ import pytest
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import CollectorRegistry
+from structlog.contextvars import get_contextvars
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.images.history import StoreHistory
@@ -20,7 +21,6 @@ from shared.jobs.limits import JobLimits
 from shared.jobs.models import Claim, ImageInfo, JobState, Outcome
 from shared.jobs.queue import Queue
 from shared.jobs.store import Claimed, Jobs
-from shared.log import job_id, request_id
 from shared.result_cache import ResultCache
 from tests.support.messages import take_all
 from tests.support.wait import take_time
@@ -258,15 +258,16 @@ def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
     jobs.admit("b", JobRequest(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
     classifier.error = RuntimeError("broken")
     seen = []
-    caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:5], job_id.get(), request_id.get())) is None)
+    caplog.handler.addFilter(lambda line: seen.append((line.getMessage()[:5], get_contextvars())) is None)
     # When they are run
     with caplog.at_level(logging.INFO):
         consumer = make_consumer(jobs, images, classifier)
         consumer.run("a")
         consumer.run("a")
     # Then each line has the ids of its own job and its request, and afterwards there is none
-    assert seen == [("A job", "a", "r-a"), ("A job", "b", "r-b"), ("A del", "a", "r-a")]
-    assert (job_id.get(), request_id.get()) == ("", "")
+    ids = [{"job_id": job, "request_id": f"r-{job}"} for job in "aba"]
+    assert seen == list(zip(["A job", "A job", "A del"], ids, strict=True))
+    assert get_contextvars() == {}
 
 
 def test_jobs_that_wait_are_run_by_the_same_consumer(
