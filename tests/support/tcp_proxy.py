@@ -82,6 +82,8 @@ class TcpProxy:
         await self._stop.wait()
         server.close()
         resets.cancel()
+        # Those that were accepted just now have not begun to run.
+        await asyncio.sleep(BLACK_HOLE_POLL_SECONDS)
         self._reset_all()
         while self._connections:
             await asyncio.sleep(BLACK_HOLE_POLL_SECONDS)
@@ -131,8 +133,13 @@ class _Connection:
                 await writer.wait_closed()
 
     async def _connect_and_pump(self, target_port: int, from_client: asyncio.StreamReader) -> None:
-        from_server, server = await asyncio.open_connection("127.0.0.1", target_port)
-        self._writers.append(server)
+        connecting = asyncio.create_task(asyncio.open_connection("127.0.0.1", target_port))
+        try:
+            from_server, server = await asyncio.shield(connecting)
+        finally:
+            # Also after a reset in the middle of it: a connection that nobody knows would not be closed.
+            with suppress(OSError):
+                self._writers.append((await connecting)[1])
         sending = self._start(self._pump(from_client, server, answers=False))
         # The client may stop sending and still listen; when the server has ended, so has the connection.
         await self._start(self._pump(from_server, self._client, answers=True))
