@@ -1,1 +1,1 @@
-"""The web process: takes pictures in, answers with labels."""
+"""The HTTP API: accepts pictures and responds with their labels."""

@@ -1,4 +1,4 @@
-"""`python -m api`: serves the web application until it is told to stop."""
+"""`python -m api`: serves the web application until SIGTERM or SIGINT."""
 
 import logging
 import os
@@ -17,11 +17,11 @@ log = logging.getLogger("api")
 
 
 def main() -> int:
-    """Serve until a signal comes; return the exit code."""
+    """Serve until a signal arrives; return the exit code."""
     try:
         settings = Settings.from_environ(os.environ)
         configure_logging(settings.log_level, settings.log_format)
-        # One for each request, one for the subscription, and one for probing an unavailable image store.
+        # One connection per request, one for the subscription, and one for probing an unavailable image store.
         client = connect(settings.redis_url, max_connections=most_requests(settings) + 2)
         services = Services.from_settings(settings, client)
     except SettingsError as error:
@@ -37,7 +37,7 @@ def main() -> int:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
         return 1
     services.waiters.start()
-    # It serves all the same: `/health/ready` says so too, until Redis is there and fit.
+    # Serve even so: `/health/ready` reports the same until Redis is reachable and correctly configured.
     if flaw := services.redis_server.flaw():
         log.error("Not ready: %s", flaw)
     log.info("serving on %s", url_of(settings.host, settings.port))

@@ -1,4 +1,4 @@
-"""The access log: one line a request, off by default."""
+"""The access log: one line per request, off by default."""
 
 import logging
 import time
@@ -7,20 +7,20 @@ from urllib.parse import quote
 
 log = logging.getLogger(__name__)
 
-# What may stand in a path as it is (RFC 3986); all else is logged as `%xx`, line breaks and control characters too.
+# Characters allowed unescaped in a path (RFC 3986); all others, including line breaks, are logged as `%xx`.
 PATH_CHARACTERS = "/:@!$&'()*+,;="
 
 
 class AccessLog:
-    """Logs each request with method, path, status, seconds and bytes; the request's id is in every line."""
+    """Logs each request with method, path, status, duration and size; every line carries the request id."""
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
 
     def write(self, method: str, path: str, status: str, headers: Iterable[tuple[str, str]], began: float) -> None:
-        """Log a request whose answer begins with this `status` (`200 OK`) and these `headers`.
+        """Log a request and the `status` (`200 OK`) and `headers` of its response.
 
-        `path` is decoded as WSGI wants it. The request `began` at that time on the monotonic clock.
+        `path` is decoded as WSGI requires (Latin-1). `began` is the request's start on the monotonic clock.
         """
         if not self._enabled:
             return

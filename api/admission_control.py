@@ -11,17 +11,17 @@ from shared.redis_server import RedisServer, ServerState
 
 log = logging.getLogger(__name__)
 
-# A refusal is repeated for this long without asking Redis again.
+# How long a refusal is repeated without another Redis read.
 CLOSED_SECONDS = 0.25
-# A guess may be this old: the check that counts comes with the record.
+# Maximum age of the cached backlog. It may be stale: the atomic check when the job is stored decides.
 BACKLOG_SECONDS = 0.05
-# Of a Redis with a `maxmemory` this share is left to the workers: a full one could not even hand out its messages.
+# Share of Redis' `maxmemory` reserved for the workers: a full Redis cannot even deliver its messages.
 FREE_MEMORY_SHARE = 0.1
 SERVER_SECONDS = 0.5
 
 
 class AdmissionControl:
-    """Closes when nothing can be accepted; a cheap guard before the atomic check that comes with the record."""
+    """Closes when no job can be accepted; a cheap guard before the atomic check when the job is stored."""
 
     def __init__(self, reader: BacklogReader, server: RedisServer, limits: JobLimits) -> None:
         self._reader = reader
@@ -35,11 +35,11 @@ class AdmissionControl:
         self._state_read_at = 0.0
 
     def refusal(self) -> TryLater | None:
-        """Return what to answer while the gate is closed; does no I/O."""
+        """Return the current refusal, None while open; does no I/O."""
         return self._refusal if time.monotonic() < self._closed_until else None
 
     def check_server(self) -> None:
-        """Let every upload in that a server may take, also a retry.
+        """Check the server only: enough for a retry, which joins its first job even when the queue is full.
 
         Raises:
             ServerUnfit: Redis cannot run jobs, or may drop accepted ones.
@@ -49,11 +49,11 @@ class AdmissionControl:
             raise self._close(ServerUnfit(f"{state.flaw} No pictures are accepted until then."))
 
     def check(self, wait_seconds: float) -> None:
-        """Let the request in that wants to wait so long for its answer, 0 for one that does not wait.
+        """Check whether a request that waits `wait_seconds` (0 for no wait) can be accepted.
 
         Raises:
             ServerUnfit: as `check_server`.
-            QueueFull: nothing is admitted now, or the answer would not come in time.
+            QueueFull: no job is admitted now, or the job would not finish in time.
         """
         self.check_server()
         backlog = self._recent_backlog()

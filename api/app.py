@@ -23,7 +23,7 @@ def create_app(services: Services) -> Flask:
     settings, limits, backlog = services.settings, services.upload_limits, services.jobs.backlog
     app = Flask("topthree", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    # A doubled slash is a page that is not there, not a redirect in HTML.
+    # A doubled slash gives 404, not an HTML redirect.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_metrics(app, services.metrics)

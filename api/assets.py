@@ -1,4 +1,4 @@
-"""Files of the pages as answers: typed by their names, sent only to those who have not got them."""
+"""Responses for the pages' static files: content type from the name, ETag, conditional requests."""
 
 from pathlib import PurePath
 
@@ -13,7 +13,7 @@ CONTENT_TYPES = {
 
 
 def asset(name: str, content: bytes, cache_control: str) -> Response:
-    """Return the file called `name`, or 304 to who has this version of it."""
+    """Return the file called `name`, or 304 if the client has this version."""
     response = Response(content, content_type=CONTENT_TYPES[PurePath(name).suffix])
     response.headers["Cache-Control"] = cache_control
     response.add_etag()

@@ -1,4 +1,4 @@
-"""API keys: who asks, what may be asked without one, and whose results may be read."""
+"""API keys: which routes need one, who owns it, and whose results a request may read."""
 
 import hmac
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ WRONG_KEY = "This API key is not known here."
 
 
 class Unauthorized(Exception):
-    """A request without a key that is known; `challenge` is the value for `WWW-Authenticate`."""
+    """The request has no valid key; `challenge` is the value of `WWW-Authenticate`."""
 
     def __init__(self, sentence: str, challenge: str) -> None:
         super().__init__(sentence)
@@ -27,7 +27,7 @@ class Unauthorized(Exception):
 
 
 class Keys:
-    """The known keys; if there are none, no request needs one."""
+    """The valid keys; without any, no request needs one."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = keys
@@ -38,17 +38,17 @@ class Keys:
         return bool(self._keys) and not is_open
 
     def owner_of(self, authorization: str, x_api_key: str) -> str:
-        """Return the name under which the key in one of the two headers is known; a bearer token goes first.
+        """Return the name of the key in one of the two headers; a bearer token takes precedence.
 
         Raises:
-            Unauthorized: there is no key, or none that is known.
+            Unauthorized: the key is missing or unknown.
         """
         scheme, _, token = authorization.partition(" ")
         given = (token if scheme.lower() == "bearer" else x_api_key).strip()
         if not given:
             raise Unauthorized(NO_KEY, CHALLENGE)
         digest, owner = digest_of(given), ""
-        # Compare with every key, so that the time does not tell which one matches.
+        # Compare with every key, so that timing does not reveal which one matches.
         for key in self._keys:
             if hmac.compare_digest(key.sha256, digest):
                 owner = key.name
@@ -58,17 +58,17 @@ class Keys:
 
 
 def current_owner() -> str:
-    """Return the name of the key that the current request came with, "" where none is needed."""
+    """Return the name of the current request's key, "" if none is needed."""
     return str(g.get("owner", ""))
 
 
 def required_owner() -> str | None:
-    """Return whose jobs the current request may see; None for everybody's, where no key is needed."""
+    """Return the owner whose jobs the current request may see; None for all jobs, if no key is needed."""
     return cast(str | None, g.get("owner"))
 
 
 def register_keys(app: Flask, keys: Keys) -> None:
-    """Ask for keys where they are needed."""
+    """Check the API key of every request that needs one."""
 
     @app.before_request
     def check() -> None:

@@ -1,17 +1,18 @@
-"""Looks pictures up in the result cache, for the model that the ready workers share."""
+"""Looks up pictures in the result cache, under the result version of the ready workers."""
 
 import time
 
 from shared.result_cache import KnownResult, ResultCache
 from shared.worker_registry import WorkerRegistry
 
-# So long the ready workers are taken to be the same. A worker is ready for longer than this before its first job
-# ends, and results carry the tag of who computed them: a stale tag misses, it never mixes models.
+# How long the ready workers' result version is cached. A worker is ready for longer than this before its first job
+# ends, and results are stored under the version of the worker that computed them: a stale version causes a cache
+# miss, never a result of another model.
 WORKERS_SECONDS = 1.0
 
 
 class CachedResults:
-    """Finds results that are known; finds none while workers with different models are ready."""
+    """Finds cached results; finds none while workers with different result versions are ready."""
 
     def __init__(self, cache: ResultCache, workers: WorkerRegistry) -> None:
         self._cache = cache
@@ -21,7 +22,7 @@ class CachedResults:
 
     @property
     def enabled(self) -> bool:
-        """Whether results are kept at all."""
+        """Whether the result cache is on."""
         return self._cache.enabled
 
     def find(self, sha256: str) -> KnownResult | None:

@@ -1,10 +1,10 @@
-"""Which pages of other origins may read the answers (CORS): none, or those on a list."""
+"""CORS: which other origins may read responses; none by default, or those on a list."""
 
 from collections.abc import Collection, Sequence
 
-# A browser asks again after this.
+# How long a browser caches a preflight response.
 PREFLIGHT_SECONDS = 600
-# What a page may read beside the body and the headers that every page may.
+# Response headers that pages may read in addition to the CORS-safelisted ones.
 EXPOSED = (
     "Cache-Status, Location, Preference-Applied, Retry-After, "
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
@@ -20,15 +20,15 @@ PREFLIGHT = (
 
 
 class Cors:
-    """The headers for pages of other origins; a page that gets none of them is not let in by its browser."""
+    """The CORS headers; without them a browser blocks pages of other origins."""
 
     def __init__(self, origins: Collection[str]) -> None:
-        """`origins` are those that are let in, as browsers write them (`https://example.org`)."""
+        """`origins` are the allowed ones, as browsers send them (`https://example.org`)."""
         exposed = ("Access-Control-Expose-Headers", EXPOSED)
         self._allowed = {origin: (VARY, ("Access-Control-Allow-Origin", origin), exposed) for origin in origins}
 
     def headers(self, origin: str | None, preflight: bool) -> Sequence[tuple[str, str]]:
-        """Return what to add to the answer to a page of `origin`; a `preflight` asks what the page may send."""
+        """Return the headers to add to a response to a page of `origin`; `preflight` for a preflight request."""
         if not self._allowed:
             return ()
         allowed = self._allowed.get(origin or "")

@@ -1,4 +1,4 @@
-"""The headers of every answer: security, CORS and the request's id."""
+"""The headers of every response: security, CORS and the request id."""
 
 from collections.abc import Collection
 
@@ -9,28 +9,28 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# A browser runs no foreign script, guesses no types and shows the page in no frame.
+# Browsers run no scripts of other origins, do no MIME sniffing and show the page in no frame.
 SECURITY_HEADERS = (
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
-    # For browsers that do not know `frame-ancestors`.
+    # For browsers without support for `frame-ancestors`.
     ("X-Frame-Options", "DENY"),
 )
 
 
 class CommonHeaders:
-    """The one table of these headers, for the middleware and for the web server's own answers."""
+    """Builds the common headers, for the middleware and for the web server's own responses."""
 
     def __init__(self, origins: Collection[str]) -> None:
-        """`origins` are those whose pages may read the answers."""
+        """`origins` are those whose pages may read responses."""
         self._cors = Cors(origins)
 
     def of(self, request_id: str, origin: str | None, preflight: bool) -> list[tuple[str, str]]:
-        """Return what to add to the answer to a request.
+        """Return the headers to add to the response.
 
-        `origin` is its `Origin`; a `preflight` has `Access-Control-Request-Method`.
+        `origin` is the request's `Origin` header. A `preflight` request has `Access-Control-Request-Method`.
         """
         return [*SECURITY_HEADERS, *self._cors.headers(origin, preflight), (HEADER, request_id)]

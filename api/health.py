@@ -1,4 +1,4 @@
-"""`python -m api.health`: whether the API on this host, or in this container, answers."""
+"""`python -m api.health`: checks that the API on this host, or in this container, responds."""
 
 import http.client
 import os
@@ -11,7 +11,7 @@ ANSWER_SECONDS = 4
 
 
 def flaw() -> str | None:
-    """What is wrong, or None."""
+    """Return why the check fails, None if the API responds."""
     try:
         settings = Settings.from_environ(os.environ)
         fetch(f"{local_url(settings.host, settings.port)}/health/live", ANSWER_SECONDS)

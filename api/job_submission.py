@@ -1,4 +1,4 @@
-"""Decides how an upload is answered: with its labels, with its job, or not in time."""
+"""Submits an upload and decides on the response: the labels, the open job, or a timeout."""
 
 import secrets
 from collections.abc import Callable
@@ -20,9 +20,9 @@ NO_SLOT_RETRY_AFTER_SECONDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """What all results of an upload have in common.
+    """Base of all outcomes of an upload.
 
-    `preferences` are those that were honoured. `known` says whether the cache knew the result; None if it is off, or if
+    `preferences` are those that were honored. `known` is whether the result was cached; None if the cache is off or
     an earlier job was joined.
     """
 
@@ -32,14 +32,14 @@ class Submitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished(Submitted):
-    """The job has ended, and its client waited for that."""
+    """The job has ended while the client waited."""
 
     job: Job
 
 
 @dataclass(frozen=True, kw_only=True)
 class Open(Submitted):
-    """The client does not wait (any longer); `position` in the queue is None if it is not known or there is none."""
+    """The client does not wait (any longer); `position` in the queue is None if unknown or if the job is not queued."""
 
     job_id: str
     state: JobState
@@ -48,7 +48,7 @@ class Open(Submitted):
 
 @dataclass(frozen=True, kw_only=True)
 class TimedOut(Submitted):
-    """A client that takes nothing but labels has waited in vain; the job goes on."""
+    """A client without preferences waited until the timeout; the job continues."""
 
     job_id: str
 
@@ -64,7 +64,7 @@ class JobSubmission:
         waiters: Waiters,
         wait_seconds: float,
     ) -> None:
-        """`wait_seconds` is how long a client without preferences waits."""
+        """`wait_seconds` is how long an upload without preferences waits."""
         self._picture_jobs = picture_jobs
         self._cached_results = cached_results
         self._admission_control = admission_control
@@ -76,13 +76,13 @@ class JobSubmission:
     ) -> Finished | Open | TimedOut:
         """Accept the picture and wait for its job as the client prefers.
 
-        The upload is read only if there is room for it. `key` is the idempotency key, "" for none.
+        The upload is read only if it can be accepted. `key` is the idempotency key, "" for none.
 
         Raises:
-            ServerUnfit, QueueFull, TooManyWaiters: nothing was accepted.
-            And as `read_upload` and `PictureJobs.accept`.
+            ServerUnfit, QueueFull, TooManyWaiters: no job was accepted.
+            In addition, the exceptions of `read_upload` and `PictureJobs.accept`.
         """
-        # As asked: without a slot to wait in, `preferences` become those of a client that does not wait.
+        # Read before `preferences` change: without a free slot the request does not wait.
         plain = preferences.plain
         seconds = self._wait_seconds if plain else preferences.wait_seconds or 0
         self._check_room(preferences, key)
@@ -107,12 +107,12 @@ class JobSubmission:
         return Open(job_id=job.id, state=job.state, preferences=preferences, known=known)
 
     def follow(self, job_id: str, preferences: Preferences, owner: str | None) -> Finished | Open:
-        """Return how a job stands, once it has ended or the time that the client prefers to wait is over.
+        """Return the job once it has ended, or its current state when the client's preferred wait is over.
 
         Raises:
             UnknownJob, GoneJob: as `PictureJobs.get`.
         """
-        # Listening comes before looking: an end between the two is not missed.
+        # Subscribe before reading the job, so that no completion in between is missed.
         with self._waiters.listen(job_id) as waiter:
             job = self._picture_jobs.get(job_id, owner)
             seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
@@ -127,7 +127,7 @@ class JobSubmission:
 
     def _check_room(self, preferences: Preferences, key: str) -> None:
         if key:
-            # A retry joins its first job even when the queue is full; the atomic check stands behind this one.
+            # A retry joins its first job even when the queue is full; a new job still has to pass the atomic check.
             self._admission_control.check_server()
         else:
             self._admission_control.check(self._wait_seconds if preferences.plain else 0)
@@ -137,11 +137,11 @@ class JobSubmission:
 
 
 def new_job_id() -> str:
-    """Return an id that nobody can guess."""
+    """Return a random, unguessable id."""
     return secrets.token_hex(16)
 
 
 def _just_accepted(admission: Admission, preferences: Preferences, known: bool | None) -> Open:
-    """Return the result for a client that does not wait; a job whose result was known has ended already."""
+    """Return the outcome for a client that does not wait; a job with a cached result has already ended."""
     state, position = (JobState.SUCCEEDED, None) if admission.known else (JobState.QUEUED, admission.position)
     return Open(job_id=admission.job_id, state=state, position=position, preferences=preferences, known=known)

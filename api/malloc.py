@@ -1,17 +1,17 @@
-"""Has this process give the memory of large pictures back as soon as they are gone."""
+"""Makes glibc return the memory of large pictures to the system as soon as it is freed."""
 
 import ctypes
 from contextlib import suppress
 
-# glibc's name for: the size from which a block is a mapping of its own, which is unmapped when it is freed.
+# mallopt option: blocks from this size on are allocated with mmap, and unmapped when freed.
 M_MMAP_THRESHOLD = -3
 LARGE_BYTES = 1024 * 1024
 
 
 def return_large_blocks() -> None:
-    """Fix that size, which glibc raises to 32 MiB by itself; elsewhere nothing is done.
+    """Fix the mmap threshold, which glibc otherwise raises up to 32 MiB; does nothing without glibc.
 
-    Each of many threads would keep the room of its largest pictures in a heap of its own: an API that got pictures of
+    Otherwise each thread keeps the memory of its largest pictures in its own heap: an API that received pictures of
     19 MiB, one at a time, grew beyond 500 MiB.
     """
     with suppress(AttributeError):

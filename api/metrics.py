@@ -1,4 +1,4 @@
-"""What an API process counts, and what it tells of the queue when it is asked."""
+"""Metrics of an API process, and of the queue, which is read whenever the metrics are collected."""
 
 import time
 from collections import Counter as Tally
@@ -40,7 +40,7 @@ class ApiMetrics(JobEvents):
             "topthree_requests_refused", "Requests refused on their headers.", ["status"], registry=self.registry
         )
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        # From the start, so that the first of its kind is seen as an increase.
+        # Create both series at 0, so that Prometheus sees the first refusal as an increase.
         for status in (401, 503):
             self._refused.labels(status)
         self._accepted = Counter("topthree_jobs_accepted", "Jobs that were accepted.", registry=self.registry)
@@ -50,9 +50,9 @@ class ApiMetrics(JobEvents):
         self._finished = finished_counter(self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is that of the application, as paths are without number."""
+        """Count a request; `route` is the URL rule, because the number of paths is unbounded."""
         key = (method, route, status)
-        # To find the two by their labels each time would take half of what counting takes.
+        # Cache the two series: looking them up by labels takes half of the time of counting.
         series = self._series.get(key)
         if series is None:
             series = self._requests.labels(*key), self._seconds.labels(method, route)
@@ -61,11 +61,11 @@ class ApiMetrics(JobEvents):
         series[1].observe(seconds)
 
     def refused(self, status: int) -> None:
-        """Count a request that was refused before the application saw it."""
+        """Count a request that was refused before it reached the application."""
         self._refused.labels(status).inc()
 
     def accepted(self, admission: Admission) -> None:
-        """Count a job that was accepted; one that was joined is not new, one whose result was known has ended."""
+        """Count an accepted job; a joined job is not new, and a job with a cached result has already ended."""
         if admission.joined:
             return
         self._accepted.inc()
@@ -74,19 +74,19 @@ class ApiMetrics(JobEvents):
             self._finished.labels(JobState.SUCCEEDED).inc()
 
     def ended(self, state: JobState) -> None:
-        """Count a job that this process has ended."""
+        """Count a job that this process ended."""
         self._finished.labels(state).inc()
 
 
 class QueueCollector(Collector):
-    """Reads the queue from the job records, whenever the metrics are collected."""
+    """Reads the queue from Redis whenever the metrics are collected."""
 
     def __init__(self, reader: BacklogReader, workers: WorkerRegistry) -> None:
         self._reader = reader
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the queue; while Redis is unreachable, only the metric that says so."""
+        """Yield the metrics of the queue; while Redis is unreachable, only `topthree_redis_up`."""
         try:
             backlog, ready = self._reader.read(), self._workers.ready()
         except redis.RedisError:
@@ -110,7 +110,7 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
 
 
 def register_metrics(app: Flask, metrics: ApiMetrics) -> None:
-    """Count every request of `app`; to be registered first, so that the time of all that follows is in it."""
+    """Count every request of `app`; register it first, so that the duration includes all other hooks."""
 
     @app.before_request
     def begin() -> None:
@@ -119,7 +119,7 @@ def register_metrics(app: Flask, metrics: ApiMetrics) -> None:
     @app.after_request
     def count(response: Response) -> Response:
         rule = request.url_rule
-        # Any client may ask with any method for any path: each that is unknown would be kept for ever.
+        # Unknown methods and paths are counted as `other`: clients could otherwise create any number of series.
         method, route = (request.method, rule.rule) if rule else ("other", "other")
         metrics.answered(method, route, response.status_code, time.perf_counter() - g.began)
         return response

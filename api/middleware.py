@@ -1,6 +1,6 @@
 """WSGI middleware around the application: request id, common headers, access log.
 
-Within `create_app`, so that the application is safe behind any web server.
+`create_app` adds it, so that the application is safe behind any web server.
 """
 
 import time
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Middleware:
-    """Gives each request its id, and each answer the headers of all answers."""
+    """Sets the request id, adds the common headers to the response and logs the request."""
 
     def __init__(self, app: "WSGIApplication", headers: CommonHeaders, access_log: AccessLog) -> None:
         self._app = app
@@ -25,10 +25,10 @@ class Middleware:
         self._access_log = access_log
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         began = time.monotonic()
         name = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        # All that is logged from here on has it, and so has the job.
+        # From here on, every log line carries the request id, and so does the job.
         begin_request(name)
         common = self._headers.of(name, environ.get("HTTP_ORIGIN"), "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ)
 

@@ -1,11 +1,11 @@
-"""`python -m api.new_key NAME`: makes an API key, prints it once, and its entry for `API_KEYS`."""
+"""`python -m api.new_key NAME`: generates an API key and prints it with its entry for `API_KEYS`."""
 
 import secrets
 import sys
 
 from shared.api_keys import NAME, digest_of
 
-# Told apart at a glance, also by tools that look for secrets where none should be.
+# Makes keys easy to recognize, for people and for secret scanners.
 PREFIX = "topthree_"
 KEY_BYTES = 32
 

@@ -1,4 +1,4 @@
-"""Jobs together with their pictures: the picture is stored first, so that nothing that is accepted is lost."""
+"""Jobs together with their pictures: the picture is stored first, so that no accepted job is without its picture."""
 
 import hashlib
 
@@ -13,25 +13,25 @@ from shared.jobs.store import Jobs
 
 
 class PictureJobs:
-    """Turns pictures into jobs, and takes jobs back at their client's wish."""
+    """Accepts pictures as jobs, and reads, cancels and deletes these jobs."""
 
     def __init__(self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, events: JobEvents) -> None:
-        """`events.accepted` is called for every admission."""
+        """`events.accepted` is called after every admission."""
         self._jobs = jobs
         self._images = images
         self._cached_results = cached_results
         self._events = events
 
     def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
-        """Accept the picture as the job `job_id`, or join that which the idempotency `key` was used for before.
+        """Accept the picture as the job `job_id`, or join the earlier job of the idempotency `key`.
 
-        A job whose result is known from the cache has ended already.
+        A job with a cached result ends at once.
 
         Raises:
-            QueueFull: as many jobs or bytes are open as are admitted; nothing is left behind.
-            KeyReused: the key came with another request before; nothing is left behind.
-            redis.RedisError, OSError: a store is unreachable. If its answer was cut off, the job may have been
-                accepted all the same; then it is done, and a retry with the same key joins it.
+            QueueFull: the limit of open jobs or stored bytes is reached; nothing is left behind.
+            KeyReused: the key was used with a different request; nothing is left behind.
+            redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the job was accepted
+                nevertheless: it is processed, and a retry with the same key joins it.
         """
         known = self._cached_results.find(upload.request.picture.sha256)
         carried = b"" if known else self._images.put(job_id, upload.data)
@@ -46,11 +46,11 @@ class PictureJobs:
         return admission
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
-        """Return the job; with an `owner`, only if it is theirs. Raises as `Jobs.get`."""
+        """Return the job; with an `owner`, only if they own it. Raises as `Jobs.get`."""
         return self._jobs.get(job_id, owner)
 
     def cancel(self, job_id: str, owner: str | None = None) -> None:
-        """Cancel an open job or forget a finished one; raises as `get` for one that is not there."""
+        """Cancel an open job or delete a finished one; raises as `get`."""
         self.get(job_id, owner)
         if self._jobs.cancel(job_id):
             forget_picture(self._images, job_id)

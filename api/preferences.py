@@ -9,23 +9,23 @@ MAX_WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Preferences:
-    """What a client prefers; `wait_seconds` is None when it names no (valid) time."""
+    """The client's preferences; `wait_seconds` is None without a valid `wait`."""
 
     respond_async: bool
     wait_seconds: int | None
 
     @property
     def plain(self) -> bool:
-        """Whether the client sends no preference: it takes whatever comes with 2xx for its labels."""
+        """Whether the client sent no preference: such a client takes any 2xx response for labels."""
         return self.wait_seconds is None and not self.respond_async
 
     def without_wait(self) -> "Preferences":
-        """Return the preferences that are left when there is no room to wait."""
+        """Return the preferences without `wait`, for a request without a free slot to wait."""
         return replace(self, wait_seconds=None)
 
     @property
     def applied(self) -> str:
-        """The value for `Preference-Applied`, empty when nothing was asked that is honoured."""
+        """The value of `Preference-Applied`, empty if no preference is honored."""
         parts = ["respond-async"] if self.respond_async else []
         if self.wait_seconds is not None:
             parts.append(f"wait={self.wait_seconds}")
@@ -33,9 +33,9 @@ class Preferences:
 
 
 def parse_preferences(header: str) -> Preferences:
-    """Read a `Prefer` header; unknown and malformed preferences are ignored, as the RFC wants it.
+    """Parse a `Prefer` header; unknown and malformed preferences are ignored, as the RFC requires.
 
-    A wait is cut to MAX_WAIT_SECONDS; of a preference given twice the first counts.
+    `wait` is limited to MAX_WAIT_SECONDS. If a preference is repeated, the first one counts.
     """
     given: dict[str, str] = {}
     for item in parse_list_header(header):
@@ -49,5 +49,5 @@ def parse_preferences(header: str) -> Preferences:
 
 
 def _cut(digits: str) -> int:
-    # Python refuses to read numbers of thousands of digits.
+    # int() raises ValueError for numbers with thousands of digits.
     return min(int(digits.lstrip("0")[:9] or "0"), MAX_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""The one place that turns errors into HTTP: RFC 9457 problems with the original program's `error` member."""
+"""Converts all errors to HTTP responses: RFC 9457 problems, with the original program's `error` member."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
 STORE_RETRY_AFTER_SECONDS = 5
 UPLOAD = "upload.upload"
 ADVICE = "Try again later."
-# The answer of the store may be what was lost.
+# The store may have stored the job before the connection failed.
 ADVICE_ON_UPLOADS = (
     "The picture may have been accepted all the same. Try again later; with the same `Idempotency-Key` it is not "
     "classified twice."
@@ -55,16 +55,16 @@ def problem_body(status: int, detail: str, *, title: str = "") -> str:
 
 
 def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
-    """Return a problem as an answer."""
+    """Return a problem as a response."""
     body = problem_body(status, detail, title=title)
     response = Response(body, status, headers, content_type=PROBLEM_TYPE)
-    # Caches may keep a 404, 405, 410 or 501 of their own accord (RFC 9111, 4.2.2); all of these may pass.
+    # Without it, caches may store a 404, 405, 410 or 501 (RFC 9111, 4.2.2); any of these may be temporary.
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def register_problem_handlers(app: Flask) -> None:
-    """Have every error of `app` answered as a problem."""
+    """Convert every error of `app` to a problem response."""
     app.register_error_handler(errors.TopThreeError, _domain_error)
     app.register_error_handler(redis.RedisError, _store_away)
     app.register_error_handler(OSError, _store_away)

@@ -1,4 +1,4 @@
-"""Quotas: how many uploads a key, or without keys an address, may send; counted in Redis for all API processes."""
+"""Upload quotas per API key, or per address if no keys are set; counted in Redis for all API processes."""
 
 import ipaddress
 import time
@@ -13,15 +13,15 @@ from shared.jobs.queue import Queue
 
 
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
-    """Hold the uploads of `app` to `rate_limit`, "" for none; after the keys and the blueprint of the uploads.
+    """Limit the uploads of `app` to `rate_limit`, "" for none; call it after the keys and the upload blueprint are set.
 
-    While Redis is unreachable uploads answer 503, as they do without quotas: they could not be accepted.
+    While Redis is unreachable, uploads get a 503, as they do without quotas: they cannot be accepted.
     """
     if not rate_limit:
         return
     from flask_limiter import HeaderNames, Limiter, RateLimitExceeded
 
-    # The bounded pool of connections that everybody here uses; the address only says that it is one to a Redis.
+    # Use the shared, bounded connection pool; the URI only selects the Redis storage.
     pool: Any = client.connection_pool
     storage = {"connection_pool": pool, "key_prefix": queue.key("LIMITS")}
     limiter = Limiter(caller, app=app, storage_uri="redis://", storage_options=storage)
@@ -33,14 +33,14 @@ def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: s
 
     @app.after_request
     def tell(response: Response) -> Response:
-        """Add Flask-Limiter's headers. Not its own way, which puts the end of the window into any `Retry-After`."""
+        """Add the quota headers. Flask-Limiter itself would overwrite every `Retry-After` with the window's end."""
         limit = limiter.current_limit
         if limit is None:
             return response
         try:
             remaining, reset_at = limit.remaining, limit.reset_at
         except redis.RedisError:
-            # What was accepted was accepted.
+            # The upload may have been accepted: respond without the headers.
             return response
         response.headers[HeaderNames.LIMIT.value] = str(limit.limit.amount)
         response.headers[HeaderNames.REMAINING.value] = str(remaining)
@@ -51,18 +51,18 @@ def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: s
 
 
 def caller() -> str:
-    """Return whose quota counts: that of the key or, where none is needed, of the address."""
+    """Return the key that requests are counted under: the API key's name, or the address if no key is needed."""
     owner = current_owner()
     return f"key:{owner}" if owner else f"address:{network_of(request.remote_addr or '')}"
 
 
 def network_of(address: str) -> str:
-    """Return an IPv4 address as it is and an IPv6 one as its /64, all of which is one customer's."""
+    """Return an IPv4 address unchanged and an IPv6 address as its /64, which usually belongs to one customer."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
-    # As a socket that listens for both kinds gives those of IPv4.
+    # A dual-stack socket reports IPv4 addresses as IPv4-mapped ones.
     return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found), 64), strict=False))

@@ -1,4 +1,4 @@
-"""Jobs as HTTP answers: which status, which headers, which body."""
+"""Converts jobs to HTTP responses: status, headers and body."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,13 +16,13 @@ MAX_POLL_SECONDS = 10
 
 
 class JobResponses:
-    """Builds the answers about jobs."""
+    """Builds the responses about jobs."""
 
     def __init__(self, reader: BacklogReader) -> None:
         self._reader = reader
 
     def open_job(self, found: Open) -> Response:
-        """202: where the job stands, where to ask again and when."""
+        """202: the state of the job, where to poll and when."""
         body: OpenJob = {"id": found.job_id, "status": found.state}
         retry_after = 1
         if found.state is JobState.QUEUED:
@@ -35,7 +35,7 @@ class JobResponses:
         return _about(response, found.job_id, found)
 
     def labels(self, found: Finished) -> Response:
-        """The answer of the original program for a job that has ended: its labels, or its problem."""
+        """The original program's response for a job that has ended: its labels, or its problem."""
         job = found.job
         if job.state is JobState.SUCCEEDED:
             return _about(jsonify(job.result), job.id, found)
@@ -45,12 +45,12 @@ class JobResponses:
         return _about(response, job.id, found)
 
     def timed_out(self, found: TimedOut) -> Response:
-        """504: a client that asked for nothing else has waited in vain; the job goes on."""
+        """504: a client without preferences waited until the timeout; the job continues."""
         response = problem(504, "The answer took too long. The job goes on: ask for it at the Location.")
         return _about(response, found.job_id, found)
 
     def record(self, found: Finished) -> Response:
-        """200: everything about a job that has ended."""
+        """200: the full record of a job that has ended."""
         job = found.job
         body: dict[str, Any] = {"id": job.id, "status": job.state}
         if job.result is not None:
@@ -68,7 +68,7 @@ class JobResponses:
 
 
 def _about(response: Response, job_id: str, found: Submitted) -> Response:
-    """Add the headers that every answer about a job carries."""
+    """Add the headers of every response about a job."""
     response.headers["Location"] = url_for("results.get_result", job_id=job_id)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Prefer"

@@ -1,4 +1,4 @@
-"""The one wiring of the API: every object that views and the web server use, each made once."""
+"""Dependency wiring of the API: creates every object that the views and the web server use."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ from shared.worker_registry import WorkerRegistry
 
 @dataclass(frozen=True)
 class Services:
-    """What one API process consists of, beside Flask and the web server."""
+    """The objects of one API process, without Flask and the web server."""
 
     settings: Settings
     client: redis.Redis
@@ -51,9 +51,9 @@ class Services:
 
     @classmethod
     def from_settings(cls, settings: Settings, client: redis.Redis) -> "Services":
-        """Make all of them; nothing is started, and Redis is not asked.
+        """Create all objects; starts nothing and does not access Redis.
 
-        `client` decodes its answers to `str`. Raises SettingsError: the image store cannot be used.
+        `client` decodes replies to `str`. Raises SettingsError if the image store cannot be used.
         """
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)

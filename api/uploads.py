@@ -1,4 +1,4 @@
-"""Reads the picture from a request: its bytes and its header. No pixels are decoded."""
+"""Reads and checks the uploaded picture: its bytes and its image header. No pixels are decoded."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from shared.log import current_request_id
 
 FIELD = "image"
 DEFAULT_TOP, MAX_TOP = 3, 10
-# A day: no client waits longer for a job to begin.
+# One day: no client waits longer for a job to start.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_DIGITS = 9
 MAX_KEY_LENGTH = 255
@@ -95,7 +95,7 @@ def _read_bytes(request: Request) -> bytes:
         return data
     chunks = _read_file(request)
     if chunks is None:
-        # The message of the original program, and what to do.
+        # The original program's message, and what to do.
         raise NoPicture(f"No image provided: send a file in the multipart field `{FIELD}`, or the bytes as `image/*`.")
     data = b"".join(chunks)
     if not data:

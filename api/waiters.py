@@ -1,4 +1,4 @@
-"""Requests that wait for the end of a job: bounded in number, woken by one subscription a process."""
+"""Requests that wait for a job to end: limited in number, woken by one Redis subscription per process."""
 
 import logging
 import threading
@@ -16,12 +16,12 @@ from shared.jobs.store import Jobs
 
 log = logging.getLogger(__name__)
 
-# Should a notice be lost (the subscription was cut), a waiter sees the end this much later.
+# How often a waiter reads its job again, in case the notice was lost with a broken subscription.
 RECHECK_SECONDS = 1.0
 
 
 class Waiter:
-    """One request that listens for the end of its job."""
+    """One request that waits for its job to end."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -33,7 +33,7 @@ class Waiters:
     """Waits for jobs to end."""
 
     def __init__(self, client: redis.Redis, queue: Queue, jobs: Jobs, max_waiters: int) -> None:
-        """`client` decodes its answers; the subscription holds one of its connections."""
+        """`client` decodes replies to `str`; the subscription holds one of its connections."""
         self._client = client
         self._channel = queue.key(ENDED_CHANNEL)
         self._jobs = jobs
@@ -43,11 +43,11 @@ class Waiters:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Subscribe to the ends of jobs, in a thread that subscribes again after Redis was unreachable."""
+        """Subscribe to job completions, in a thread that resubscribes after Redis was unreachable."""
         threading.Thread(target=self._listen, name="ended-jobs", daemon=True).start()
 
     def close(self) -> None:
-        """Release everybody who waits; they answer with what is known now."""
+        """Wake all waiters; they return their jobs in the current state."""
         self._closed.set()
         with self._lock:
             for waiters in self._waiting.values():
@@ -79,18 +79,18 @@ class Waiters:
                     del self._waiting[job_id]
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """Return the job when it has ended, or as it is when `seconds` are over; the caller holds a slot to wait.
+        """Return the job once it has ended, or in its current state after `seconds`; the caller holds a slot.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
         """
-        # Listening comes before looking: an end between the two is not missed.
+        # Subscribe before reading the job, so that no completion in between is missed.
         with self.listen(job_id) as waiter:
             job = self._jobs.get(job_id)
             return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds)
 
     def wait_for(self, waiter: Waiter, seconds: float) -> Job:
-        """Do as `wait` for a job that had not ended when `waiter` began to listen."""
+        """Wait as `wait` does, for a job that had not ended when `waiter` was created."""
         deadline = time.monotonic() + seconds
         while True:
             remaining = deadline - time.monotonic()

@@ -1,1 +1,1 @@
-"""How the service is run where there is no compose."""
+"""Runs the service without compose."""

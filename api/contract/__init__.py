@@ -1,1 +1,1 @@
-"""The contract: what the routes take and answer, as an OpenAPI document that is made from them."""
+"""The contract: the routes' requests and responses as an OpenAPI document, generated from the views."""

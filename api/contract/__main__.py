@@ -10,7 +10,7 @@ from shared.settings import Settings
 
 
 def main() -> None:
-    """Wire an application that gets no requests, and print what its views say of themselves."""
+    """Create an application without serving it, and print the document generated from its views."""
     settings = Settings.from_environ({})
     services = Services.from_settings(settings, connect(settings.redis_url, max_connections=1))
     sys.stdout.write(contract_text(create_app(services)))

@@ -1,4 +1,4 @@
-"""Makes the OpenAPI document from the routes of an application."""
+"""Generates the OpenAPI document from the routes of an application."""
 
 import inspect
 import json
@@ -16,7 +16,8 @@ from api.contract.operation import NOTE, Answer, Operation
 from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
 from api.contract.schemas import BODIES
 
-# Raised with every change of the contract: the last number if nothing changes for clients, the first if one may break.
+# Raise it with every change of the contract: the patch version if clients are unaffected, the major version if one may
+# break.
 CONTRACT_VERSION = "1.0.0"
 INFO = {
     "summary": "A picture in, its most likely labels out.",
@@ -45,14 +46,14 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """pydantic's, without a title for each member that only says its name again."""
+    """pydantic's generator, without a `title` for each field, which would only repeat its name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def contract_of(app: Flask) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of all views of `app` that are noted as operations."""
+    """Return the OpenAPI 3.1 document of all views of `app` decorated with `operation`."""
     spec = APISpec("topthree", CONTRACT_VERSION, "3.1.0", info=INFO, tags=TAGS)
     _add_components(spec)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint)):
@@ -91,7 +92,7 @@ def _operation(view: Callable[..., Any], note: Operation) -> dict[str, Any]:
         "responses": _responses(note.answers, (*ON_EVERY_ROUTE, *note.problems)),
     }
     if 401 in note.problems:
-        # The empty one: keys are wanted only where the operator has set some.
+        # The empty requirement makes keys optional: they are needed only if the operator has set some.
         described["security"] = [{}, *({name: []} for name in KEY_SCHEMES)]
     if note.request_body:
         described["requestBody"] = note.request_body
@@ -119,5 +120,5 @@ def _response(answer: Answer) -> dict[str, Any]:
 
 
 def contract_text(app: Flask) -> str:
-    """Return the document as it is served, and stored in docs/openapi.json."""
+    """Return the document's JSON, as served and as stored in docs/openapi.json."""
     return json.dumps(contract_of(app), indent=2, ensure_ascii=False) + "\n"

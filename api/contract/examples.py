@@ -1,4 +1,4 @@
-"""Answers as the README shows them."""
+"""Example responses, the same as in the README."""
 
 LABELS = {
     "prediction_1": {"confidence_level": 0.6969, "predicted_label": "traffic light"},

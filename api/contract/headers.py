@@ -1,4 +1,4 @@
-"""The headers of requests and answers, described once."""
+"""Descriptions of the request and response headers."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ HEADERS: dict[str, dict[str, Any]] = {
     "X-RateLimit-Reset": _header("When they are all there again, as Unix time.", NUMBER, 1790000000, always=False),
     "ETag": _header("Of this version of the file.", TEXT, '"1790000000.0-1500000-1"', always=True),
 }
-# What every answer carries.
+# On every response.
 ALWAYS = ("X-Request-ID",)
-# What answers to uploads carry where there are quotas.
+# On responses to uploads if quotas are set.
 QUOTA = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-# What every answer about a job carries.
+# On every response about a job.
 ABOUT_A_JOB = ("Location", "Preference-Applied", "Cache-Control", "Vary")
 
 PREFER = {
@@ -52,6 +52,6 @@ IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Text of your choice. A request with the same key joins the job of the first one.",
-    # Without an example: the page would send it with everybody's pictures.
+    # Without an example: the documentation page would send the same key with every user's pictures.
     "schema": {"type": "string", "maxLength": MAX_KEY_LENGTH},
 }

@@ -1,4 +1,4 @@
-"""What a view says about itself for the contract. It is noted on the view, which is called as ever."""
+"""A decorator that attaches OpenAPI metadata to a view without changing how it is called."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ NOTE = "operation"
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of a route: its meaning, its body and an example of that."""
+    """One response of a route: description, body, example of the body."""
 
     description: str
     body: type | Mapping[str, Any] | None = None
@@ -24,7 +24,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """A route as its clients see it; `parameters` and `request_body` are in OpenAPI's own terms."""
+    """The metadata of a route; `parameters` and `request_body` are OpenAPI objects."""
 
     tag: str
     answers: Mapping[int, Answer]
@@ -41,9 +41,9 @@ def operation(
     parameters: Sequence[Mapping[str, Any]] = (),
     request_body: Mapping[str, Any] | None = None,
 ) -> Callable[[View], View]:
-    """Note on a view what it takes and answers; `problems` are statuses beside those that every route may answer.
+    """Describe a view's requests and responses; `problems` are error statuses in addition to those of every route.
 
-    The view's docstring becomes summary (its first line) and description.
+    The first line of the view's docstring becomes the summary, the rest the description.
     """
     note = Operation(tag, answers, problems, parameters, request_body)
 

@@ -1,4 +1,4 @@
-"""The errors, each described once: which routes answer them, what they mean, an example of each."""
+"""Descriptions of the error responses: the routes that return them, their meaning, an example of each."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from api.contract.headers import ALWAYS, QUOTA
 from api.problems import as_problem
 from shared.images.formats import UNREADABLE
 
-# Before any route is chosen: the web server's refusals, and mistakes of the service.
+# Independent of the route: refusals by the web server, and internal errors.
 ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
-# Every route that works on jobs may answer these: the key is checked first, and Redis may be unreachable.
+# Every route about jobs may return these: the key is checked first, and Redis may be unreachable.
 BEFORE_JOBS = (401, 503)
 
 MEANINGS: dict[int, tuple[str, str]] = {
@@ -51,8 +51,8 @@ HEADERS_OF: dict[int, tuple[str, ...]] = {
 
 
 def component_name(status: int) -> str:
-    """Return the name that a problem has among the contract's responses."""
-    # Not the phrase: Python 3.13 has other ones.
+    """Return the name of a problem in the contract's `components/responses`."""
+    # Not the reason phrase: Python 3.13 changed some of them.
     return f"Problem{status}"
 
 

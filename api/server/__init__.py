@@ -1,6 +1,6 @@
-"""The web server: the rest of the API knows `WebServer(app, services).serve(on_stop)` and `most_requests`.
+"""The web server; its interface is `WebServer(app, services).serve(on_stop)` and `most_requests`.
 
-It is waitress with what it lacks here: problem answers, time to read a refusal, a receive deadline, a drain.
+It extends waitress with problem responses, lingering close after refusals, a receive timeout and a graceful drain.
 """
 
 from api.server.web_server import WebServer, most_requests

@@ -1,4 +1,4 @@
-"""One client's connection: the server's own answers, time to read a refusal, an end when the server drains."""
+"""One client connection: the server's own responses, lingering close after refusals, close during a drain."""
 
 import socket
 import time
@@ -14,15 +14,15 @@ from api.server.request_parser import RequestParser, refusal_of
 from shared.log import begin_request
 
 # A refusal is sent while the client may still be sending its body: closing at once would reset the connection
-# before the client has read the answer (RFC 9112, 9.6).
+# before the client has read the response (RFC 9112, 9.6).
 LINGER_SECONDS = 2.0
 
 
 class Answer(Task):  # type: ignore[misc]
-    """The answering of one request, by the application or by the server itself."""
+    """Base of the tasks that respond to one request: the application's response, or the server's own."""
 
     def build_response_header(self) -> bytes:
-        """Tell the client that the connection ends, if the server does; treat the server's own answers as others."""
+        """Close the connection during a drain, and add the common headers to the server's own responses."""
         if self.channel.server.draining:
             self.set_close_on_finish()
         if HEADER not in [name for name, _ in self.response_headers]:
@@ -30,7 +30,7 @@ class Answer(Task):  # type: ignore[misc]
         return bytes(super().build_response_header())
 
     def _do_as_middleware(self) -> None:
-        """Add the common headers and log the request: it was refused before it came to the application."""
+        """Add the common headers and log the request: it was refused before it reached the middleware."""
         request, adj = self.request, self.channel.adj
         begin_request(request.request_id)
         length = [] if self.content_length is None else [("Content-Length", str(self.content_length))]
@@ -41,14 +41,14 @@ class Answer(Task):  # type: ignore[misc]
 
 
 class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
-    """What the application answers."""
+    """The application's response."""
 
 
 class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
-    """The answer to a request that was refused, or that even the application's last resort failed at."""
+    """The server's own response to a refused request, or to an error outside the application's error handlers."""
 
     def execute(self) -> None:
-        """Answer with a problem, also where waitress made the error itself."""
+        """Respond with a problem, also for errors of waitress itself."""
         refusal = refusal_of(self.request.error)
         title = refusal.title or HTTP_STATUS_CODES[refusal.status]
         body = problem_body(refusal.status, refusal.detail, title=title).encode()
@@ -60,42 +60,42 @@ class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]
-    """A connection over its requests."""
+    """A connection and its sequence of requests."""
 
     parser_class = RequestParser
     task_class = ApplicationAnswer
     error_task_class = OwnAnswer
     _refused = False
     _linger_until = 0.0
-    # What was received behind the request that is being answered.
+    # Bytes received after the request that is being processed.
     _ahead = b""
-    # waitress' own, untyped.
+    # Attributes of waitress, which is untyped.
     request: Any
     requests: Any
     sent_continue: Any
 
     @property
     def receiving_since(self) -> float | None:
-        """When the request that is being received began, on the monotonic clock."""
+        """When the request that is being received started, on the monotonic clock; None without one."""
         return None if self.request is None else self.request.began
 
     @property
     def receiving_bytes(self) -> int:
-        """How much there is of the body that is being received."""
+        """How many bytes of the current request's body have been received."""
         return 0 if self.request is None else self.request.body_bytes_received
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered or an answer being sent."""
+        """Whether a request is being processed or a response is being sent."""
         return bool(self.requests or self._ahead or self.total_outbufs_len or self.close_when_flushed)
 
     @property
     def lingering(self) -> bool:
-        """Whether only the rest of a refused body is still read, and thrown away."""
+        """Whether the connection only discards the rest of a refused body."""
         return self._linger_until > 0
 
     def service(self) -> None:
-        """Answer the oldest request; waitress calls it in a thread of its pool."""
+        """Process the oldest request; waitress calls it in a thread of its pool."""
         self._refused = self._refused or bool(self.requests and self.requests[0].error)
         super().service()
         if self._ahead and self.connected:
@@ -111,10 +111,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return bool(super().writable())
 
     def received(self, data: bytes) -> bool:
-        """Take what has come, one request at a time; return whether the connection goes on.
+        """Parse the received data, one request at a time; return whether the connection continues.
 
-        waitress would parse all of it: 150 requests in a piece of 8 KiB, from each of many clients, kept all others
-        waiting for seconds.
+        waitress parses all requests in it at once: with 150 requests in each block of 8 KiB, from many clients, all
+        others waited for seconds.
         """
         if self.lingering:
             return False
@@ -122,14 +122,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return self._parse_ahead()
 
     def begin_next(self) -> bool:
-        """Begin the next request of a pipeline; return whether one is being answered, whose end wakes the loop."""
+        """Start the next pipelined request; return whether one is being processed, whose end wakes the loop."""
         self._parse_ahead()
         return bool(self.requests)
 
     def _parse_ahead(self) -> bool:
-        """Parse up to the end of the next request, as `HTTPChannel.received` does with all that has come."""
+        """Parse up to the end of the next request; `HTTPChannel.received` parses all data at once."""
         with self.requests_lock:
-            # What was sent behind a refused request may be its body, and nobody reads answers of a closed connection.
+            # Data after a refused request may be its body, and nobody reads responses on a closed connection.
             if self._refused or self.will_close or self.close_when_flushed or not self.connected:
                 self._ahead = b""
                 return False
@@ -152,7 +152,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             self.request = None
 
     def handle_write(self) -> None:
-        """Send what there is to send."""
+        """Send pending output; close the connection when the linger time is over."""
         if self.lingering:
             self.handle_close()
         elif self._refused and self.close_when_flushed and not self.will_close:
@@ -174,5 +174,5 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
 
 def is_idle(connection: Any) -> bool:
-    """Whether nothing is lost when the connection is closed now."""
+    """Whether the connection can be closed without losing a request or response."""
     return not (connection.busy or connection.lingering or connection.receiving_since)

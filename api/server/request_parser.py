@@ -28,7 +28,7 @@ def refusal_of(error: Any) -> Refusal:
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """One request while it is being received; `began` is its start on the monotonic clock."""
+    """A request while it is being received; `began` is its start on the monotonic clock."""
 
     error: Any
     # Used in the access log for a request whose request line was not read.
@@ -41,7 +41,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @cached_property
     def request_id(self) -> str:
-        """The request id for answers of the server itself; read it only after the headers have arrived."""
+        """The request id for the server's own responses; read it only after the headers have arrived."""
         return choose_request_id(self.headers.get("X_REQUEST_ID", ""))
 
     def received(self, data: bytes) -> int:

@@ -19,43 +19,43 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# docs/decisions/0002-web-server.md has the measurements behind these numbers.
+# These numbers are based on the measurements in docs/decisions/0002-web-server.md.
 MOST_CONNECTIONS = 2000
 MOST_FILES = 8192
 BACKLOG = 1024
 MOST_HEADER_BYTES = 32 * 1024
 # Larger bodies are kept in temporary files while they are received.
 BODY_IN_MEMORY_BYTES = 1024 * 1024
-# Of all bodies together that are being received, in memory and in files.
+# Total size of all bodies that are being received, in memory and in files.
 MOST_RECEIVING_BYTES = 512 * 1024 * 1024
-# How often connections are looked over.
+# Interval of the connection maintenance.
 MAINTENANCE_SECONDS = 1
 IDLE_SECONDS = 60
 RECEIVE_SECONDS = 120
 DRAIN_SECONDS = 15
-# How long a drain waits for requests of which a part has been received, and for the first byte of one.
+# How long a drain waits for the rest of a partly received request, and for the first byte on an idle connection.
 DRAIN_PARTIAL_SECONDS = 5
 DRAIN_IDLE_SECONDS = 0.3
-# Further requests of pipelines that are begun at each turn of the loop. With 25,000 of them in 98 threads at once the
-# loop, which needs the interpreter as each thread does, did not come to accept anybody else for ten seconds.
+# How many pipelined requests each turn of the loop starts. The loop competes with the threads for the interpreter
+# lock: with 25,000 pipelined requests in 98 threads it accepted no new connection for ten seconds.
 PIPELINED_A_TURN = 4
 PIPELINE_SECONDS = 0.05
-# Beside the requests that may wait for a job there must be threads for all others.
+# Threads for all other requests, in addition to those that wait for a job.
 SPARE_THREADS = 32
 
 log = logging.getLogger(__name__)
 
 
 def most_requests(settings: Settings) -> int:
-    """Return how many requests are worked on at once, each in a thread of its own."""
+    """Return how many requests are processed at once, each in its own thread."""
     return settings.max_waiters + SPARE_THREADS
 
 
 class WebServer:
-    """waitress around an application: one thread for all connections, others for requests."""
+    """waitress around an application: one thread for all connections, a pool of threads for requests."""
 
     def __init__(self, app: "WSGIApplication", services: Services) -> None:
-        """Listen on the address of the settings; OSError when it is taken."""
+        """Listen on the configured address; OSError if that fails."""
         settings = services.settings
         _allow_many_files()
         self._server: Any = create_server(
@@ -64,7 +64,7 @@ class WebServer:
             threads=most_requests(settings),
             connection_limit=MOST_CONNECTIONS,
             asyncore_use_poll=True,
-            # waitress refuses from this size on.
+            # waitress refuses bodies of this size and above.
             max_request_body_size=services.upload_limits.max_body_bytes + 1,
             max_request_header_size=MOST_HEADER_BYTES,
             inbuf_overflow=BODY_IN_MEMORY_BYTES,
@@ -80,13 +80,13 @@ class WebServer:
         self._server.adj.headers = services.headers
         self._server.adj.access_log = services.access_log
         self._server.draining = False
-        # Connections that have received more than the request that has just been answered.
+        # Connections with received data after the request that was just processed.
         self._server.pipelined = deque()
         self._server.maintenance = self._maintain
         self._stopping = False
 
     def serve(self, on_stop: Callable[[], None]) -> None:
-        """Serve until a signal comes, call `on_stop`, answer what was asked, and return."""
+        """Serve until SIGTERM or SIGINT, call `on_stop`, finish the open requests, and return."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         while not self._stopping:
@@ -104,7 +104,7 @@ class WebServer:
 
     def _turn(self, seconds: float) -> None:
         pipelined = self._server.pipelined
-        # An answer that takes long does not hold up the pipelines of others.
+        # A short timeout, so that one slow response does not delay other pipelines.
         seconds = PIPELINE_SECONDS if pipelined else seconds
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._server._map, count=1)
         begun = 0
@@ -113,11 +113,11 @@ class WebServer:
             try:
                 begun += connection.begin_next()
             except Exception:
-                # As the loop does with an error in any other of its calls: log it and close this connection.
+                # As the loop does for errors in its own callbacks: log the error and close the connection.
                 connection.handle_error()
 
     def _maintain(self, now: float) -> None:
-        """Close idle connections, as waitress does, those that never finish sending, and the oldest of too many."""
+        """Close connections that are idle (as waitress does), receive for too long, or exceed the total of bodies."""
         type(self._server).maintenance(self._server, now)
         oldest = time.monotonic() - RECEIVE_SECONDS
         receiving = sorted((c for c in self._connections() if c.receiving_since), key=lambda c: c.receiving_since or 0)
@@ -133,12 +133,12 @@ class WebServer:
         return list(self._server.active_channels.values())
 
     def _stop_listening(self) -> None:
-        # The kernel has accepted these for us already; they are not to be reset.
+        # Accept the connections in the kernel's backlog: closing the socket would reset them.
         known = -1
         while known != len(self._server._map):
             known = len(self._server._map)
             self._server.handle_accept()
-        # Not server.close(): that would close the trigger too, with which threads wake the loop.
+        # Not server.close(): it also closes the trigger that threads use to wake the loop.
         wasyncore.dispatcher.close(self._server)
 
     def _drain(self) -> None:
@@ -153,9 +153,9 @@ class WebServer:
 
 
 def _trust(proxies: int) -> dict[str, Any]:
-    """Return waitress' options for so many proxies, whatever their addresses are.
+    """Return waitress' options for this number of trusted proxies, at any address.
 
-    Each of them adds an entry at the end of `X-Forwarded-For`: the first of these is the client's address.
+    Each proxy appends an entry to `X-Forwarded-For`; the first of these entries is the client's address.
     """
     if not proxies:
         return {}
@@ -172,7 +172,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _allow_many_files() -> None:
-    """Raise the soft limit of open files: usually 1024, fewer than connections are admitted."""
+    """Raise the soft limit of open files: usually 1024, which is below the connection limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
     if soft < wanted:

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: the contract, for tools and for people. Everything the page needs comes from here."""
+"""`/openapi.json` and `/docs`: the contract, for tools and for people. The page loads nothing from other hosts."""
 
 from functools import cache
 from importlib.resources import files
@@ -32,7 +32,7 @@ def docs_blueprint() -> Blueprint:
 
     @cache
     def contract() -> str:
-        # At the first request: then all routes are there.
+        # Generated at the first request, when all routes are registered.
         return contract_text(current_app)
 
     @blueprint.get("/openapi.json")
@@ -53,7 +53,7 @@ def docs_blueprint() -> Blueprint:
         """A file of the page."""
         if name not in ASSETS:
             abort(404)
-        # Read each time: it is asked for too seldom to be held in memory.
+        # Read from disk each time: requests are too rare to keep the file in memory.
         return asset(name, ASSETS[name].read_bytes(), f"max-age={ASSET_SECONDS}")
 
     return blueprint

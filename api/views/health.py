@@ -1,4 +1,4 @@
-"""`/health`: whether the process answers, and whether it can accept."""
+"""`/health`: liveness of the process, and readiness to accept pictures."""
 
 from flask import Blueprint, Response, jsonify
 

@@ -1,4 +1,4 @@
-"""`/`: the web page, a fixed list of small files."""
+"""`/`: the web page, a fixed set of small files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from shared.images.formats import NAMES, SUFFIXES
 
 FOLDER = Path(__file__).parents[1] / "page"
 INDEX = "index.html"
-# The suffixes too, as some systems do not know that files such as .heic are images.
+# With the suffixes, because some systems do not recognize files such as .heic as images.
 ACCEPT = ",".join(("image/*", *SUFFIXES))
 
 
@@ -33,7 +33,7 @@ def page_blueprint(max_image_bytes: int) -> Blueprint:
         return _answer(name)
 
     def _answer(name: str) -> Response:
-        # Asked for each time: no browser mixes the files of two versions for long.
+        # Browsers revalidate each time, so that they do not mix files of two versions.
         return asset(name, contents[name], "no-cache")
 
     return blueprint

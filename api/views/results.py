@@ -1,4 +1,4 @@
-"""`/result/<id>`: asks for a job, waits for it, cancels or deletes it."""
+"""`/result/<id>`: reads a job, waits for it, cancels or deletes it."""
 
 from flask import Blueprint, Response, request
 
@@ -52,7 +52,7 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         """
         picture_jobs.cancel(job_id, required_owner())
         response = Response(status=204)
-        # An answer without a body has no type.
+        # A response without a body has no content type.
         del response.headers["Content-Type"]
         return response
 

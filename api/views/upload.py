@@ -1,4 +1,4 @@
-"""`POST /upload`: a picture in, its labels or its job out."""
+"""`POST /upload`: accepts a picture and responds with its labels or its job."""
 
 from flask import Blueprint, Response, request
 

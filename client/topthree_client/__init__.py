@@ -1,4 +1,4 @@
-"""The Python client of topthree; the command line `topthree` stands on it."""
+"""The Python client of topthree, which the command line `topthree` uses too."""
 
 from topthree_client.answers import JobCounts, Label, Result, Status, Worker
 from topthree_client.client import Client

@@ -1,4 +1,4 @@
-"""What the service answers, as objects."""
+"""The service's responses as objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Label:
-    """One label of a picture, with a confidence of 0 to 1."""
+    """One label of a picture, with a confidence from 0 to 1."""
 
     name: str
     confidence: float
@@ -15,7 +15,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Result:
-    """The labels of a picture, the most likely first, and the name and the digest of the model that gave them."""
+    """The labels of a picture, most likely first, and the name and digest of the model that predicted them."""
 
     labels: tuple[Label, ...]
     model: str
@@ -23,7 +23,7 @@ class Result:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Result":
-        """Read the record of a job that has succeeded; KeyError when it is none."""
+        """Parse the record of a succeeded job; KeyError for anything else."""
         given = record["result"]
         predictions = [given[f"prediction_{place}"] for place in range(1, len(given) + 1)]
         labels = tuple(Label(each["predicted_label"], each["confidence_level"]) for each in predictions)
@@ -32,7 +32,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker that is ready, its model and how many child processes it has."""
+    """A ready worker, its model and its number of child processes."""
 
     name: str
     engine: str
@@ -43,7 +43,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """Jobs that have not ended, those of them that run, and those that failed and can still be read."""
+    """The number of open jobs, of running jobs among them, and of failed jobs whose records are still stored."""
 
     open: int
     running: int
@@ -52,13 +52,13 @@ class JobCounts:
 
 @dataclass(frozen=True)
 class Status:
-    """Who works, and on how much."""
+    """The ready workers and the job counts."""
 
     workers: tuple[Worker, ...]
     jobs: JobCounts
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> "Status":
-        """Read the answer of `GET /health/ready`; KeyError when it is none."""
+        """Parse the response of `GET /health/ready`; KeyError for anything else."""
         workers = [Worker(**{name: each[name] for name in Worker.__match_args__}) for each in answer["workers"]]
         return cls(tuple(workers), JobCounts(*(answer["jobs"][name] for name in JobCounts.__match_args__)))

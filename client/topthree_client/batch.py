@@ -1,4 +1,4 @@
-"""Classifies many files, so many at a time."""
+"""Classifies many files concurrently."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from topthree_client.answers import Result
 from topthree_client.client import Client
 from topthree_client.errors import JobGone, PictureFailed
 
-# More keep no more than some sixteen worker processes busy; each takes one of the places to wait that the service has.
+# Enough to keep about sixteen worker processes busy; each thread takes one of the service's limited slots to wait.
 AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a file: labels, or a problem. Without an answer of the service it is not `final`."""
+    """The outcome for a file: labels or a problem. It is not `final` if the service has not decided about the file."""
 
     file: str
     result: Result | None = None
@@ -25,10 +25,10 @@ class Answer:
 
 
 def classify_all(client: Client, files: Sequence[str], top: int, salt: str) -> Iterator[Answer]:
-    """Yield what became of each file, in the order in which that is known.
+    """Yield the outcome for each file, in the order of completion.
 
     Raises:
-        ServiceUnavailable: the service cannot be used (any longer).
+        ServiceUnavailable: the service is unavailable.
     """
     waiting: SimpleQueue[str] = SimpleQueue()
     answers: SimpleQueue[Answer | Exception] = SimpleQueue()
@@ -45,7 +45,7 @@ def classify_all(client: Client, files: Sequence[str], top: int, salt: str) -> I
                 answers.put(error)
                 return
 
-    # Daemons: who presses Ctrl-C does not want to wait for answers that are on their way.
+    # Daemon threads, so that Ctrl-C does not wait for pending responses.
     for _ in range(min(AT_A_TIME, len(files))):
         Thread(target=work, daemon=True).start()
     try:
@@ -60,8 +60,8 @@ def classify_all(client: Client, files: Sequence[str], top: int, salt: str) -> I
 
 def _classify(client: Client, file: str, top: int, salt: str) -> Answer:
     try:
-        # Opening a pipe would wait for somebody to write into it.
-        if not os.path.isfile(file):  # noqa: PTH113 - as it stands, "" included
+        # Opening a named pipe would block until another process writes to it.
+        if not os.path.isfile(file):  # noqa: PTH113 - Path("") is the current folder
             return Answer(file, problem="There is no such file (any longer).", final=False)
         return Answer(file, client.classify(file, top, salt=salt))
     except PictureFailed as error:

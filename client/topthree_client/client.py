@@ -1,4 +1,4 @@
-"""Talks to the service: sends pictures, waits for their labels, asks how it is."""
+"""The HTTP client: sends pictures, waits for their labels, reads the service's status."""
 
 import hashlib
 import io
@@ -20,13 +20,13 @@ from topthree_client.loopback import is_loopback
 from topthree_client.patience import FIRST_DELAY_SECONDS, Patience, read_retry_after
 
 DEFAULT_URL = "http://127.0.0.1:5000"
-# A service that is restarted or full is back within this time, or somebody has to look after it.
+# A restart or a full queue is over within this time; a longer outage needs the operator.
 PATIENCE_SECONDS = 300.0
-# So long one request waits for the end of a job.
+# How long one request waits for a job to end.
 WAIT_SECONDS = 20
-# The service answers a wait a little late at most, and everything else at once.
+# The service responds shortly after the wait, and at once to all other requests.
 TIMEOUT = httpx.Timeout(WAIT_SECONDS + 15, connect=5)
-# How often a picture is sent whose job is gone before its result was read.
+# How often a picture is submitted if its job is gone before the result was read.
 SUBMISSIONS = 10
 TRY_AGAIN = (429, 502, 503, 504)
 GONE = (404, 410)
@@ -36,10 +36,10 @@ Picture = str | os.PathLike[str] | bytes
 
 
 class Client:
-    """A client of one service; threads may share it. To be closed, or used in a `with` statement.
+    """A thread-safe client of one service. Close it, or use it in a `with` statement.
 
-    What goes wrong on the way is tried again: a lost connection, a full queue, a service that restarts. A picture is
-    classified once all the same, as a retry joins the job of the first try.
+    It retries temporary failures: a lost connection, a full queue, a restart of the service. A picture is classified
+    only once nevertheless, because a retry joins the job of the first attempt.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`patience_seconds` bounds the tries of one request; `transport` is httpx's.
+        """`patience_seconds` limits the total time of all attempts of a request; `transport` is httpx's.
 
-        A service on this machine is asked directly, others through the proxy that the environment names.
+        Requests to this machine go directly, all others through the proxy set in the environment, if any.
 
         Raises:
-            ValueError: `url` is no http(s) URL, `api_key` has characters that no key has, or the environment names a
-                proxy or certificates that cannot be used.
+            ValueError: `url` is not an http(s) URL, `api_key` has invalid characters, or the proxy or certificates set
+                in the environment are invalid.
         """
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("The API key has characters that no key has.")
@@ -71,7 +71,7 @@ class Client:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             if transport is None and is_loopback(base.host):
-                # Without a transport of its own, httpx takes the proxy that the environment names.
+                # Without an explicit transport, httpx uses the proxy set in the environment.
                 transport = httpx.HTTPTransport()
             self._http = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
         except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
@@ -92,15 +92,14 @@ class Client:
         self.close()
 
     def classify(self, picture: Picture, top: int = 3, *, salt: str | None = None) -> Result:
-        """Return the `top` (1 to 10) most likely labels of a picture: the path of its file, or its bytes.
+        """Return the `top` (1 to 10) most likely labels of a picture, given as the path of a file or as bytes.
 
-        Calls with the same `salt` are one request: the same bytes are classified once, even if the program was ended
-        and started again in between.
+        Calls with the same `salt` and the same bytes share one job, even across restarts of the program.
 
         Raises:
-            PictureFailed: the service has refused it, or its job ended without labels.
-            JobGone: its jobs were lost again and again.
-            ServiceUnavailable: the service cannot be used.
+            PictureFailed: the service refused the picture, or its job ended without labels.
+            JobGone: the job was lost repeatedly.
+            ServiceUnavailable: the service is unavailable.
             OSError: the file cannot be read.
         """
         key = _key(picture, top, salt or secrets.token_hex(16))
@@ -108,17 +107,17 @@ class Client:
         while True:
             submission += 1
             try:
-                # A key leads to its first job for as long as the service remembers it: another job needs another key.
+                # The service maps a key to its first job until the key expires: a new job needs a new key.
                 return self.wait(self.submit(picture, top, key=f"{key}-{submission}"))
             except JobGone:
                 if submission == SUBMISSIONS:
                     raise
 
     def submit(self, picture: Picture, top: int = 3, *, key: str | None = None) -> str:
-        """Send a picture, as in `classify`, and return the id of its job; what has the same `key` has the same job.
+        """Send a picture, as in `classify`, and return the id of its job; calls with the same `key` share one job.
 
         Raises:
-            JobGone: there was a job with this key.
+            JobGone: the earlier job with this key is gone.
             PictureFailed, ServiceUnavailable, OSError: as `classify`.
         """
         headers = {
@@ -134,11 +133,11 @@ class Client:
         return self._read(answer, lambda record: str(record["id"]))
 
     def wait(self, job_id: str, seconds: float | None = None) -> Result:
-        """Return the labels of a job when it has ended.
+        """Wait until a job has ended and return its labels.
 
         Raises:
-            TimeoutError: it has not ended within `seconds`; without them there is no bound.
-            PictureFailed: it ended without labels.
+            TimeoutError: the job has not ended within `seconds`; None waits without limit.
+            PictureFailed: the job ended without labels.
             JobGone, ServiceUnavailable: as `classify`.
         """
         until = math.inf if seconds is None else time.monotonic() + seconds
@@ -155,15 +154,15 @@ class Client:
             if left_seconds <= 0:
                 raise TimeoutError(f"The job {job_id} has not ended within {seconds} s.")
             if not wait_seconds or "wait=" not in answer.headers.get("Preference-Applied", ""):
-                # There was no room to wait.
+                # The service did not wait: all of its slots were taken.
                 retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
                 time.sleep(min(left_seconds, max(FIRST_DELAY_SECONDS, retry_after)))
 
     def status(self) -> Status:
-        """Ask who works and on how much; what goes wrong is not tried again.
+        """Return the ready workers and the job counts; does not retry.
 
         Raises:
-            ServiceUnavailable: the service cannot be used.
+            ServiceUnavailable: the service is unavailable.
         """
         answer = self._ask("GET", "/health/ready", patience_seconds=0)
         if answer.status_code != 200:
@@ -180,7 +179,7 @@ class Client:
         query: Mapping[str, int] | None = None,
         patience_seconds: float | None = None,
     ) -> httpx.Response:
-        """Ask until there is an answer that speaks of the request."""
+        """Send a request, retrying until the response is about the request and not about the service's state."""
         patience = Patience(self._patience_seconds if patience_seconds is None else patience_seconds)
         while True:
             try:
@@ -193,13 +192,13 @@ class Client:
                 retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
                 patience.pause(f"{self.url} is not ready ({answer.status_code}): {_detail(answer)}", retry_after)
                 continue
-            # What speaks of the service, not of the picture.
+            # These responses concern the service, not the picture.
             if answer.status_code in (401, 403, 405) or answer.is_redirect or not _is_json(answer):
                 raise self._unexpected(answer)
             return answer
 
     def _read(self, answer: httpx.Response, read: Callable[[dict[str, Any]], T]) -> T:
-        """Return what `read` finds in the JSON of an answer."""
+        """Return the response's JSON as parsed by `read`."""
         try:
             return read(answer.json())
         except (KeyError, TypeError, ValueError):
@@ -211,7 +210,7 @@ class Client:
 
 
 def _result(record: dict[str, Any]) -> Result:
-    """Return the labels of a job that has ended; PictureFailed when there are none."""
+    """Return the labels of a job that has ended; PictureFailed if it has none."""
     if "problem" in record:
         raise PictureFailed(record["problem"]["status"], record["problem"]["detail"])
     return Result.from_record(record)
@@ -222,7 +221,7 @@ def _opened(picture: Picture) -> io.BytesIO | io.BufferedReader:
 
 
 def _key(picture: Picture, top: int, salt: str) -> str:
-    """Return what is the same for the same bytes, wherever they lie, and cannot be guessed by who has the bytes."""
+    """Return an idempotency key that depends on the bytes, not the path, and that the bytes alone do not reveal."""
     with _opened(picture) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return hashlib.sha256(f"{salt} {digest} {top}".encode()).hexdigest()
@@ -234,7 +233,7 @@ def _is_json(answer: httpx.Response) -> bool:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """Return the message of a problem; describe any other answer."""
+    """Return the message of a problem, or a description of any other response."""
     if answer.is_redirect:
         return f"the service is at {answer.headers.get('Location', 'another place')}"
     if not _is_json(answer):

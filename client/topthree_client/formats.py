@@ -1,4 +1,4 @@
-"""How answers are written: a line each as CSV or JSON, one JSON array, or a table for people."""
+"""Output formats: CSV, JSON Lines, a JSON array, and a table for terminals."""
 
 import csv
 import io
@@ -15,27 +15,27 @@ from topthree_client.batch import Answer
 
 
 class BadOutput(ValueError):
-    """A file that is to be continued was not written by this command in this way."""
+    """An existing output file was not written by this command with the same format and options."""
 
 
 class LineFormat(Protocol):
-    """A format that grows line by line, so that a file of it can be continued whatever ended the program."""
+    """A format that is appended line by line, so that an interrupted output file can be continued."""
 
     header: str
 
     def line(self, answer: Answer) -> str:
-        """Return the line of an answer."""
+        """Return an answer as a line."""
 
     def read(self, data: bytes) -> tuple[list[Answer], int]:
-        """Return the answers in `data` and the bytes that they take: a last line that was cut off is left out.
+        """Return the answers in `data` and their length in bytes, without an incomplete last line.
 
         Raises:
-            BadOutput: `data` was written by something else.
+            BadOutput: `data` was not written by this command.
         """
 
 
 class JsonLines:
-    """One JSON object a line. A name that is no UTF-8 keeps its bytes as Python's lone surrogates."""
+    """One JSON object per line. In file names, bytes that are not UTF-8 are kept as lone surrogates."""
 
     header = ""
     _beginning = b'{"file": "'
@@ -55,7 +55,7 @@ class JsonLines:
 
 
 class CsvLines:
-    """One record a line, with a column for each label and each confidence; names keep their bytes."""
+    """One record per file, with a column for each label and confidence; file names are kept byte for byte."""
 
     def __init__(self, top: int) -> None:
         places = [name for place in range(1, top + 1) for name in (f"label_{place}", f"confidence_{place}")]
@@ -92,13 +92,13 @@ class CsvLines:
 
 def _csv(cells: list[str | float]) -> str:
     text = io.StringIO()
-    # Text in quotes: Python 3.11 writes a lone carriage return without, and reads it as the end of a record.
+    # Quote all text: Python 3.11 leaves a lone carriage return unquoted, and reads it as the end of a record.
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(cells)
     return text.getvalue()
 
 
 def _end_of_records(data: bytes) -> int:
-    """Return where the last whole record ends: at a line break that is not within quotes."""
+    """Return the end of the last complete record: a line break outside quotes."""
     end, position, quotes = 0, 0, 0
     for line in data.splitlines(keepends=True):
         position += len(line)
@@ -109,7 +109,7 @@ def _end_of_records(data: bytes) -> int:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """Return an answer as what JSON knows."""
+    """Return an answer as a JSON object."""
     if answer.result is None:
         return {"file": answer.file, "error": answer.problem}
     result = answer.result
@@ -118,7 +118,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 
 def from_json(given: dict[str, Any]) -> Answer:
-    """Read what `as_json` returned; KeyError, TypeError or AttributeError for something else."""
+    """Parse an object written by `as_json`; KeyError, TypeError or AttributeError for anything else."""
     if "error" in given:
         return Answer(given["file"], problem=given["error"])
     labels = tuple(Label(each["label"], each["confidence"]) for each in given["labels"])
@@ -126,7 +126,7 @@ def from_json(given: dict[str, Any]) -> Answer:
 
 
 def as_table(answers: Iterable[Answer], top: int) -> Table:
-    """Return a table for people."""
+    """Return the answers as a table."""
     table = Table("file", *(str(place) for place in range(1, top + 1)), box=SIMPLE_HEAD)
     for answer in answers:
         labels = answer.result.labels if answer.result else ()
@@ -136,5 +136,5 @@ def as_table(answers: Iterable[Answer], top: int) -> Table:
 
 
 def printable(text: str) -> str:
-    """Return a text that does nothing to a terminal: what cannot be shown is escaped."""
+    """Return the text with all non-printable characters escaped, so that it cannot control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

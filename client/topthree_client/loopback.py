@@ -1,10 +1,10 @@
-"""Tells whether a host is the machine that this program runs on."""
+"""Checks whether a host is the local machine."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host of a URL, a name or an address without brackets, never leads to another machine."""
+    """Whether a URL's host (a name, or an address without brackets) is always the local machine."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

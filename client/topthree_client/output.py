@@ -1,4 +1,4 @@
-"""Where answers go, and what of them is there already."""
+"""Writes answers to a file or standard output, and reads the answers of an earlier run."""
 
 import json
 import secrets
@@ -12,32 +12,32 @@ from rich.console import Console
 from topthree_client.batch import Answer
 from topthree_client.formats import BadOutput, CsvLines, JsonLines, LineFormat, as_json, as_table, from_json
 
-# Wide enough for any table, where no window sets the width.
+# Width of a table if standard output is not a terminal.
 NO_WINDOW_COLUMNS = 10_000
 
 
 class Output(Protocol):
-    """Takes answers."""
+    """Receives answers and writes them."""
 
     @property
     def answered(self) -> Sequence[Answer]:
-        """What was there before."""
+        """The answers of an earlier run."""
 
     def add(self, answer: Answer) -> None:
-        """Take one more answer."""
+        """Add an answer."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write all answers that are not written yet."""
 
 
 class Lines:
-    """Writes each answer at once as a line of its own."""
+    """Writes each answer immediately, as a line."""
 
     def __init__(self, form: LineFormat, path: Path | None) -> None:
-        """Continue the file at `path`, if it is there, after its last whole line; without a path, standard output.
+        """Append to the file at `path` after its last complete line; without a path, write to standard output.
 
         Raises:
-            BadOutput, OSError: it cannot be continued.
+            BadOutput, OSError: the file cannot be continued.
         """
         self._form = form
         self._is_own = path is not None
@@ -65,10 +65,10 @@ class Lines:
 
 
 class Array:
-    """Writes one JSON array in the end."""
+    """Writes one JSON array at the end."""
 
     def __init__(self, path: Path | None) -> None:
-        """Continue the array in the file at `path`; raises as `Lines`."""
+        """Extend the array in the file at `path`; raises as `Lines`."""
         self._path = path
         self.answered: list[Answer] = []
         if path and path.exists():
@@ -86,14 +86,14 @@ class Array:
         if self._path is None:
             sys.stdout.write(text)
             return
-        # The old file or the new one is there, never half of one.
+        # Replace the file atomically.
         new = self._path.with_name(self._path.name + ".new")
         new.write_text(text, "ascii")
         new.replace(self._path)
 
 
 class TableOutput:
-    """Prints a table in the end."""
+    """Prints a table at the end."""
 
     answered: Sequence[Answer] = ()
 
@@ -116,12 +116,12 @@ def _by_name(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def open_output(form: str, path: Path | None, top: int) -> Output:
-    """Return the output of a format: table, json, jsonl or csv; a table goes to standard output.
+    """Return the output for a format: table, json, jsonl or csv; tables go to standard output.
 
     Raises:
         BadOutput, OSError: the file at `path` cannot be continued.
     """
-    # Reading a device may never end.
+    # Reading from a device may block forever.
     if path and path.exists() and not path.is_file():
         raise BadOutput("it is no file")
     if form == "table":
@@ -132,13 +132,13 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
 
 
 class ResumeFile:
-    """Lies beside an output until that is complete; what it holds has a later run join the jobs of this one."""
+    """A file beside an incomplete output; its salt lets a later run join the jobs of this run."""
 
     def __init__(self, out: Path) -> None:
         self._path = out.with_name(out.name + ".resume")
 
     def salt(self) -> str:
-        """Return the salt of the unfinished run, or that of a new one; OSError when it cannot be kept."""
+        """Return the salt of the unfinished run, or store a new one; OSError if that fails."""
         salt = self._path.read_text("utf-8").strip() if self._path.exists() else ""
         if not salt:
             salt = secrets.token_hex(16)
@@ -146,5 +146,5 @@ class ResumeFile:
         return salt
 
     def remove(self) -> None:
-        """End the run: every file has its answer."""
+        """Delete the file: every picture has its answer."""
         self._path.unlink(missing_ok=True)

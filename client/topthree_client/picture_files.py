@@ -1,21 +1,20 @@
-"""Finds the pictures among files and folders."""
+"""Finds pictures in files and folders."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# The suffixes of the service's formats (shared/images/formats.py, which this distribution does not have); a test
-# compares them.
+# A copy of the suffixes in shared/images/formats.py, which is not part of this distribution; a test compares both.
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 )
 
 
 def find_pictures(paths: Iterable[str], on_error: Callable[[OSError], None]) -> list[str]:
-    """Return each file among `paths`, whatever it is called, and each picture in the folders among them, once.
+    """Return each file among `paths`, with any name, and each picture in the folders among them, without duplicates.
 
-    A folder is searched with the folders in it, in the order of names. What begins with a dot is left out, and links
-    to folders are not followed: no way leads round in a circle. `on_error` hears of folders that cannot be read.
+    Folders are searched recursively, sorted by name. Names that start with a dot are skipped, and links to folders
+    are not followed, to avoid cycles. `on_error` is called for folders that cannot be read.
     """
     found: dict[str, str] = {}
     for path in paths:
@@ -29,6 +28,6 @@ def _walk(folder: str, on_error: Callable[[OSError], None]) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = os.path.join(parent, name)  # noqa: PTH118 - a Path would drop the leading "./"
-            # A pipe may be called like a picture, and a link may lead nowhere.
+            # The name may belong to a named pipe or a broken link.
             if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS and Path(path).is_file():
                 yield path

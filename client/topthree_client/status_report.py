@@ -10,7 +10,7 @@ from topthree_client.formats import printable
 
 
 def print_status(url: str, status: Status) -> None:
-    """Print the workers and the counts of jobs."""
+    """Print the workers and the job counts."""
     jobs = status.jobs
     lines = [
         url,

@@ -1,4 +1,4 @@
-"""Tells a person why nothing happens: what the client waits for."""
+"""Reports to the user what the client is waiting for."""
 
 import logging
 import time
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from topthree_client.patience import LOG
 
-# Many requests wait for the same: it is told once in this time.
+# Concurrent requests wait for the same reason: report at most one in this time.
 QUIET_SECONDS = 30.0
 
 
 @contextmanager
 def waits_told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Call `tell` with a message when the client waits for long."""
+    """Call `tell` with a message during long waits of the client."""
     handler = _Handler(tell)
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)

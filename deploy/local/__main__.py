@@ -1,4 +1,4 @@
-"""`python -m deploy.local [PARENT]`: runs server, workers and API until Ctrl-C, or until the process PARENT ends."""
+"""`python -m deploy.local [PARENT]`: runs Redis, workers and API until Ctrl-C, or until the process PARENT ends."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def in_use(instance: Instance, error: InUse) -> str:
-    """Return who uses the folder of the instance, and what to do."""
+    """Return a message about the process that uses the instance's folder, and what to do."""
     pid, port = (error.holder.pid, error.holder.port) if error.holder else ("unknown", instance.port)
     other = address.other_port(instance.port)
     what = f"port {port} is taken" if port == instance.port else f"the data in {instance.folder} is in use"

@@ -1,20 +1,20 @@
-"""Whether the service can listen on its address, and if not, why."""
+"""Checks that the service can listen on its address."""
 
 import errno
 import socket
 
 
 def find_flaw(host: str, port: int) -> str | None:
-    """Return in a sentence why nobody can listen on the address, None if one can."""
+    """Return a message why the service cannot listen on the address, None if it can."""
     try:
-        # As the API does it.
+        # The same lookup as in the API.
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no name of a host"
         return f"HOST={host} cannot be resolved ({reason}). {_hint(host)}"
     try:
         with socket.socket(family, kind) as probe:
-            # As servers do: a port whose last connections are still in TIME_WAIT is free.
+            # The same option as in the API: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`python -m deploy.local.announce`: says when the service is ready, and how to try it."""
+"""`python -m deploy.local.announce`: prints when the service is ready, and how to try it."""
 
 import http.client
 import io
@@ -16,9 +16,9 @@ POLL_SECONDS = 0.2
 
 
 def main() -> None:
-    """Wait until the API answers and a worker is ready, then print the line to try."""
+    """Wait until the API responds and a worker is ready, then print an example command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A model may have a name that the terminal's encoding does not have.
+        # The model's name may have characters outside the terminal's encoding.
         sys.stdout.reconfigure(errors="replace")
     settings = Settings.from_environ(os.environ)
     url = local_url(settings.host, settings.port)
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def ready_workers(url: str) -> list[dict[str, Any]]:
-    """Return the workers that are ready, none while the API does not answer."""
+    """Return the ready workers, none while the API is unreachable."""
     try:
         return list(json.loads(fetch(f"{url}/health/ready", timeout_seconds=2))["workers"])
     except (OSError, ValueError, KeyError, http.client.HTTPException):
@@ -41,7 +41,7 @@ def ready_workers(url: str) -> list[dict[str, Any]]:
 
 
 def curl_options(url: str) -> str:
-    """Return what curl needs to reach this machine where the environment names a proxy."""
+    """Return the options that curl needs to bypass a proxy set in the environment, "" for none."""
     host = urllib.request.Request(url).host  # noqa: S310 - nothing is opened
     proxied = urllib.request.getproxies().keys() & {"http", "all"} and not urllib.request.proxy_bypass(host)
     return "--noproxy '*' " if proxied else ""

@@ -1,6 +1,6 @@
-"""`python bound.py PARENT COMMAND...`: runs a command that is told to stop (SIGTERM) when its parent process ends.
+"""`python bound.py PARENT COMMAND...`: runs a command that gets SIGTERM when its parent process ends.
 
-On Linux the kernel sees to it, however the parent ends. Elsewhere the command is run as it is.
+On Linux the kernel sends the signal, however the parent ends. On other systems the command runs without it.
 """
 
 import ctypes
@@ -12,15 +12,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, command: list[str]) -> None:
-    """Become the command; `parent` is the process id of who started this one."""
+    """Replace this process by the command; `parent` is the id of the process that started this one."""
     if sys.platform == "linux":
-        # Inherited by what this process becomes.
+        # The setting survives execv.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    # It may have ended before the kernel was told.
+    # The parent may have ended before the call.
     if os.getppid() != parent:
         sys.exit(1)
     try:
-        os.execv(command[0], command)  # noqa: S606 - without a shell is what is wanted
+        os.execv(command[0], command)  # noqa: S606 - deliberately without a shell
     except OSError as error:
         sys.exit(f"{command[0]} cannot be started: {error.strerror}")
 

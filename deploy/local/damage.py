@@ -1,4 +1,4 @@
-"""Why the embedded server cannot use its data, and what to do about it."""
+"""Diagnoses why the embedded Redis server cannot use its data, and suggests repairs."""
 
 import getpass
 import os
@@ -16,12 +16,12 @@ MANIFEST = "appendonly.aof.manifest"
 # "appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof"
 DATA_FILE = re.compile(r"appendonly\.aof\.(\d+)\.(?:(base)\.(?:rdb|aof)|(incr)\.aof)")
 MANIFEST_LINE = re.compile(r"file (\S+) seq \d+ type [bhi](?: .*)?")
-# What the server needs to begin at all.
+# Free disk space that the server needs to start.
 NEEDED_BYTES = 64 * 1024
 
 
 def find_damage(folder: Path) -> str | None:
-    """Return what is wrong with the data folder, with the commands that help; None if nothing is found."""
+    """Return a description of the damage to the data folder with repair commands, None if nothing is found."""
     files = folder / APPEND_ONLY
     return (
         _unusable_path(folder)
@@ -34,7 +34,7 @@ def find_damage(folder: Path) -> str | None:
 
 
 def lost_manifest(folder: Path) -> str | None:
-    """Return what to do if the manifest alone is gone: a server would begin anew, without the data beside it."""
+    """Return a repair if only the manifest is missing: the server would start empty and ignore the data files."""
     files = folder / APPEND_ONLY
     if (files / MANIFEST).exists() or not _data_files(files):
         return None
@@ -77,7 +77,7 @@ def _missing_file(files: Path, folder: Path) -> str | None:
 def _damaged_file(files: Path, folder: Path) -> str | None:
     for path in _listed(files):
         tool = "valkey-check-rdb" if path.suffix == ".rdb" else "valkey-check-aof"
-        # The server's binary is each of its tools, under another name.
+        # One binary contains the server and its tools; the name it is called by selects the tool.
         command = [tool, str(path)]
         done = subprocess.run(
             command, executable=get_binary_path(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -127,7 +127,7 @@ def _copy_command(folder: Path) -> str:
 
 
 def _copy_of(folder: Path) -> Path:
-    """Return a name beside the folder that is free."""
+    """Return an unused path beside the folder."""
     names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in range(1, 1000))
     return next(name for name in names if not name.exists())
 
@@ -141,11 +141,11 @@ def _listed(files: Path) -> Iterator[Path]:
 
 
 def _data_files(files: Path) -> list[tuple[Path, int, str]]:
-    """Return each file of the data with its number and its type, as the manifest lists them: the base comes first."""
+    """Return the data files with number and type, in the order of the manifest: the base file first."""
     if not files.is_dir():
         return []
     found = [(path, match) for path in files.iterdir() if (match := DATA_FILE.fullmatch(path.name))]
     listed = [(path, int(match[1]), "b" if match[2] else "i") for path, match in found]
     bases = sorted(entry for entry in listed if entry[2] == "b")
-    # Of two bases the older one is a leftover.
+    # If there are two base files, the older one is a leftover.
     return bases[-1:] + sorted((entry for entry in listed if entry[2] == "i"), key=lambda entry: entry[1])

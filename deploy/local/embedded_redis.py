@@ -1,4 +1,4 @@
-"""The Redis-protocol server that `make run` brings along: a real valkey-server, for this machine only."""
+"""The embedded Redis-protocol server of `make run`: a valkey-server that listens on the loopback address only."""
 
 import secrets
 import socket
@@ -24,7 +24,7 @@ loglevel warning
 
 @dataclass(frozen=True)
 class EmbeddedRedis:
-    """How to start the server, where its data is, and how to reach it."""
+    """The server's command, data folder and URL."""
 
     command: list[str]
     folder: Path
@@ -32,7 +32,7 @@ class EmbeddedRedis:
 
     @classmethod
     def create(cls, instance: Instance) -> "EmbeddedRedis":
-        """Configure a server on a free port that keeps its data in the instance's folder; OSError if that fails."""
+        """Configure a server on a free port, with its data in the instance's folder; OSError if that fails."""
         folder = instance.folder / "redis"
         folder.mkdir(exist_ok=True)
         port, password = free_port(), secrets.token_urlsafe(24)
@@ -44,7 +44,7 @@ class EmbeddedRedis:
         return cls([str(get_binary_path()), str(file)], folder, url)
 
     def answers(self) -> bool:
-        """Whether it serves; not while it is loading its data."""
+        """Whether the server is up; False while it is loading its data."""
         try:
             with redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1) as client:
                 return bool(client.ping())
@@ -53,7 +53,7 @@ class EmbeddedRedis:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on now."""
+    """Return a port that is currently unused on the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""`python -m deploy.local.failed`: lists the failed jobs of the `make run` of this checkout that has the port PORT."""
+"""`python -m deploy.local.failed`: lists the failed jobs of this checkout's `make run` on port PORT."""
 
 import os
 import sys

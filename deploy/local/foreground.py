@@ -1,4 +1,4 @@
-"""The process in the foreground of `make run`: while it lives, the service does."""
+"""The foreground process of `make run`: the service runs as long as this process does."""
 
 import os
 import select
@@ -13,17 +13,17 @@ from deploy.local.output import say
 from deploy.local.parent import Parent
 from deploy.local.program import describe
 
-# How often it looks whether `make` is still there.
+# How often the foreground process checks that `make` still runs.
 POLL_SECONDS = 0.5
-# What is left of a killed manager may take so long; the rest of STOP_SECONDS is to find out.
+# How long the processes of a killed manager may take to end. The rest of STOP_SECONDS is for detecting the kill.
 LEFTOVER_SECONDS = STOP_SECONDS - 4
 
 
 class Foreground:
-    """Runs the manager in a session of its own, and ends everything when it is told to or has lost its parent."""
+    """Runs the manager in its own session, and stops everything after a signal or when the parent has ended."""
 
     def __init__(self, lock: int, parent: Parent | None) -> None:
-        """`lock` is the descriptor of `Instance.claim`; the end of `parent`, if any, ends this process too."""
+        """`lock` is the descriptor from `Instance.claim`; this process ends when `parent`, if any, does."""
         self._lock = lock
         self._parent = parent
         self._told = False
@@ -32,10 +32,10 @@ class Foreground:
         os.set_blocking(self._wake, False)
 
     def run(self) -> int:
-        """Run the service until its end; return the exit code."""
+        """Run the service until it ends; return the exit code."""
         self._listen()
-        # In a session of its own, so that Ctrl-C reaches this process only. Nobody else has the other end of its
-        # standard input: the kernel closes that when this process ends.
+        # In its own session, so that Ctrl-C reaches this process only. Only this process holds the write end of the
+        # manager's standard input, so the kernel closes it when this process ends.
         manager = subprocess.Popen(
             [sys.executable, "-m", "deploy.local.manager", str(self._lock)],
             cwd=ROOT,
@@ -56,7 +56,7 @@ class Foreground:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-            # `nohup make run &` is to outlive its terminal.
+            # `nohup make run &` must survive the end of its terminal.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._tell)
 
@@ -64,16 +64,16 @@ class Foreground:
         self._told = True
 
     def _sleep(self) -> None:
-        """Wait for a signal, the end of the manager or POLL_SECONDS."""
+        """Wait for a signal or the manager's end, at most POLL_SECONDS."""
         select.select([self._woken], [], [], POLL_SECONDS)
         with suppress(BlockingIOError):
             os.read(self._woken, 1024)
 
     def _clean_up(self, manager: "subprocess.Popen[bytes]") -> int:
-        """End what the manager has left of its process group, which is its session too; return the exit code."""
+        """Kill the remaining processes in the manager's group, which is its session too; return the exit code."""
         code = manager.poll()
         if code is None:
-            # It hangs, and had its time.
+            # The manager hangs: its time to stop is over.
             _signal_group(manager.pid, signal.SIGKILL)
             manager.wait()
             return 1
@@ -89,10 +89,10 @@ class Foreground:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; return whether anybody is in it."""
+    """Send a signal to a process group; return whether it has any processes."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        # macOS forbids to signal a group of zombies.
+        # macOS raises PermissionError for a group of zombies.
         return False
     return True

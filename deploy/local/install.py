@@ -1,4 +1,4 @@
-"""`python -m deploy.local.install LOCK [PROJECT]`: installs a lock file, and a project of this repository with it."""
+"""`python -m deploy.local.install LOCK [PROJECT...]`: installs a lock file, and projects of this repository."""
 
 import os
 import re
@@ -12,17 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 
 PIN = re.compile(r"^([\w.-]+)==", re.MULTILINE)
-# How pip's line about a requirement begins, whatever comes of it.
+# The beginnings of pip's first line about a requirement.
 BEGUN = ("Collecting ", "Processing ", "Requirement already satisfied: ", "Ignoring ")
-# A terminal is kept up to date, a log file has a line now and then.
+# Interval of the progress lines on a terminal and in a log file.
 TERMINAL_SECONDS, LOG_SECONDS = 1, 20
-# An error of pip about a hash has ten.
+# pip's message about a wrong hash has ten lines.
 ERROR_LINES = 20
 STDOUT, STDERR = 1, 2
 
 
 def main() -> int:
-    """Install what the command names into the environment of this Python and check it; return an exit code."""
+    """Install the lock file and projects into this Python's environment and check it; return the exit code."""
     lock, *projects = sys.argv[1:]
     try:
         code = install_lock(Path(lock))
@@ -36,8 +36,8 @@ def main() -> int:
 def install_lock(lock: Path) -> int:
     """Install the packages of a lock file and show the progress; return pip's exit code.
 
-    A lock file is complete, so dependencies are not resolved. Older versions of pip cannot: they take `coverage[toml]`
-    of pytest-cov for another requirement than the pinned `coverage`, and choose the newest release.
+    A lock file is complete, so dependencies are not resolved. Older versions of pip fail at that: they treat
+    `coverage[toml]` of pytest-cov as a different requirement than the pinned `coverage`, and choose the newest release.
     """
     progress = Progress(len(PIN.findall(lock.read_text("utf-8"))))
     command = pip("install", "--no-user", "--progress-bar", "off", "--no-deps", "--require-hashes", "-r", str(lock))
@@ -57,7 +57,7 @@ def install_lock(lock: Path) -> int:
 
 
 def install_project(folder: str) -> int:
-    """Install a project whose changes take effect at once, built by what is installed; return pip's exit code."""
+    """Install a project in editable mode, with the installed build tools; return pip's exit code."""
     done = run(pip("install", "--no-user", "--no-deps", "--no-build-isolation", "--editable", folder))
     if done.returncode:
         complain(done.stdout.splitlines())
@@ -65,9 +65,9 @@ def install_project(folder: str) -> int:
 
 
 def check(lock: Path) -> int:
-    """Check that the packages of a lock file have all that they require; return an exit code.
+    """Check that the requirements of a lock file's packages are installed; return the exit code.
 
-    Other packages may be broken: those of the tests, or of an older version of the lock file.
+    Other packages in the environment may be broken: those of the tests, or of an older version of the lock file.
     """
     done = run(pip("check"))
     pinned = {normalize(name) for name in PIN.findall(lock.read_text("utf-8"))}
@@ -79,24 +79,24 @@ def check(lock: Path) -> int:
 
 
 def pip(command: str, *options: str) -> list[str]:
-    """Return a command of pip that asks for nothing, as what it prints is not shown."""
+    """Return a pip command without prompts, because its output is not shown."""
     return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", command, *options]
 
 
 def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end; stderr comes with stdout."""
+    """Run a command until it ends; its stderr is merged into stdout."""
     return subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
     )
 
 
 def normalize(name: str) -> str:
-    """Return the name of a package as indexes compare it."""
+    """Return the normalized name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class Progress:
-    """How far pip is: a line of the terminal that changes, or a line now and then in a log file."""
+    """Shows pip's progress: one updated line on a terminal, or a line at intervals in a log file."""
 
     def __init__(self, packages: int) -> None:
         """`packages` is the number of pins in the lock file."""
@@ -108,13 +108,13 @@ class Progress:
         self.interval = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
 
     def follow(self, output: Iterable[str]) -> None:
-        """Read what pip prints, to its end."""
+        """Read pip's output until it ends."""
         for line in output:
             self.lines.append(line.strip())
             self._begun += self.lines[-1].startswith(BEGUN)
 
     def show(self) -> None:
-        """Print how far pip is; on a terminal its last line too, as far as there is room for it."""
+        """Print the progress; on a terminal also pip's last line, cut to the terminal's width."""
         text = f"  {self._begun} of {self._packages} packages, {time.monotonic() - self._started:.0f} s"
         if self._terminal:
             last = self.lines[-1] if self.lines else ""
@@ -122,17 +122,17 @@ class Progress:
         write(STDOUT, text if self._terminal else f"{text}\n")
 
     def end(self) -> None:
-        """Leave the line of the terminal."""
+        """End the progress line on a terminal."""
         write(STDOUT, "\n" if self._terminal else "")
 
 
 def complain(lines: list[str]) -> None:
-    """Print the last lines of what went wrong."""
+    """Print the last lines of a failed command's output."""
     write(STDERR, "\n".join([*lines[-ERROR_LINES:], ""]))
 
 
 def write(stream: int, text: str) -> None:
-    """Write to a file descriptor; one that is closed does not stop the installation."""
+    """Write to a file descriptor; ignore errors, so that a closed one does not stop the installation."""
     with suppress(OSError):
         os.write(stream, text.encode(errors="replace"))
 

@@ -1,4 +1,4 @@
-"""One `make run` of this checkout: its folder, and the lock that its processes hold."""
+"""One `make run` of this checkout: its data folder, and the lock that its processes hold."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# However `make run` ends, its processes are gone after this time.
+# All processes of a `make run` have ended within this time, however it ends.
 STOP_SECONDS = 20
 POLL_SECONDS = 0.1
 
@@ -22,38 +22,38 @@ class Holder:
 
 
 class InUse(Exception):
-    """Another `make run` uses the folder."""
+    """The folder is in use by another `make run`."""
 
     def __init__(self, holder: Holder | None) -> None:
-        """`holder` is None if it cannot be told which."""
+        """`holder` is None if it is unknown."""
         super().__init__(holder)
         self.holder = holder
 
 
 @dataclass(frozen=True)
 class Instance:
-    """The `make run` with this port, whether it runs or not."""
+    """The `make run` with this port, running or not."""
 
     port: int
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its data."""
+        """The data folder."""
         return ROOT / "var" / str(self.port)
 
     @property
     def redis_url_file(self) -> Path:
-        """What holds the URL of its Redis, for those who look after the service from another terminal."""
+        """The file with the URL of the embedded Redis server, for commands in another terminal."""
         return self.folder / "redis.url"
 
     def claim(self) -> int:
-        """Take the folder for this process and return a descriptor: the folder is taken while anybody has it open.
+        """Lock the folder and return the lock's descriptor: the folder is locked while any process has it open.
 
-        Every process of the service inherits it, so that a free folder means that none of them is left. Waits for
-        the processes of a `make run` that was killed.
+        Every process of the service inherits it, so an unlocked folder means that all of them have ended. Waits for
+        the remaining processes of a `make run` that was killed.
 
         Raises:
-            InUse: another one runs.
+            InUse: another `make run` uses the folder.
             OSError: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,17 +70,17 @@ class Instance:
         return lock
 
     def is_running(self) -> bool:
-        """Whether any process of it is there; OSError if that cannot be told."""
+        """Whether any of its processes runs; OSError if the lock file cannot be read."""
         return _is_taken(self._lock_file)
 
     def holder(self) -> Holder | None:
-        """Return who has claimed the folder, None if that process is gone; OSError as `is_running`."""
+        """Return the process that claimed the folder, None if it has ended; OSError as `is_running`."""
         if not _is_taken(self._holder_file):
             return None
         with suppress(ValueError):
             pid, port = map(int, self._holder_file.read_text("ascii").split())
             return Holder(pid, port)
-        # It is being written.
+        # The file is being written.
         return None
 
     @property
@@ -92,9 +92,9 @@ class Instance:
         return self.folder / "holder"
 
     def _sign(self) -> None:
-        """Tell who this process is; no other inherits the descriptor, so that it counts while this process lives."""
+        """Write the holder file and lock it; no process inherits the descriptor, so the lock ends with this process."""
         holder = os.open(self._holder_file, os.O_RDWR | os.O_CREAT, 0o600)
-        # Whoever looks has it for a moment.
+        # Block: `holder` of another process may hold a shared lock for a moment.
         fcntl.flock(holder, fcntl.LOCK_EX)
         os.ftruncate(holder, 0)
         os.pwrite(holder, f"{os.getpid()} {self.port}\n".encode(), 0)
@@ -114,7 +114,7 @@ def _is_taken(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Shared: two who look do not take each other for a service.
+        # A shared lock, so that concurrent checks do not see each other as a running service.
         return not _take(file, fcntl.LOCK_SH)
     finally:
         os.close(file)

@@ -1,6 +1,6 @@
 """`python -m deploy.local.manager LOCK`: runs the processes of the service until standard input is closed.
 
-Whoever starts it holds the other end of standard input: it is closed when that process ends, however it ends.
+The process that starts it holds the write end of standard input, which the kernel closes however that process ends.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from deploy.local.program import Program, describe
 from shared.settings import Settings
 from shared.this_machine import url_of
 
-# Counted from the beginning of the stop, all before instance.STOP_SECONDS. The API answers within a second unless a
-# client has sent a part of a request; a worker finishes its jobs.
+# Deadlines from the start of the stop, all within instance.STOP_SECONDS. The API ends within a second unless a client
+# has sent part of a request; a worker finishes its jobs.
 API_STOP_SECONDS, WORKER_STOP_SECONDS, REDIS_STOP_SECONDS = 6.0, 16.0, 18.0
 OUTPUT_SECONDS = 0.5
-# Pauses before a process is started again; one that ran for longer than the longest has got over what ended it.
+# Pauses before a process is restarted. The pause is reset for a process that ran longer than the longest pause.
 FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 10.0
 POLL_SECONDS = 0.05
 
 
 class CannotRun(Exception):
-    """The service cannot go on; the message says why."""
+    """The service cannot run; the message says why."""
 
 
 class Manager:
-    """The processes of one instance: a Redis server, the workers, the API, and one that says when all are ready."""
+    """Runs the processes of one instance: a Redis server, the workers, the API, and one that announces readiness."""
 
     def __init__(self, settings: Settings, lock: int, output: Output) -> None:
-        """`lock` is the descriptor of `Instance.claim`."""
+        """`lock` is the descriptor from `Instance.claim`."""
         self._settings = settings
         self._output = output
         self._lock = lock
@@ -47,10 +47,10 @@ class Manager:
         self._ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Prepare the model, start everything, and start again what ends.
+        """Prepare the model, start all processes, and restart those that end.
 
         Raises:
-            CannotRun: a process cannot do its work.
+            CannotRun: a process fails in a way that a restart does not fix.
         """
         where = url_of(self._settings.host, self._settings.port)
         self._output.say(f"Starting on {where} with {self._settings.workers} worker processes …")
@@ -60,7 +60,7 @@ class Manager:
         except OSError as error:
             raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
         log_format = self._settings.log_format
-        # What the processes log passes through a pipe to this one's terminal.
+        # The processes log into a pipe, so they cannot detect the terminal themselves.
         form = "text" if log_format == "auto" and os.isatty(1) else log_format
         self._environ = with_settings(self._environ, MODEL_DIR=model_dir, REDIS_URL=server.url, LOG_FORMAT=form)
         tasks = [
@@ -72,13 +72,13 @@ class Manager:
         try:
             await asyncio.gather(*tasks)
         finally:
-            # Nothing is started again while the rest is stopped.
+            # Restart nothing while the other processes are stopped.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
-        """End everything in order: no new pictures, then the workers finish theirs, the server that keeps all last."""
+        """Stop all processes in order: the API first, then the workers, which finish their jobs, then Redis."""
         began = time.monotonic()
         for name, seconds in (
             ("prepare", 0.0),
@@ -91,7 +91,7 @@ class Manager:
                 await self._started[name].stop(began + seconds - time.monotonic())
 
     async def _prepare_model(self) -> str:
-        """Make the model folder in a process of its own (TensorFlow is big) and return it."""
+        """Create the model folder in a separate process, because TensorFlow needs much memory, and return its path."""
         process = await self._program("prepare", "worker.prepare", "--fallback").start(stdout=PIPE)
         printed, _ = await process.communicate()
         if process.returncode != 0:
@@ -131,12 +131,12 @@ class Manager:
             began = time.monotonic()
             code = await program.run()
             if code >= 0 and not self._ready.is_set():
-                # As it will be at every other try: a setting, a model, a port.
+                # A restart would fail in the same way: a wrong setting, a bad model, a used port.
                 raise CannotRun(f"{program.name} ended ({describe(code)}) before it was ready; the reason is above")
             pause_seconds = await self._pause(program, code, began, pause_seconds)
 
     async def _pause(self, program: Program, code: int, began: float, seconds: float) -> float:
-        """Wait before a program is started again; return how long to wait if it ends at once."""
+        """Wait before a program is restarted; return the pause to use if it ends again soon."""
         if time.monotonic() - began > MOST_PAUSE_SECONDS:
             seconds = FIRST_PAUSE_SECONDS
         self._output.say(f"make run: {program.name} ended ({describe(code)}); it is started again in {seconds:g} s")
@@ -151,7 +151,7 @@ class Manager:
 
 
 async def manage(settings: Settings, lock: int, output: Output) -> int:
-    """Run the service until it is told to stop or cannot go on; return the exit code."""
+    """Run the service until it is stopped or fails; return the exit code."""
     loop = asyncio.get_running_loop()
     output.start(loop)
     told = asyncio.Event()
@@ -180,11 +180,11 @@ async def manage(settings: Settings, lock: int, output: Output) -> int:
 
 
 def main(lock: int) -> int:
-    """Manage the instance of the environment's settings; return the exit code."""
+    """Run the instance with the settings from the environment; return the exit code."""
     starter = os.getppid()
     code = asyncio.run(manage(Settings.from_environ(os.environ), lock, Output()))
     if os.getppid() != starter:
-        # Nobody else is left to end what the processes may have left behind. This process is one of their group.
+        # The foreground process is gone, so kill any leftover processes here. This process is in the same group.
         os.killpg(0, signal.SIGKILL)
     return code
 

@@ -1,4 +1,4 @@
-"""Standard output of `make run`: writing to it never fails and never waits."""
+"""Standard output of `make run`: writing to it never fails and never blocks."""
 
 import asyncio
 import os
@@ -8,13 +8,13 @@ from collections import deque
 from contextlib import suppress
 
 STDOUT, STDERR = 1, 2
-# While nobody reads (a terminal after Ctrl-S, a pager), so much is kept; what comes beyond that is dropped.
+# Size of the buffer while standard output blocks (a terminal after Ctrl-S, a pager); further output is dropped.
 MOST_WAITING_BYTES = 1024 * 1024
 READ_BYTES = 64 * 1024
 
 
 def open_standard_files() -> None:
-    """Give the closed ones of the descriptors 0, 1 and 2 a file, so that no other file gets their numbers."""
+    """Open those of the descriptors 0, 1 and 2 that are closed, so that no other file gets their numbers."""
     for descriptor, other in ((0, None), (STDOUT, STDERR), (STDERR, STDOUT)):
         if _is_open(descriptor):
             continue
@@ -33,17 +33,17 @@ def _is_open(descriptor: int) -> bool:
 
 
 def say(text: str) -> None:
-    """Print a sentence to standard error, or where that fails to standard output."""
+    """Print a message to standard error or, if that fails, to standard output."""
     write(encode(text), STDERR, STDOUT)
 
 
 def encode(text: str) -> bytes:
-    """Return a line as bytes that the terminal's encoding has."""
+    """Return the text as a line in the terminal's encoding; unsupported characters are replaced."""
     return f"{text}\n".encode(getattr(sys.stdout, "encoding", None) or "utf-8", "replace")
 
 
 def write(data: bytes, *descriptors: int) -> None:
-    """Write to the first of the descriptors that takes it; what none takes is dropped."""
+    """Write to the first descriptor that works; if none does, the data is dropped."""
     for descriptor in descriptors:
         with suppress(OSError):
             while data:
@@ -52,10 +52,10 @@ def write(data: bytes, *descriptors: int) -> None:
 
 
 class Output:
-    """Copies what processes write into a pipe to standard output, or where that fails to standard error.
+    """Copies the processes' output from a pipe to standard output or, if that fails, to standard error.
 
-    The processes never hear of a closed, full or halted standard output. The pipe is this process' own: descriptors
-    of sockets and of other users' files can be written to, but not be opened again.
+    A closed, full or blocked standard output does not affect the processes. They get a pipe instead of the original
+    descriptor because it may be a socket or another user's file, which cannot be opened again.
     """
 
     def __init__(self) -> None:
@@ -68,16 +68,16 @@ class Output:
         self._writer = threading.Thread(target=self._write, name="output", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Copy while `loop` runs."""
+        """Start to copy; output is read while `loop` runs."""
         self._writer.start()
         loop.add_reader(self._source, self._read)
 
     def say(self, text: str) -> None:
-        """Print a sentence among the lines of the processes."""
+        """Print a message among the lines of the processes."""
         self._put(encode(text))
 
     def close(self, seconds: float) -> None:
-        """Write what is still there, for so many seconds at most."""
+        """Write the remaining output, for at most `seconds`."""
         while self._read():
             pass
         with self._changed:

@@ -1,4 +1,4 @@
-"""The `make` that runs the service."""
+"""The `make` process that runs the service."""
 
 import os
 import re
@@ -9,25 +9,25 @@ ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Parent:
-    """Tells whether `make` has ended, or wants to.
+    """Detects whether `make` has ended or got a signal to end.
 
-    GNU make waits for its children when a signal to end reaches it alone, as a hang-up does where it is the first
-    program of a window (`xterm -e make run`). It does not pass the signal on, except SIGTERM. All that can be seen of
-    it is that make no longer catches this signal; Linux tells that.
+    If only GNU make gets such a signal, it waits for its children and does not forward it, except SIGTERM. SIGHUP
+    reaches make alone if make is the first program of a terminal window (`xterm -e make run`). The only visible effect
+    is that make no longer catches the signal, which Linux shows in /proc.
     """
 
     def __init__(self, pid: int) -> None:
-        """`pid` is the process that is expected to be the parent of this one."""
+        """`pid` is the process id of the expected parent."""
         self._pid = pid
         self._caught = _caught(pid)
 
     def ends(self) -> bool:
-        """Whether it has ended or is waiting for this process to end."""
+        """Whether the parent has ended or is waiting for this process to end."""
         return os.getppid() != self._pid or not self._caught <= _caught(self._pid)
 
 
 def _caught(pid: int) -> set[signal.Signals]:
-    """Return the signals to end that a process has a handler for, none where that is not known."""
+    """Return the signals in ENDING that a process has a handler for; empty if unknown."""
     try:
         status = Path(f"/proc/{pid}/status").read_text("ascii", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""A process of `make run` that can be started again and again."""
+"""A restartable process of `make run`."""
 
 import asyncio
 import os
@@ -13,10 +13,10 @@ BOUND = Path(__file__).with_name("bound.py")
 
 
 class Program:
-    """Runs a command, at most once at a time; its process ends with this one, however that ends."""
+    """Runs a command, one process at a time; on Linux it gets SIGTERM when this process ends, however that ends."""
 
     def __init__(self, name: str, command: list[str], environ: Mapping[str, str], output: int, lock: int) -> None:
-        """Standard output and standard error go to the descriptor `output`; `lock` is kept open by the process."""
+        """Standard output and standard error go to the descriptor `output`; the process inherits `lock`."""
         self.name = name
         self._command = command
         self._environ = environ
@@ -25,7 +25,7 @@ class Program:
         self._process: Process | None = None
 
     async def start(self, stdout: int | None = None) -> Process:
-        """Start it and return the process; `stdout` replaces its standard output."""
+        """Start the process and return it; `stdout` replaces its standard output."""
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(BOUND), str(os.getpid()), *self._command),
             env=self._environ,
@@ -37,14 +37,14 @@ class Program:
         return self._process
 
     async def run(self) -> int:
-        """Start it and return its exit code when it has ended; negative for a signal."""
+        """Start the process, wait for its end and return its exit code; negative for a signal."""
         return await (await self.start()).wait()
 
     async def stop(self, seconds: float) -> None:
-        """Ask it to end, and kill it if it has not ended after so many seconds."""
+        """Send SIGTERM, and SIGKILL if the process has not ended after `seconds`."""
         if self._process is None or self._process.returncode is not None:
             return
-        # It may end by itself at any moment.
+        # The process may end by itself at any moment.
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -56,7 +56,7 @@ class Program:
 
 
 def describe(code: int) -> str:
-    """Return how a process ended, by its exit code as `Program.run` returns it."""
+    """Describe an exit code of `Program.run`: the code, or the name of the signal."""
     if code >= 0:
         return f"exit code {code}"
     try:

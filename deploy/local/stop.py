@@ -1,4 +1,4 @@
-"""`python -m deploy.local.stop`: stops the `make run` of this checkout that has the port PORT."""
+"""`python -m deploy.local.stop`: stops this checkout's `make run` on port PORT."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from deploy.local.instance import POLL_SECONDS, STOP_SECONDS, Instance
 from deploy.local.output import say
 from shared.settings import Settings, SettingsError
 
-# More than `make run` takes: it knows better what to kill.
+# Longer than `make run` needs: it kills hanging processes itself.
 WAIT_SECONDS = STOP_SECONDS + 5
 
 
 def main() -> int:
-    """Stop it and wait until it is gone; return the exit code."""
+    """Stop the service and wait until it has ended; return the exit code."""
     try:
         instance = Instance(Settings.from_environ(os.environ).port)
         return stop(instance)
@@ -28,7 +28,10 @@ def main() -> int:
 
 
 def stop(instance: Instance) -> int:
-    """Tell its process to stop and wait; return the exit code; OSError if this user may not."""
+    """Send SIGTERM to the holder and wait until the instance has ended; return the exit code.
+
+    Raises OSError if this user may not signal the holder.
+    """
     if not instance.is_running():
         say(f"make stop: no `make run` of this checkout is running on port {instance.port}")
         return 0
@@ -37,11 +40,11 @@ def stop(instance: Instance) -> int:
     while instance.is_running():
         holder = instance.holder()
         if holder and told and holder != told:
-            # Another one has been started meanwhile.
+            # A new `make run` was started meanwhile.
             break
         if holder and not told:
             told = holder
-            # Without it the others end by themselves.
+            # If the holder has just ended, the other processes end by themselves.
             with suppress(ProcessLookupError):
                 os.kill(holder.pid, signal.SIGTERM)
         if time.monotonic() > deadline:

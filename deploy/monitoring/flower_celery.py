@@ -1,16 +1,16 @@
-"""What Flower must know of the broker; read by its Celery, not by the service."""
+"""Celery configuration for Flower; the service does not use it."""
 
 import os
 
-# In Flower's container nothing else of the service is there.
+# Flower's container has no other module of the service.
 from shared.redis_url import parse_redis_url
 
 _broker = parse_redis_url(os.environ["REDIS_URL"]).broker_settings()
 broker_url = _broker["broker_url"]
 broker_use_ssl = _broker["broker_use_ssl"]
-# The only queue, whose length Flower shows.
+# The only queue; Flower shows its length.
 task_default_queue = "classify"
-# Remote control and events of these workers, not of any other program on this server.
+# Remote control and events of these workers only, not of other programs on the same Redis server.
 control_exchange, event_exchange = "topthree", "topthree.events"
-# As the workers have them (worker/runtime/celery_app.py): one list, and the service's own keys and channels.
+# The same as in worker/runtime/celery_app.py: one list per queue, and the service's key and channel prefix.
 broker_transport_options = {"priority_steps": [0], "global_keyprefix": os.environ.get("REDIS_PREFIX", "")}
