@@ -1,1 +1,1 @@
-"""What the API and the workers must agree on: settings, job record, stores, queue, errors."""
+"""Code shared by the API and the workers: settings, job records, stores, queue, errors."""

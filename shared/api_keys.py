@@ -1,4 +1,4 @@
-"""The API keys of a service as its settings hold them: who has one, and the digest by which it is known."""
+"""API keys in the settings: the name of the owner, and the digest of the key."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class ApiKey:
-    """One key: the name of who has it, and its SHA-256 in hexadecimal. The key itself is kept nowhere."""
+    """One key: the name of its owner, and its SHA-256 in hexadecimal. The key itself is not stored."""
 
     name: str
     sha256: str
@@ -19,17 +19,17 @@ class ApiKey:
 def digest_of(key: str) -> str:
     """Return the SHA-256 of a key in hexadecimal.
 
-    No salt and no slow hash: keys are random (`api/new_key.py`), so that there is nothing to guess.
+    A salt or a slow hash is not needed: keys are random (`api/new_key.py`), so they cannot be guessed.
     """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def parse_api_keys(text: str) -> tuple[ApiKey, ...]:
-    """Read `name:sha256` entries with commas or white space between them; a name may have several keys.
+    """Parse `name:sha256` entries separated by commas or white space; a name may have several keys.
 
     Raises:
-        ValueError: an entry is not of that form, two names have one key, or there is no entry. Says which entry, and
-            never what stands in it: that may be a key.
+        ValueError: an entry has another form, a key occurs twice, or there is no entry. The message has the number of
+            the entry but not its text, which may be a key.
     """
     entries = text.replace(",", " ").split()
     if not entries:

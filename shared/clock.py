@@ -1,4 +1,4 @@
-"""The two clocks there are: Redis', by which records and leases are kept, and this machine's monotonic one."""
+"""The two clocks in use: Redis' clock for records and leases, and this machine's monotonic clock."""
 
 import time
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Clock:
-    """From where scripts and waiting code take the time; tests turn it."""
+    """Source of the time for scripts and for waiting code; tests replace it."""
 
-    # Lua that defines now_ms(), in milliseconds since the epoch: the one place from which scripts take the time.
+    # Lua that defines now_ms(), milliseconds since the epoch; all scripts get the time from it.
     script: str = """\
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 """
-    # Seconds that never go back.
+    # Seconds that never decrease.
     monotonic: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -24,16 +24,16 @@ SYSTEM_CLOCK = Clock()
 
 
 class RedisTime:
-    """Estimates Redis' clock from the last answer that told it, by this machine's monotonic clock."""
+    """Estimates Redis' clock from the last time it reported and this machine's monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
         self._offset_ms: float | None = None
 
     def heard(self, now_ms: int) -> None:
-        """Note what Redis' clock, in milliseconds since the epoch, has just been."""
+        """Record the time that Redis has just reported, in milliseconds since the epoch."""
         self._offset_ms = now_ms - self._monotonic() * 1000
 
     def in_seconds(self, seconds: float) -> int:
-        """Return what the clock will be after so many seconds, in milliseconds; 0 while it was never heard."""
+        """Return Redis' time `seconds` from now, in milliseconds since the epoch; 0 if none has been reported yet."""
         return 0 if self._offset_ms is None else int(self._offset_ms + (self._monotonic() + seconds) * 1000)

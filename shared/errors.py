@@ -6,7 +6,7 @@ class TopThreeError(Exception):
 
 
 class NoPicture(TopThreeError):
-    """The request carries no picture."""
+    """The request contains no picture."""
 
 
 class PictureTooLarge(TopThreeError):
@@ -18,7 +18,7 @@ class UnsupportedPicture(TopThreeError):
 
 
 class UndecodablePicture(TopThreeError):
-    """The header was fine but the pixels cannot be decoded."""
+    """The header is valid, but the pixels cannot be decoded."""
 
 
 class PictureTooExpensive(TopThreeError):
@@ -30,7 +30,7 @@ class BadRequest(TopThreeError):
 
 
 class TryLater(TopThreeError):
-    """The request may be sent again after so many seconds."""
+    """The client may retry after `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -38,31 +38,31 @@ class TryLater(TopThreeError):
 
 
 class QueueFull(TryLater):
-    """As many jobs are open as are admitted."""
+    """The limit of open jobs, or of their bytes, is reached."""
 
 
 class ServerUnfit(TryLater):
     """Redis cannot run jobs, or may drop accepted ones."""
 
     def __init__(self, message: str) -> None:
-        # Somebody has to change the server first.
+        # An operator has to change the server first.
         super().__init__(message, retry_after_seconds=30)
 
 
 class TooManyWaiters(QueueFull):
-    """As many requests wait for an answer as the API has room for."""
+    """The limit of waiting requests is reached."""
 
 
 class KeyReused(TopThreeError):
-    """An Idempotency-Key came with another request before."""
+    """The Idempotency-Key was used before with a different request."""
 
 
 class UnknownJob(TopThreeError):
-    """No job with this id is known, or it belongs to another key."""
+    """No job has this id, or the job belongs to another API key."""
 
 
 class GoneJob(TopThreeError):
-    """The job was there; its result was deleted or has outlived its time."""
+    """The job existed; its result was deleted or has expired."""
 
 
 class ImageMissing(TopThreeError):

@@ -1,4 +1,4 @@
-"""How the processes log: one line an event on standard error, with the ids of the request and the job it is about."""
+"""Logging: one line per event on standard error, with the ids of its request and job."""
 
 import logging
 import sys
@@ -11,61 +11,61 @@ from structlog.typing import Processor
 
 from shared.settings import LogFormat
 
-# Fields that a line may have besides its message, by `extra`: the access log's fields.
+# Fields of the access log; `extra` may add these to a line.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
 
 def configure_logging(level: str, form: LogFormat = "auto") -> None:
-    """Send everything of `level` and above to standard error: JSON, or text for people; `auto`: text on a terminal."""
+    """Log to standard error from `level` up, as JSON or text; `auto` is text on a terminal, else JSON."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(text))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # Else Python writes them beside the lines.
+    # Otherwise Python writes warnings directly to standard error.
     logging.captureWarnings(True)
-    # Celery's pool tells of lost children through a logger that hands nothing on.
+    # Celery's pool reports lost children through this logger, which does not propagate.
     logging.getLogger("multiprocessing").handlers = [handler]
-    # Celery tells of every task received and succeeded; the job record says the same.
+    # Celery logs every task that is received or succeeds; job records contain the same.
     for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def begin_request(request_id: str) -> None:
-    """Add the id of a request to all that this thread logs from now on."""
+    """Add the id of a request to all further log lines of this thread."""
     bind_contextvars(request_id=request_id)
 
 
 def current_request_id() -> str:
-    """Return the id of the request that this thread works for, "" if it works for none."""
+    """Return the id of this thread's current request, "" if there is none."""
     return str(get_contextvars().get("request_id", ""))
 
 
 def begin_job(job: str, request: str) -> None:
-    """Add the ids of a job, and of the request that brought it, to all that this thread logs until `end_job`."""
-    # What an attempt that raised has left.
+    """Add the ids of a job and its request to all log lines of this thread until `end_job`."""
+    # Remove the ids that a failed attempt has left.
     clear_contextvars()
     bind_contextvars(**_ids(job, request))
 
 
 def end_job() -> None:
-    """Log without ids again."""
+    """Remove the ids from further log lines."""
     clear_contextvars()
 
 
 @contextmanager
 def about_job(job: str, request: str) -> Iterator[None]:
-    """Have what is logged meanwhile bear the ids of a job and of the request that brought it."""
+    """Add the ids of a job and its request to the log lines of the block."""
     with bound_contextvars(**_ids(job, request)):
         yield
 
 
 def _ids(job: str, request: str) -> dict[str, str]:
-    # Jobs of older versions do not know their request.
+    # Job records of older versions have no request id.
     return {"job_id": job} | ({"request_id": request} if request else {})
 
 
 def _formatter(text: bool) -> logging.Formatter:
-    # The libraries log through `logging`, and so does the service: all of it passes here.
+    # The service and its libraries log through `logging`, so all lines are formatted here.
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

@@ -1,4 +1,4 @@
-"""Metrics that the API and the workers both count."""
+"""Metrics that both the API and the workers count."""
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -6,9 +6,9 @@ from shared.jobs.models import JobState
 
 
 def finished_counter(registry: CollectorRegistry) -> Counter:
-    """Return the counter of jobs that this process has ended; over all processes each job is counted once."""
+    """Return the counter of jobs ended by this process; each job is counted in exactly one process."""
     counter = Counter("topthree_jobs_finished", "Jobs that this process has ended.", ["outcome"], registry=registry)
-    # From the start, so that the first of its kind is seen as an increase.
+    # Create all series at the start, so that the first job of an outcome shows as an increase.
     for state in JobState:
         if state.terminal:
             counter.labels(state)

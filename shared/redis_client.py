@@ -1,4 +1,4 @@
-"""Connections to Redis, bounded in number and in time."""
+"""Connections to Redis, with limits on their number and on time."""
 
 from typing import Any
 
@@ -8,18 +8,17 @@ from redis.retry import Retry
 
 from shared.redis_url import RedisUrl
 
-# A request must learn within 2 seconds that Redis is unreachable: connect, ask, once more after a stale connection.
+# A request must find out within 2 seconds that Redis is unreachable, including one retry after a stale connection.
 CONNECT_TIMEOUT_SECONDS = 0.5
 ANSWER_TIMEOUT_SECONDS = 1.0
-# A worker with a result in hand tries for about eight seconds; its job's lease bounds what more would bring.
+# A worker that has a result retries for about eight seconds; longer would exceed the job's lease.
 PATIENT_RETRIES = 10
 
 
 def connect(url: RedisUrl, *, max_connections: int, patient: bool = False) -> redis.Redis:
-    """Return a client over a pool of at most `max_connections`; answers are `str`.
+    """Return a client with at most `max_connections`, and as many threads; answers are `str`.
 
-    As many threads may use it at a time. A `patient` client rides out short outages, others give up at once. Nothing
-    is connected yet.
+    A `patient` client retries during short outages, others fail at once. The client connects on first use.
     """
     backoff = ExponentialWithJitterBackoff(cap=1, base=0.05)
     keepalive: dict[str, Any] = {} if url.path else {"socket_keepalive": True}

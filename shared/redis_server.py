@@ -1,4 +1,4 @@
-"""Whether a Redis server is fit for the service, and the message for one that is not."""
+"""Checks whether a Redis server meets the requirements of the service; messages if it does not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 import redis
 from redis import exceptions
 
-# What the scripts and redis-py need.
+# Required by the scripts and by redis-py.
 OLDEST_VERSION = (6, 2)
 AWAY = "The service cannot reach its storage right now."
-# The first that fits counts: (kind of error, part of the server's words in lower case, message).
+# The first match applies: (type of error, part of the server's message in lower case, message).
 REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (redis.AuthenticationError, "hello must", "Redis asks for a password, and REDIS_URL has none."),
     (redis.AuthenticationError, "required", "Redis asks for a password, and REDIS_URL has none."),
@@ -30,10 +30,10 @@ REASONS: tuple[tuple[type[Exception], str, str], ...] = (
 
 @dataclass(frozen=True)
 class ServerState:
-    """What a server says of itself.
+    """State of a server, from its answer to `INFO`.
 
-    `unusable` is the message for a server on which no job can run, `eviction` for one that may drop accepted jobs;
-    "" if that is not so. `free_memory_share` is the free part of its `maxmemory`, 0 to 1; 1 without a limit.
+    `unusable` is the message for a server that cannot run jobs, `eviction` for one that may drop accepted jobs; "" if
+    it can run them, or does not drop any. `free_memory_share` is the free share of `maxmemory`, 1 without a limit.
     """
 
     unusable: str
@@ -42,12 +42,12 @@ class ServerState:
 
     @property
     def flaw(self) -> str:
-        """Why no picture may be accepted; "" if nothing speaks against it."""
+        """Why no picture may be accepted; "" if pictures may be accepted."""
         return self.unusable or self.eviction
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any]) -> "ServerState":
-        """Read the answer to `INFO`; a server that leaves something out is taken at its best."""
+        """Parse the answer to `INFO`; missing fields count as good."""
         most = int(info.get("maxmemory", 0))
         free = max(0.0, 1 - int(info.get("used_memory", 0)) / most) if most else 1.0
         return cls(_unusable(info), _eviction(info), free)
@@ -61,11 +61,11 @@ class RedisServer:
         self._redis = client
 
     def state(self) -> ServerState:
-        """Return what the server says of itself now; raises redis.RedisError if it does not answer."""
+        """Return the current state of the server; raises redis.RedisError if it does not answer."""
         return ServerState.from_info(self._redis.info())
 
     def flaw(self) -> str:
-        """Return why the service cannot work with the server now, also when it does not answer; "" if it can."""
+        """Return why the service cannot use the server now, including that it does not answer; "" if it can."""
         try:
             return self.state().flaw
         except (redis.RedisError, OSError) as error:
@@ -73,7 +73,7 @@ class RedisServer:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the message for an error of a store: the cause if it is known, else that the store is unreachable."""
+    """Return the message for an error of Redis: its cause if known, else that the storage is unreachable."""
     words = str(error).lower()
     return next((say for kind, part, say in REASONS if isinstance(error, kind) and part in words), AWAY)
 
@@ -95,7 +95,7 @@ def _unusable(info: Mapping[str, Any]) -> str:
 
 def _eviction(info: Mapping[str, Any]) -> str:
     policy = info.get("maxmemory_policy", "noeviction")
-    # Without a limit nothing is evicted, whatever the policy.
+    # Without a memory limit, no policy evicts keys.
     if not int(info.get("maxmemory", 0)) or policy == "noeviction":
         return ""
     return f"Redis may drop accepted jobs: its maxmemory-policy is {policy} and must be noeviction."

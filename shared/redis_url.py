@@ -1,6 +1,6 @@
-"""The one form of `REDIS_URL`: parsed once, for redis-py's connections and for Celery's alike.
+"""Parses `REDIS_URL` once for both redis-py and Celery.
 
-Imports nothing but the standard library, since Flower's container reads it too (deploy/monitoring/flower_celery.py).
+Imports only the standard library, because Flower's container uses it too (deploy/monitoring/flower_celery.py).
 """
 
 import re
@@ -22,7 +22,7 @@ VERIFICATIONS = ("required", "optional", "none")
 
 @dataclass(frozen=True)
 class Address:
-    """A host, without brackets if it is an IPv6 address, and its port."""
+    """Host (IPv6 addresses without brackets) and port."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Tls:
-    """How the server proves who it is, and the client; file names are paths of this machine."""
+    """Options for authenticating server and client by certificates; the files are local paths."""
 
     ssl_cert_reqs: str = "required"
     ssl_check_hostname: bool = True
@@ -47,22 +47,22 @@ class Tls:
         """Read the certificates and the key.
 
         Raises:
-            ValueError: names the option whose file cannot be read or is not what it should be.
+            ValueError: names the option whose file cannot be read or is invalid.
         """
         context = ssl.create_default_context()
         if self.ssl_ca_certs:
             _use("ssl_ca_certs", self.ssl_ca_certs, lambda: context.load_verify_locations(self.ssl_ca_certs))
         certfile = self.ssl_certfile
         if certfile:
-            # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+            # Pass an empty password: otherwise OpenSSL prompts for that of an encrypted key on the terminal.
             _use("ssl_certfile", certfile, lambda: context.load_cert_chain(certfile, self.ssl_keyfile, lambda: ""))
 
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """Where Redis is and how to log in: `addresses` over TCP, or a `path` to a Unix socket and no addresses.
+    """Location of Redis and credentials: `addresses` for TCP, or the `path` of a Unix socket.
 
-    As text it has neither user name nor password.
+    `str` and `repr` omit user name and password.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -87,13 +87,13 @@ class RedisUrl:
         return {name: value for name in TLS_OPTIONS if (value := getattr(self.tls, name)) is not None}
 
     def connection_options(self) -> dict[str, Any]:
-        """Return the arguments of redis-py's connection class; which class that is depends on `path` and `tls`."""
+        """Return the arguments for redis-py's connection class, which depends on `path` and `tls`."""
         place = {"path": self.path} if self.path else {"host": self.addresses[0].host, "port": self.addresses[0].port}
         login = {"username": self.username, "password": self.password}
         return {**place, **login, "db": self.database, **(self._tls_options if self.tls else {})}
 
     def broker_settings(self) -> dict[str, Any]:
-        """Return Celery's settings for the same server; TLS is no part of the URL, as kombu reads it differently."""
+        """Return Celery's settings for this server; TLS options are separate, because kombu parses them differently."""
         login = ""
         if self.username or self.password:
             login = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
@@ -105,10 +105,10 @@ class RedisUrl:
 
 
 def parse_redis_url(text: str) -> RedisUrl:
-    """Read `REDIS_URL`.
+    """Parse `REDIS_URL`.
 
     Raises:
-        ValueError: says what is wrong and what is allowed. It repeats only what cannot be a part of a password.
+        ValueError: says what is wrong and what is allowed, and quotes nothing that may be part of a password.
     """
     url = _split(text)
     path = _path(url)
@@ -128,7 +128,7 @@ def parse_redis_url(text: str) -> RedisUrl:
 def _split(text: str) -> SplitResult:
     if not re.match(rf"({'|'.join(SCHEMES)})://", text, re.IGNORECASE):
         raise ValueError(f"it must begin like one of these: {FORMS}")
-    # Python's parser drops some of these without a word.
+    # Python's parser silently removes some of these.
     if re.search(r"[\s\x00-\x1f]", text):
         raise ValueError(f"it has a space or a line break in it; {ENCODED}")
     try:
@@ -136,7 +136,7 @@ def _split(text: str) -> SplitResult:
         port_is_right = url.port is None or url.port > 0
     except ValueError:
         port_is_right = False
-    # What follows the host may have been meant as a part of the password.
+    # The text after the host may be part of an unencoded password.
     if not port_is_right or url.fragment or "@" in url.path + url.query:
         raise ValueError(f"it cannot be read as a URL with a host; {ENCODED}")
     return url
@@ -161,7 +161,7 @@ def _path(url: SplitResult) -> str:
 def _login(url: SplitResult) -> tuple[str | None, str | None]:
     login, at, _ = url.netloc.rpartition("@")
     username, colon, password = login.partition(":")
-    # Redis would take it for the name of a user without a password; and it would be printed.
+    # It would be taken for a user name, and printed, although it may be a password.
     if at and not colon:
         raise ValueError("a password alone has a colon before it, `:password@`; a user has both, `name:password@`")
     return _decoded(username, "user name") or None, _decoded(password, "password") or None
@@ -215,7 +215,7 @@ def _tls(options: Mapping[str, str]) -> Tls:
     if "ssl_keyfile" in options and "ssl_certfile" not in options:
         raise ValueError("`ssl_keyfile` needs the certificate of the key in `ssl_certfile`")
     files = {name: options.get(name) for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
-    # OpenSSL compares no names where it checks no certificate.
+    # OpenSSL cannot check the host name without checking the certificate.
     tls = Tls(verification, check_hostname and verification != "none", **files)
     tls.check_files()
     return tls

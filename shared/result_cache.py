@@ -1,4 +1,4 @@
-"""Finished results by what made them: the same bytes under the same model need no second look."""
+"""Result cache: the same bytes are not classified twice with the same model."""
 
 import json
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from shared.jobs.queue import Queue
 
 @dataclass(frozen=True)
 class KnownResult:
-    """Labels that were computed before, as many as any request may ask for, and the model that gave them."""
+    """A cached result: as many labels as any request may ask for, and the model that gave them."""
 
     result: Mapping[str, Any]
     model: Mapping[str, str]
 
     def first(self, top: int) -> dict[str, Any]:
-        """Return the `top` most likely labels in the shape of an answer."""
+        """Return the `top` most likely labels in the format of a result."""
         return dict(list(self.result.items())[:top])
 
 
 class ResultCache:
-    """Results under engine, preprocessing version, model digest and picture digest."""
+    """Results by engine, preprocessing version, model digest and picture digest."""
 
     def __init__(self, client: redis.Redis, queue: Queue, ttl_seconds: int) -> None:
         """`client` decodes its answers to `str`; `ttl_seconds` of 0 turns the cache off."""
@@ -34,18 +34,18 @@ class ResultCache:
 
     @property
     def enabled(self) -> bool:
-        """Whether results are kept at all."""
+        """Whether results are cached."""
         return self._ttl_seconds > 0
 
     def entry(self, answers: str, sha256: str, known: KnownResult) -> CacheEntry | None:
-        """Return what is to be kept of a result, None when the cache is off."""
+        """Return the cache entry for a result, None if the cache is off."""
         if not self.enabled:
             return None
         value = json.dumps({"result": known.result, "model": known.model})
         return CacheEntry(_key(answers, sha256), value, self._ttl_seconds)
 
     def find(self, answers: str, sha256: str) -> KnownResult | None:
-        """Return the result that a worker with the same `answers` tag gave for the same bytes."""
+        """Return the cached result for these bytes from a worker with the same `answers` tag, None if there is none."""
         text = cast(str | None, self._redis.get(self._queue.key(_key(answers, sha256))))
         if text is None:
             return None

@@ -1,4 +1,4 @@
-"""Every setting of the service, read once from an environment mapping."""
+"""All settings of the service, read once from an environment mapping."""
 
 import os
 import re
@@ -14,26 +14,26 @@ from shared.redis_url import RedisUrl, parse_redis_url
 MEBIBYTE = 1024 * 1024
 LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
-# As browsers write it: no path, no wildcard.
+# In the format of browsers: no path, no wildcard.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
 PREFIX = "TOPTHREE_"
 FILE = "_FILE"
-# Kubernetes, and links of Docker's, set such variables for a service called topthree: TOPTHREE_PORT=tcp://10.0.0.1:80.
+# Kubernetes and Docker links set such variables for a service named topthree: TOPTHREE_PORT=tcp://10.0.0.1:80.
 LINK_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 LINK_NAME = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)")
-# Those of the command line (client/) and of the tests.
+# Variables of the command line (client/) and of the tests.
 OTHERS = re.compile(r"URL|API_KEY|TEST_\w+|FAULTS|HOSTILE|CONTAINER_ENGINE")
 
 
 class SettingsError(ValueError):
-    """A variable of the environment has a value that cannot be used."""
+    """An environment variable has an invalid value."""
 
 
 class Settings(BaseModel):
     """The settings; a field `max_image_bytes` is read from `TOPTHREE_MAX_IMAGE_BYTES`, else from `MAX_IMAGE_BYTES`.
 
-    What may hold a password has `repr=False`: it is never printed, nor in an error; and it may stand in a file that
-    `TOPTHREE_API_KEYS_FILE` or `API_KEYS_FILE` names.
+    Fields that may contain a password have `repr=False`: their values never appear in output or errors, and may be in a
+    file, named by `TOPTHREE_API_KEYS_FILE` or `API_KEYS_FILE`, for example.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -61,8 +61,8 @@ class Settings(BaseModel):
     model_dir: str = Field(
         "models/mobilenet_v2", min_length=1, description="The prepared model folder a worker loads (see `make model`)."
     )
-    # Any name: shared code must not import the registry of engines, which is the worker's (worker/inference/engines/).
-    # `python -m worker` refuses an unknown one at its start; the API does not use this setting.
+    # Any name: shared code must not import the worker's registry of engines (worker/inference/engines/). `python -m
+    # worker` refuses unknown engines at its start; the API does not use this setting.
     engine: str = Field("litert", description="The inference library of a worker.")
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Child processes of one worker."
@@ -124,7 +124,7 @@ class Settings(BaseModel):
         """Read the settings from `environ`; an empty value counts as absent.
 
         Raises:
-            SettingsError: names the variable, what is wanted instead and, unless it may hold a password, its value.
+            SettingsError: the message has the variable, what is allowed and, unless it may be a password, the value.
         """
         variables = {name: variable for name in cls.model_fields if (variable := cls._variable(name, environ))}
         given = {name: _value(variable, environ) for name, variable in variables.items()}
@@ -137,7 +137,7 @@ class Settings(BaseModel):
 
     @classmethod
     def _variable(cls, name: str, environ: Mapping[str, str]) -> str | None:
-        """Return the variable that gives the setting `name`, None if there is none."""
+        """Return the environment variable with the setting `name`, None if it is not set."""
         endings = ("",) if cls.model_fields[name].repr else ("", FILE)
         names = (prefix + name.upper() + ending for prefix in (PREFIX, "") for ending in endings)
         return next((found for found in names if environ.get(found) and not _is_link(found, environ)), None)
@@ -149,7 +149,7 @@ class Settings(BaseModel):
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that begin like settings and are none, such as a misspelt one."""
+    """Return variables with the prefix of settings that are no settings, such as misspelled ones."""
     fields = Settings.model_fields.items()
     known = {name.upper() for name, _ in fields} | {name.upper() + FILE for name, field in fields if not field.repr}
     given = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX) and not _is_link(name, environ)}

@@ -1,4 +1,4 @@
-"""URLs of the service for programs on this machine, and requests to them."""
+"""Local URLs of the service, and requests to them."""
 
 import urllib.request
 
@@ -11,15 +11,15 @@ def url_of(host: str, port: int) -> str:
 
 
 def local_url(host: str, port: int) -> str:
-    """Return a URL under which this machine reaches what listens on the address."""
+    """Return the URL at which this machine reaches a server that listens on the address."""
     return url_of(ANY_ADDRESS.get(host, host), port)
 
 
 def fetch(url: str, timeout_seconds: float) -> bytes:
-    """Return the body of a URL of this machine; no proxy is used, whatever the environment says.
+    """Return the body of a local URL; proxies in the environment are ignored.
 
     Raises:
-        OSError, http.client.HTTPException: there is no answer, or its status is no success.
+        OSError, http.client.HTTPException: there is no answer, or its status is an error.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=timeout_seconds) as answer:

@@ -1,4 +1,4 @@
-"""Which workers are ready: each keeps a record in Redis alive for as long as it serves."""
+"""Registry of ready workers: each refreshes a record in Redis while it serves."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -13,29 +13,29 @@ WORKER_PREFIX = "worker:"
 HEARTBEAT_SECONDS = 1
 # A worker that misses this many seconds of heartbeats is no longer counted.
 ALIVE_SECONDS = 6
-# The names in Redis and in answers, where they differ.
+# Names in Redis and in API answers, where they differ from the fields.
 WIRE_NAMES = {"result_version": "answers"}
 
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """One ready worker, the model it answers with and how many child processes it has."""
+    """A ready worker, its model and its number of child processes."""
 
     name: str
     engine: str
     model: str
     digest: str
     result_version: str
-    """Engine, version of the preprocessing, model digest. Workers with equal tags give identical results."""
+    """Engine, preprocessing version, model digest. Workers with equal tags give identical results."""
     children: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record under the names that Redis and clients know."""
+        """Return the record with the names used in Redis and in API answers."""
         return {WIRE_NAMES.get(name, name): value for name, value in asdict(self).items()}
 
 
 class WorkerRegistry:
-    """The ready workers; a record whose heartbeat stops expires by itself."""
+    """The ready workers; a record expires when its heartbeats stop."""
 
     def __init__(self, client: redis.Redis, queue: Queue) -> None:
         """`client` decodes its answers to `str`."""
@@ -44,7 +44,7 @@ class WorkerRegistry:
         self._worker_prefix = queue.key(WORKER_PREFIX)
 
     def beat(self, record: WorkerRecord) -> None:
-        """Say that the worker is ready; to be repeated every HEARTBEAT_SECONDS."""
+        """Register the worker as ready; call this every HEARTBEAT_SECONDS."""
         key = self._worker_prefix + record.name
         fields = {name: str(value) for name, value in record.to_dict().items() if name != "name"}
         with self._redis.pipeline() as pipe:
@@ -54,17 +54,17 @@ class WorkerRegistry:
             pipe.execute()
 
     def leave(self, name: str) -> None:
-        """Say that the worker no longer serves."""
+        """Remove the worker."""
         with self._redis.pipeline() as pipe:
             pipe.delete(self._worker_prefix + name)
             pipe.srem(self._workers_key, name)
             pipe.execute()
 
     def ready(self) -> list[WorkerRecord]:
-        """Return the workers that are ready now, by name; forget those whose record has expired.
+        """Return the workers that are ready now, sorted by name; remove those whose record has expired.
 
-        A record that lives longer than any heartbeat lets it is from before Redis' clock was set back: that of a live
-        worker gets a new end within a second.
+        A record with more than ALIVE_SECONDS left is from before Redis' clock was set back, and is ignored: the next
+        heartbeat of a live worker corrects it within a second.
         """
         names = sorted(cast(set[str], self._redis.smembers(self._workers_key)))
         with self._redis.pipeline(transaction=False) as pipe:

@@ -1,4 +1,4 @@
-"""Makes the Celery worker, ready to start, whose children run one job at a time."""
+"""Creates the Celery worker; each of its children runs one job at a time."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -23,7 +23,7 @@ CHILD_START_SECONDS = 120
 
 @dataclass(frozen=True)
 class Pool:
-    """Celery's pool: its kind and size, what it runs for each task, and the progress of its children."""
+    """Celery's pool: kind, size, function to run for each task, and the progress of its children."""
 
     kind: Literal["prefork", "threads"]
     size: int
@@ -34,7 +34,7 @@ class Pool:
 def create_worker(services: Services, load_classifier: LoadClassifier) -> Any:
     """Return the Celery worker whose children classify; its `start()` blocks until it is told to stop.
 
-    `load_classifier` is called in each child, after the fork; it returns a classifier whose model has been run once.
+    `load_classifier` is called in each child after the fork; the classifier that it returns has run its model once.
     """
     warmed = multiprocessing.get_context("fork").Event()
     progress = SharedProgress(services.settings.workers)
@@ -47,15 +47,15 @@ def assemble_worker(services: Services, pool: Pool, warmed: Flag) -> Any:
     """Return a Celery worker with maintenance and watchdog, ready once `warmed` is set."""
     app = create_celery(services.settings)
     app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
-    # Any receiver keeps Celery from setting up logging its own way.
+    # If this signal has a receiver, Celery does not configure logging itself.
     signals.setup_logging.connect(_keep_logging, weak=False)
     register_tasks(app, pool.run_task, services.task_limit_seconds, services.soft_limit_seconds)
-    # With threads, several may requeue jobs while the event loop beats.
+    # Several threads may requeue jobs while the event loop sends the heartbeat.
     connections = 1 if pool.kind == "prefork" else pool.size + 1
     main = services.connect_main(warmed, connections, pool.progress)
 
     def take_in(message: bytes) -> str | None:
-        # A worker that only moves other programs' messages aside is not deaf.
+        # A worker that takes only messages of other programs is still working.
         main.watchdog.taken()
         return main.foreign.take_in(message)
 

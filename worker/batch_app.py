@@ -1,4 +1,4 @@
-"""Wires a worker that forms batches: one process that holds the model, many threads, decoders beside it."""
+"""Wiring of a worker that forms batches: one process with the model and many threads, and a pool of decoders."""
 
 import logging
 import threading
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class ModelTooSlow(ValueError):
-    """Whole batches take too long for the time that a job has; the message says what to change."""
+    """A full batch takes too long for the time limit of a job; the message says what to change."""
 
 
 def serve_in_batches(services: Services, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:
-    """Run a worker with a model that is loaded by `load_engine`, until it is told to stop; return its exit code."""
+    """Run a worker with the model from `load_engine` until it is told to stop; return its exit code."""
     settings = services.settings
     with ExitStack() as parts:
         try:
@@ -47,12 +47,12 @@ def serve_in_batches(services: Services, folder: ModelFolder, load_engine: Calla
 
 
 def count_threads(max_batch: int, decoders: int) -> int:
-    """Return how many jobs run at once: a batch in the model, the next one waiting for it, and those being decoded."""
+    """Return how many jobs run at once: one batch in the model, the next batch waiting, and one job per decoder."""
     return 2 * max_batch + decoders
 
 
 def _decode_limits(settings: Settings, manifest: Manifest) -> DecodeLimits:
-    # As in children: a job is stopped before the time after which it counts as hanging.
+    # As in prefork children: stop a job before it counts as hanging.
     seconds = max(1, settings.job_time_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
     return DecodeLimits(manifest.input_height, manifest.input_width, seconds, settings.job_memory_bytes)
 
@@ -65,20 +65,20 @@ def _make_batcher(settings: Settings, manifest: Manifest, engine: Engine, metric
 
 
 def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -> int:
-    """Run the largest batch that the memory has room for, so that one that is too much is seen now; return its size.
+    """Find the largest batch, up to MAX_BATCH, that fits into memory; return its size.
 
-    A worker that ended here because MAX_BATCH does not fit would be started again, and again: memory that was there
-    yesterday may be another's today.
+    A batch that does not fit is halved instead of ending the worker, which would only be restarted: another program may
+    be using the memory for now.
 
-    Raises what the engine raises if not even one picture fits, and ModelTooSlow if a job that waits for one such batch
-    and is in the next may take longer than its time limit.
+    Raises the engine's error if not even one picture fits, and ModelTooSlow if two such batches in a row (one that the
+    job waits for, and its own) may exceed the job's time limit.
     """
     size = settings.max_batch
     while True:
         pictures = np.zeros((size, manifest.input_height, manifest.input_width, 3), np.float32)
         try:
             engine.logits(pictures)
-            # The second time, as the first one may have compiled, tuned or allocated.
+            # Time the second run: the first may include compiling, tuning and allocating.
             began = time.monotonic()
             engine.logits(pictures)
             seconds = time.monotonic() - began
@@ -100,7 +100,7 @@ def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -
 
 def _make_worker(services: Services, folder: ModelFolder, pool: DecodePool, batcher: Batcher) -> Any:
     threads = count_threads(services.settings.max_batch, services.settings.workers)
-    # One task a job: a thread has its decoder for one picture only.
+    # One job per task: a thread leases its decoder for one picture only.
     consumer = services.connect_consumer(NoProgress(), consume_seconds=0, connections=threads)
     runner = BatchRunner(consumer, pool, batcher, folder, services.metrics)
     warmed = threading.Event()

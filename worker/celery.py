@@ -10,7 +10,7 @@ from worker.runtime.celery_app import create_celery
 
 
 def __getattr__(name: str) -> Any:
-    """Make `app` when Celery asks for it: importing this module reads no environment."""
+    """Create `app` on first access, so that importing this module does not read the environment."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()["app"] = app = _command_app()
@@ -27,5 +27,5 @@ def _command_app() -> Celery:
 
 
 def _refuse(**_options: object) -> NoReturn:
-    """Take the place of Celery's worker, which would take jobs and could not run them."""
+    """Replace Celery's worker, which would take jobs without being able to run them."""
     raise SystemExit("celery: start a worker with `python -m worker`, which loads the model and looks after the jobs.")

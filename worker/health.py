@@ -1,4 +1,4 @@
-"""`python -m worker.health`: whether the worker on this host, or in this container, has a fresh record in Redis."""
+"""`python -m worker.health`: checks that the worker on this host or container has a live record in Redis."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from shared.worker_registry import WorkerRegistry
 
 
 def flaw() -> str | None:
-    """What is wrong, or None."""
+    """Return what is wrong, or None."""
     host = socket.gethostname()
     try:
         settings = Settings.from_environ(os.environ)
@@ -24,7 +24,7 @@ def flaw() -> str | None:
         ready = WorkerRegistry(client, Queue(settings.redis_prefix)).ready()
     except (SettingsError, redis.RedisError) as error:
         return str(error)
-    # A worker's name is its host's and its process id, which a check from outside the process does not know.
+    # A worker is named HOST-PID; this check does not know the process id.
     if not any(record.name.rpartition("-")[0] == host for record in ready):
         return f"no worker on {host} has said within the last seconds that it is ready"
     return None

@@ -1,4 +1,4 @@
-"""What a worker counts: every child for itself, the parent tells the sum of all."""
+"""Metrics of a worker: every child counts for itself, the parent serves the sum."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class MetricsPortTaken(Exception):
 
 
 class WorkerMetrics(JobEvents):
-    """Metrics of one worker; created before its children are forked, and counted in all of them."""
+    """Metrics of one worker; created before the fork, updated in every child."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # prometheus_client decides at its import where the metrics are kept: `open_metrics` has said so by now.
+        # prometheus_client chooses its storage at import: import it after `open_metrics` has set the folder.
         from prometheus_client import Counter, Histogram
 
         from shared.metrics import finished_counter
@@ -64,13 +64,13 @@ class WorkerMetrics(JobEvents):
         self._whole = histogram("topthree_job_seconds", "From acceptance to the end of a job run here.", JOB_SECONDS)
 
     def begun(self, job: Job) -> None:
-        """Count an attempt, and how long its job has waited if it is the first."""
+        """Count an attempt; for a first attempt, record how long the job has waited."""
         self._attempts.inc()
         if job.attempts == 1:
             self._queue.observe(max(0, job.begun_ms - job.accepted_ms) / 1000)
 
     def done(self, job: Job, seconds: float) -> None:
-        """Note how long a job took that was run for `seconds`; all else is from Redis' clock, as hosts differ."""
+        """Record the total time of a job that ran for `seconds`; its waiting time is measured on Redis' clock."""
         self._whole.observe(max(0, job.begun_ms - job.accepted_ms) / 1000 + seconds)
 
     def ended(self, state: JobState) -> None:
@@ -87,12 +87,12 @@ class WorkerMetrics(JobEvents):
 
     @contextmanager
     def decode_timing(self) -> Iterator[None]:
-        """Time the decoding of one picture, also of one that cannot be decoded."""
+        """Time the decoding of one picture, whether or not it succeeds."""
         with self._decode.time():
             yield
 
     def timed(self, run: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-        """Return a model that maps pictures [n, …] to logits [n, …] as `run` does, and notes time and n."""
+        """Return `run`, a model that maps pictures [n, …] to logits [n, …], with time and n recorded."""
 
         def timed_run(pictures: Floats) -> Floats:
             began = time.perf_counter()
@@ -106,10 +106,10 @@ class WorkerMetrics(JobEvents):
 
 @contextmanager
 def open_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
-    """Yield the metrics of this worker and, if there is a METRICS_PORT, serve their sum there.
+    """Yield the metrics of this worker and, if METRICS_PORT is set, serve their sum there.
 
-    Every process writes a file of its own (64 KiB, mostly holes) in a folder that goes when the worker ends. The file
-    of a child that has died stays, as its counts still belong to the sum. MetricsPortTaken if the port is.
+    Every process writes its own sparse file (64 KiB) in a folder that is deleted when the worker ends. The file of a
+    dead child is kept, because its counts still belong to the sum. MetricsPortTaken: the port is in use.
     """
     if settings.metrics_port is None:
         from prometheus_client import CollectorRegistry
@@ -128,9 +128,10 @@ def open_metrics(settings: Settings) -> Iterator[WorkerMetrics]:
 
 
 def _serve(host: str, port: int, folder: str) -> None:
-    """Serve the sum of the files in a thread that takes no lock which a child would miss after a fork.
+    """Serve the sum of the files in a thread.
 
-    It has a registry of its own, touches neither Redis nor the log, and only reads files.
+    The thread has its own registry, only reads files, and uses neither Redis nor logging: a lock that it holds during a
+    fork would stay locked in the child.
     """
     from prometheus_client import CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
@@ -141,5 +142,5 @@ def _serve(host: str, port: int, folder: str) -> None:
         server, _ = start_http_server(port, host, registry)
     except OSError as error:
         raise MetricsPortTaken(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
-    # A child that outlives its parent for a moment must not keep the port from the next worker.
+    # Otherwise a child that outlives its parent would keep the port in use for the next worker.
     os.register_at_fork(after_in_child=server.socket.close)

@@ -1,4 +1,4 @@
-"""The one wiring of a worker: from settings to the parts of its main process and of the processes that run jobs."""
+"""Wiring of a worker: creates the parts of its main process and of the processes that run jobs from the settings."""
 
 import os
 import socket
@@ -29,10 +29,10 @@ from worker.metrics import WorkerMetrics
 from worker.runtime.maintenance import WorkerMaintenance
 from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
 
-# A task takes at most its consumer's time and the time limit of one job. A lease is this much longer, so that it
-# ends only when the worker is gone.
+# A lease is this much longer than the longest task (`consume_seconds` plus the time limit of one job), so that it ends
+# only if the worker is gone.
 LEASE_MARGIN_SECONDS = 1
-# The soft time limit of a task comes so much before the hard one.
+# The soft time limit of a task is this much shorter than the hard one.
 SOFT_LIMIT_MARGIN_SECONDS = 2
 
 
@@ -41,16 +41,16 @@ class Model(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the model."""
 
     @property
     def digest(self) -> str:
-        """The digest of its files."""
+        """Digest of its files."""
 
 
 @dataclass(frozen=True)
 class MainParts:
-    """The parts of a worker's main process; they share one client of Redis."""
+    """The parts of a worker's main process; they share one Redis client."""
 
     maintenance: WorkerMaintenance
     watchdog: Watchdog
@@ -59,7 +59,7 @@ class MainParts:
 
 
 class Services:
-    """Makes the parts of one worker. Every call opens connections of its own, since none may cross a fork."""
+    """Creates the parts of one worker. Every call opens its own connections, because none may be used across a fork."""
 
     def __init__(self, settings: Settings, record: WorkerRecord, metrics: WorkerMetrics) -> None:
         self.settings = settings
@@ -77,7 +77,7 @@ class Services:
 
     @property
     def task_limit_seconds(self) -> int:
-        """The hard time limit of a Celery task: of its consumer and the last job."""
+        """The hard time limit of a Celery task: `consume_seconds` plus the time limit of its last job."""
         return self.settings.job_time_limit_seconds + self.settings.consume_seconds
 
     @property
@@ -86,9 +86,9 @@ class Services:
         return max(1, self.task_limit_seconds - SOFT_LIMIT_MARGIN_SECONDS)
 
     def connect_main(self, warmed: Flag, connections: int, progress: ChildrenProgress | None) -> MainParts:
-        """Return the parts of the main process, over at most so many connections to Redis.
+        """Return the parts of the main process, with at most `connections` connections to Redis.
 
-        Raises SettingsError: there is no image store that can be used.
+        Raises SettingsError: IMAGE_STORE_URL cannot be used.
         """
         client = connect(self.settings.redis_url, max_connections=connections)
         limit_seconds, queue = self.task_limit_seconds, self.queue
@@ -101,9 +101,9 @@ class Services:
         )
 
     def connect_consumer(self, progress: JobProgress, consume_seconds: int, connections: int = 1) -> JobConsumer:
-        """Return a consumer that as many threads may use as it has connections to Redis.
+        """Return a consumer for as many threads as it has connections to Redis.
 
-        Raises SettingsError: there is no image store that can be used.
+        Raises SettingsError: IMAGE_STORE_URL cannot be used.
         """
         client = connect(self.settings.redis_url, max_connections=connections, patient=True)
         cache = ResultCache(client, self.queue, self.settings.result_cache_ttl_seconds)
@@ -121,6 +121,6 @@ class Services:
         return Jobs(client, self.queue, limits_of(self.settings), self.metrics)
 
     def _open_images(self, client: redis.Redis) -> ImageStore:
-        # No longer than the soft time limit, which would hide why the store took the time.
+        # Not longer than the soft time limit, which would hide the reason for the delay.
         patience_seconds = min(self.settings.job_time_limit_seconds - 1, self.soft_limit_seconds)
         return open_image_store(self.settings.image_store_url, StoreHistory(client, self.queue), patience_seconds)

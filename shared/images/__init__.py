@@ -1,1 +1,1 @@
-"""Pictures: where they are stored, and what their header says."""
+"""Pictures: their storage and their headers."""

@@ -1,4 +1,4 @@
-"""Pictures as files of this machine, or of one that is mounted (`file://`)."""
+"""Pictures as files in a local or mounted folder (`file://`)."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,14 +11,14 @@ MARKER_TEXT = b"Pictures wait here for a worker. Leave this file: without it the
 
 
 class FolderImageStore(ObjectImageStore):
-    """A folder with a marker file, which tells the folder from the empty directory below a missing mount.
+    """A folder with a marker file, which distinguishes it from the empty mount point of a missing mount.
 
-    The API sets a folder up once, or a worker that finds pictures of an older API in it; Redis remembers that. A folder
-    that was set up before and has no marker is unavailable.
+    A folder is set up once, by the API or by a worker that finds pictures of an older API in it, and recorded in Redis.
+    A folder that was set up before and has no marker is unavailable.
     """
 
     def _is_unusable(self, error: Exception) -> bool:
-        # A worker waits until the API has set the folder up. Without Redis it is unknown whether the folder is new.
+        # A worker waits until the API has set up the folder. Without Redis it is unknown whether the folder is new.
         return self._set_up and isinstance(error, OSError) and super()._is_unusable(error)
 
     def _probe(self, call: Callable[..., Any]) -> None:
@@ -32,14 +32,14 @@ class FolderImageStore(ObjectImageStore):
             self._history.add(self._root)
 
     def _has_pictures(self) -> bool:
-        """Whether an API from before there were markers has put pictures there, as in an upgrade."""
+        """Whether the folder has pictures of an older API, which wrote no marker (during an upgrade)."""
         with suppress(FileNotFoundError):
             names = (path.rpartition("/")[2] for path in self._files.ls(self._root, detail=False))
             return any(OURS.fullmatch(name) for name in names)
         return False
 
     def _require_marker(self) -> None:
-        # It is read and not only looked at: that may still work when nothing else does.
+        # Read the file: checking that it exists may succeed even when reads fail.
         try:
             self._files.cat_file(self._path(MARKER))
         except FileNotFoundError:
@@ -51,15 +51,15 @@ class FolderImageStore(ObjectImageStore):
 
     def _write_file(self, path: str, data: bytes) -> None:
         self._require_marker()
-        # A reader must never see half a picture, so the name appears when all bytes are there.
+        # Rename only after all bytes are written, so that readers never see a partial picture.
         part = path + ".part"
         try:
             self._files.pipe_file(part, data)
             self._files.mv(part, path)
         except OSError:
-            # A full disk must not keep the half that it took.
+            # Delete the partial file, for example when the disk is full.
             with suppress(OSError):
                 self._files.rm_file(part)
             raise
-        # If it was unmounted meanwhile, the picture lies beneath the mount.
+        # If the folder was unmounted meanwhile, the picture is in the mount point.
         self._require_marker()

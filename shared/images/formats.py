@@ -1,25 +1,25 @@
-"""The picture formats that the service accepts, one line each."""
+"""The accepted picture formats, one line each."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """What Pillow, people, file systems and HTTP call a format, and what its header tells."""
+    """The names of a format in Pillow, messages, file names and HTTP, and properties of its header."""
 
     pillow: str
-    """The name of Pillow's reader, which is also what a job's record calls the format."""
+    """The name of Pillow's reader; job records contain it."""
     name: str
     suffixes: tuple[str, ...]
     mime_types: tuple[str, ...]
     counts_frames: bool = False
-    """Whether the header has the number of frames; of other pictures only the first frame is ever looked at."""
+    """Whether the header contains the number of frames; the frames of other formats are not counted."""
     also: tuple[str, ...] = ()
-    """Other names that Pillow gives to pictures of this reader."""
+    """Other names that Pillow uses for pictures of this reader."""
 
 
-# The readers are tried in this order. One that is not Pillow's own is set up in shared/images/inspect.py. MPO, a JPEG
-# with more pictures behind it, is what many phones write as .jpg.
+# The readers are tried in this order. Readers outside Pillow are set up in shared/images/inspect.py. Many phones write
+# .jpg files in the format MPO: a JPEG followed by further pictures.
 FORMATS = (
     PictureFormat("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), ("image/jpeg",), True, also=("MPO",)),
     PictureFormat("PNG", "PNG", (".png",), ("image/png",), counts_frames=True),
@@ -33,6 +33,6 @@ FORMATS = (
 READERS = tuple(each.pillow for each in FORMATS)
 SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)
 BY_PILLOW_NAME = {name: each for each in FORMATS for name in (each.pillow, *each.also)}
-# For sentences: "JPEG, PNG, … or HEIC".
+# For messages: "JPEG, PNG, … or HEIC".
 NAMES = " or ".join((", ".join(each.name for each in FORMATS[:-1]), FORMATS[-1].name))
 UNREADABLE = f"This is not a picture that can be read. Send a {NAMES} file."

@@ -1,4 +1,4 @@
-"""What goes into an admission, and what comes out of it."""
+"""Input and result of admitting a job."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from shared.jobs.models import ImageInfo
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a client wants: how many labels of which picture, begun within so many seconds (0: whenever).
+    """A client's request for `top` labels of a picture, to be started within `deadline_seconds` (0: no deadline).
 
-    `owner` is the name of the client's API key, "" without keys; `request_id` is what its request is called.
+    `owner` is the name of the client's API key, "" without keys; `request_id` is the id of the HTTP request.
     """
 
     picture: ImageInfo
@@ -22,7 +22,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """A key that a client chose, within its `scope`, for a request with this `fingerprint`."""
+    """A key chosen by a client for a request with this `fingerprint`; keys are unique within a `scope`."""
 
     scope: str
     key: str
@@ -30,15 +30,15 @@ class IdempotencyKey:
 
     @property
     def redis_key(self) -> str:
-        """Name of its Redis key; hashed, as clients may choose any text of any length."""
+        """Name of the Redis key; hashed, because clients may choose any text of any length."""
         return "idempotency:" + hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Admission:
-    """The job that answers a request, new or `joined`, and its place in the queue, 1 for the next to begin.
+    """The job for a request, new or `joined`, and its position in the queue: 1 for the next to start.
 
-    A job whose result was `known` has ended already.
+    If `known`, the result was cached and the job has already ended.
     """
 
     job_id: str

@@ -10,11 +10,11 @@ from shared.jobs.limits import JobLimits
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, LEASES_KEY, OPEN_KEY
 
-# Until a drain rate was seen: about what one core does with a picture of 512 x 512.
+# Before a drain rate is known: about the time of one core for a picture of 512 x 512.
 FIRST_INTERVAL_MS = 20.0
-# finish.lua counts no longer one. What is longer comes from a clock that was set, or from an older version.
+# finish.lua writes no longer interval. A longer one comes from a clock change or an older version.
 MOST_INTERVAL_MS = 10_000.0
-# A drain rate that was seen long ago says little: so fast the first one takes its place.
+# An old drain rate says little: it decays towards FIRST_INTERVAL_MS with this half-life.
 HALF_LIFE_SECONDS = 30.0
 LONGEST_SECONDS = 3600
 MEBIBYTE = 1024 * 1024
@@ -22,7 +22,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Backlog:
-    """Jobs by how they are, the age of the oldest open one, the bytes of their pictures, the time between two ends."""
+    """Number of jobs by state, age of the oldest open job, bytes of stored pictures, time between two job ends."""
 
     open_jobs: int
     running: int
@@ -32,19 +32,19 @@ class Backlog:
     interval_ms: float
 
     def drain_seconds(self, jobs: int) -> float:
-        """Estimate in how many seconds `jobs` more have ended, at most an hour."""
+        """Estimate the seconds until `jobs` more jobs have ended, at most an hour."""
         return min(LONGEST_SECONDS, jobs * self.interval_ms / 1000)
 
     def seconds_for(self, jobs: int) -> int:
-        """Estimate the same in whole seconds of at least 1, for `Retry-After`."""
+        """Return the same estimate in whole seconds, at least 1, for `Retry-After`."""
         return max(1, round(self.drain_seconds(jobs)))
 
     def refusal(self, limits: JobLimits, picture_bytes: int) -> QueueFull:
-        """Return the error for a picture that was not admitted just now: why, and when to come back."""
+        """Return the error for a picture that was just refused: the reason, and when to retry."""
         return self.full(limits, picture_bytes) or QueueFull("The queue was full a moment ago. Try again.", 1)
 
     def full(self, limits: JobLimits, picture_bytes: int = 1) -> QueueFull | None:
-        """Return the same for a picture that would not be admitted now; None for one that would be."""
+        """Return the error for a picture that would be refused now, None if it would be admitted."""
         if self.open_jobs >= limits.max_open_jobs:
             reason = f"{self.open_jobs} jobs are open; the limit is {limits.max_open_jobs}"
         elif self.stored_bytes + picture_bytes > limits.max_stored_bytes:
@@ -66,10 +66,10 @@ class BacklogReader:
         self._limits = limits
 
     def read(self) -> Backlog:
-        """Return the backlog as it is now, in one round trip."""
+        """Return the current backlog, in one round trip."""
         # This process' clock is good enough for the time window of recent failures.
         oldest_failure_ms = (time.time() - self._limits.result_ttl_seconds) * 1000
-        # In one step: else more could run than are open.
+        # In one transaction: otherwise more jobs could be running than open.
         with self._redis.pipeline() as pipe:
             pipe.time()
             pipe.zcard(self._queue.key(OPEN_KEY))
@@ -90,7 +90,7 @@ class BacklogReader:
         )
 
     def position(self, job_id: str) -> int:
-        """Return how many queued jobs come up to and including this one, at least 1."""
+        """Return the position of the job in the queue, at least 1."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrank(self._queue.key(OPEN_KEY), job_id)
             pipe.zcard(self._queue.key(LEASES_KEY))
@@ -99,11 +99,11 @@ class BacklogReader:
 
 
 def _interval_ms(now: float, interval_ms: str | None, finished_ms: str | None) -> float:
-    """Return the time between two ends as it was last seen, the closer to the first guess the longer that is ago."""
+    """Return the last known time between two job ends; it decays towards FIRST_INTERVAL_MS with age."""
     seen_ms = float(interval_ms or FIRST_INTERVAL_MS)
     if not 0 <= seen_ms <= MOST_INTERVAL_MS:
         return FIRST_INTERVAL_MS
-    # An end ahead of the clock is as old as one behind it: the clock was set.
+    # A time in the future counts as just as old as one in the past: the clock was set back.
     age_seconds = abs(now - float(finished_ms or 0) / 1000)
     weight: float = 0.5 ** (age_seconds / HALF_LIFE_SECONDS)
     return FIRST_INTERVAL_MS + (seen_ms - FIRST_INTERVAL_MS) * weight

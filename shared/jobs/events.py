@@ -1,4 +1,4 @@
-"""What happens to jobs in this process, for whoever counts it."""
+"""Hooks for job events in this process, used by metrics."""
 
 from shared.jobs.admission import Admission
 from shared.jobs.models import JobState
@@ -8,16 +8,16 @@ class JobEvents:
     """Hooks that do nothing; subclasses override those they need."""
 
     def accepted(self, admission: Admission) -> None:
-        """A job was accepted, or an earlier one joined."""
+        """A job was accepted, or the request joined an earlier job."""
 
     def refused(self, status: int) -> None:
-        """A request was refused on its headers, with this HTTP status."""
+        """A request was refused because of its headers, with this HTTP status."""
 
     def ended(self, state: JobState) -> None:
-        """A job was ended by this process."""
+        """This process has ended a job."""
 
     def requeued(self, reason: str, count: int) -> None:
-        """Jobs were requeued, as their attempt was `lost`, or published again, as their message was (`overtaken`)."""
+        """Jobs were requeued because the attempt was lost (`lost`), or the message was (`overtaken`)."""
 
 
 NO_EVENTS = JobEvents()

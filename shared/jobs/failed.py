@@ -1,4 +1,4 @@
-"""`python -m shared.jobs.failed`: lists the jobs that failed last, and why."""
+"""`python -m shared.jobs.failed`: lists the most recently failed jobs with their reasons."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ MOST = 100
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Print one line a job, the newest first; return the exit code."""
+    """Print one line per job, newest first; return the exit code."""
     try:
         settings = Settings.from_environ(environ)
         client = connect(settings.redis_url, max_connections=1)
@@ -36,7 +36,7 @@ def main(environ: Mapping[str, str]) -> int:
 
 
 def line(job: Job) -> str:
-    """Return when, which, for which request, what kind of picture, how often it was begun, and why it failed."""
+    """Return time, job id, request id, kind of picture, number of attempts, and reason of a failed job."""
     moment = datetime.fromtimestamp(job.finished_ms / 1000, UTC).isoformat(timespec="seconds")
     problem = job.problem or {}
     picture = f"{job.picture.format} {job.picture.width}x{job.picture.height} {job.picture.bytes} bytes"

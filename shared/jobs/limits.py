@@ -1,4 +1,4 @@
-"""The bounds that jobs live under."""
+"""Limits for jobs."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class JobLimits:
-    """The bounds a job lives under: counts and seconds."""
+    """Limits for jobs: counts, bytes and seconds."""
 
     max_open_jobs: int
     max_stored_bytes: int
@@ -17,7 +17,7 @@ class JobLimits:
 
 
 def limits_of(settings: Settings) -> JobLimits:
-    """Return the limits that `settings` set."""
+    """Return the limits from `settings`."""
     return JobLimits(
         max_open_jobs=settings.max_open_jobs,
         max_stored_bytes=settings.max_stored_bytes,

@@ -1,4 +1,4 @@
-"""A queue of jobs in Redis: its keys, and the message of a job as Celery's workers read it."""
+"""A queue of jobs in Redis: its keys, and the message of a job in Celery's format."""
 
 import json
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ from shared.jobs.models import FORMAT_VERSION
 
 QUEUE_NAME = "classify"
 TASK_NAME = "classify"
-# Stands in a queue's message wherever a job's id belongs.
+# Placeholder for the job's id in a queue's message.
 JOB_ID = "JOB_ID"
 
 
 @dataclass(frozen=True)
 class Queue:
-    """The queue `name` of one service; services that share a Redis differ in the `prefix` of all their keys."""
+    """The queue `name` of one service; services that share a Redis have different prefixes for all their keys."""
 
     prefix: str = ""
     name: str = QUEUE_NAME
 
     @property
     def list_key(self) -> str:
-        """The list of waiting messages. Celery calls the queue by its name and puts the prefix before it."""
+        """Key of the list of waiting messages; Celery uses the name of the queue and adds the prefix itself."""
         return self.key(self.name)
 
     def key(self, name: str) -> str:
-        """Return the Redis key that this service has for `name`."""
+        """Return this service's Redis key for `name`."""
         return self.prefix + name
 
     @cached_property
     def message(self) -> str:
-        """The message that delivers a job, with JOB_ID for its id.
+        """The message that delivers a job, with JOB_ID in place of its id.
 
-        Celery's message protocol 2 in the envelope of kombu's Redis transport, with what a worker reads of it. Celery
-        does not send it: the script that changes a job's record publishes the job in the same step.
+        It follows Celery's message protocol 2 in the envelope of kombu's Redis transport, and contains only the fields
+        that workers read. Celery does not send it: scripts change a job's record and publish the job atomically.
         """
         envelope = {
             "body": json.dumps([[JOB_ID, FORMAT_VERSION], {}, {}]),

@@ -1,4 +1,4 @@
-"""The scripts that change job records, each atomic: `shared/jobs/scripts/*.lua`."""
+"""Runs the atomic scripts that change job records: `shared/jobs/scripts/*.lua`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ def read_script(name: str) -> str:
 
 
 class JobScript:
-    """One script; its first lines name its keys and arguments, and callers pass them by these names."""
+    """A script; its first lines name its keys and arguments, and callers pass them by name."""
 
     def __init__(self, client: redis.Redis, name: str, clock: Clock) -> None:
         text = read_script(name)
@@ -37,9 +37,9 @@ class JobScript:
 
 @dataclass(frozen=True)
 class ScriptCall:
-    """A script with its keys and arguments; its answer is not decoded, as a picture is no text.
+    """A script with its keys and arguments; its answer is not decoded, because it may contain a picture.
 
-    Every call may be sent twice, as happens when an answer is lost: the second time changes nothing.
+    Every call is idempotent: it is sent again if its answer is lost.
     """
 
     sha: str
@@ -48,15 +48,15 @@ class ScriptCall:
     parts: list[Any]
 
     def run(self, client: redis.Redis) -> Any:
-        """Return its answer."""
+        """Run the script and return its answer."""
         return run_calls(client, [self])[0]
 
 
 def run_calls(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """Run the calls in one round trip and return their answers; in one more if the server did not know a script."""
+    """Run the calls and return their answers, in one round trip, or in two if the server lacks a script."""
     answers = _send(client, [("EVALSHA", call.sha, call.key_count, *call.parts) for call in calls])
     if any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
-        # All of them, with their text: those that were done answer the same.
+        # Send all calls again with their text: those that have run give the same answer.
         answers = _send(client, [("EVAL", call.text, call.key_count, *call.parts) for call in calls])
     for answer in answers:
         if isinstance(answer, Exception):

@@ -1,4 +1,4 @@
-"""The job records in Redis: the one truth about what was accepted and what became of it."""
+"""The job records in Redis: the single source of truth about accepted jobs and their outcomes."""
 
 import json
 import secrets
@@ -46,23 +46,23 @@ from shared.jobs.script import JobScript, ScriptCall, run_calls
 from shared.result_cache import KnownResult
 
 UNKNOWN = "There is no job with this id."
-# A client that has not retried within a day has forgotten its key.
+# No client retries after a day.
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
-# A claim that Redis comes to later than this after it was sent claims nothing: its sender has given up or asks again.
+# A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
 CLAIM_VALID_SECONDS = 3
 NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
-# One job takes a worker at most its time limit; a clock that was set must not count for more.
+# Upper bound for the measured time between two job ends, so that a clock change cannot distort the drain rate.
 MAX_INTERVAL_MS = 10_000
-# Messages of other programs that are kept to look at.
+# How many messages of other programs are kept for inspection.
 MAX_FOREIGN = 100
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a claim brought: the jobs, and the names of other programs' tasks that were found in the queue.
+    """Result of a claim: the jobs, and the names of other programs' tasks found in the queue.
 
-    `ended`: whether the job that was to be ended in the same round trip was.
+    `ended`: whether the previous job was ended in the same round trip.
     """
 
     jobs: Sequence[ClaimedJob] = ()
@@ -71,7 +71,7 @@ class Claimed:
 
 
 class Jobs:
-    """Reads job records and moves them from state to state; every change is one atomic script."""
+    """Reads job records and changes their state; every change is one atomic script."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Jobs:
         events: JobEvents = NO_EVENTS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`client` decodes its answers to `str`; `events.ended` is called for every job that is ended here."""
+        """`client` decodes its answers to `str`; `events.ended` is called for every job ended here."""
         self._redis = client
         self._queue = queue
         self._events = events
@@ -101,13 +101,13 @@ class Jobs:
         known: KnownResult | None = None,
         picture: bytes = b"",
     ) -> Admission:
-        """Write the job as queued and publish it, unless `key` was used before: then the job that has it is joined.
+        """Write the job as queued and publish it; if `key` was used before, join the job that has it instead.
 
-        A job whose result is `known` is written as succeeded. A `picture` is carried with the record until its end.
+        A job with a `known` result is written as succeeded. A `picture` is stored with the record until the job ends.
 
         Raises:
-            QueueFull: as many jobs or bytes are open as are admitted; nothing was written.
-            KeyReused: the key came with another request before; nothing was written.
+            QueueFull: the limit of open jobs or of their bytes is reached; nothing was written.
+            KeyReused: the key was used before with a different request; nothing was written.
         """
         fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
         fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
@@ -146,11 +146,11 @@ class Jobs:
         return Admission(holder.decode(), position, answer == b"joined", known is not None)
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
-        """Return the job; with an `owner`, only if it is theirs.
+        """Return the job; with an `owner`, only if it belongs to that owner.
 
         Raises:
-            GoneJob: it was deleted or has outlived its time, or Redis has lost parts of its record.
-            UnknownJob: it never was, or it is, or was, somebody else's.
+            GoneJob: the job was deleted or has expired, or its record is incomplete.
+            UnknownJob: the job never existed, or belongs to another owner.
         """
         record = cast(dict[str, str], self._redis.hgetall(self._queue.key(JOB_PREFIX + job_id)))
         if record:
@@ -166,16 +166,16 @@ class Jobs:
         raise GoneJob("This result was deleted or has outlived its time.")
 
     def request_ids(self, job_ids: Sequence[str]) -> list[str]:
-        """Return what the requests were called that brought these jobs, "" where that is not known."""
+        """Return the ids of the requests that created these jobs, "" where unknown."""
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self._queue.key(JOB_PREFIX + job_id), "request_id")
             return [found or "" for found in pipe.execute()]
 
     def claim(self, claim: Claim, job_id: str = "") -> Claimed:
-        """Take the queued job whose message was delivered, or the next ones off the queue, until the lease ends.
+        """Claim the job `job_id`, whose message was delivered, or without it the next jobs in the queue.
 
-        A job that may not be run (it has a lease, has ended, is past its deadline) is not among those returned.
+        Jobs that must not run (they have a lease, have ended, or are past their deadline) are not returned.
         """
         while True:
             claimed = self._claimed(claim, self._claim_call(claim, job_id).run(self._redis))
@@ -183,14 +183,14 @@ class Jobs:
                 return claimed
 
     def end(self, job_id: str, outcome: Outcome, execution: str = "") -> bool:
-        """End the job and store its cache entry; False when it has ended before, or another execution holds it.
+        """End the job and store its cache entry; False if it has already ended, or another execution holds it.
 
-        `execution` is the worker's attempt that ends it, "" for a client's wish or a passed deadline.
+        `execution` is the attempt that ends the job, "" if a client or a deadline ends it.
         """
         return self._ended(outcome, self._end_call(job_id, outcome, execution).run(self._redis))
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
-        """End a job of `execution` and claim the next ones, in one round trip."""
+        """End a job that `execution` holds and claim the next jobs, in one round trip."""
         calls = [self._end_call(job_id, outcome, execution), self._claim_call(claim, "")]
         moved, answer = run_calls(self._redis, calls)
         ended = self._ended(outcome, moved)
@@ -227,7 +227,7 @@ class Jobs:
         )
 
     def _claimed(self, claim: Claim, answer: list[Any]) -> Claimed | None:
-        """Read the answer to a claim; None if it came too late and must be repeated."""
+        """Parse the answer to a claim; None if the claim ran too late and must be repeated."""
         now_ms, verdict, foreign, *found = answer
         self._time.heard(int(now_ms))
         if verdict == b"late":
@@ -238,10 +238,10 @@ class Jobs:
         )
 
     def give_back(self, execution: str) -> None:
-        """Requeue what an execution has claimed without hearing of it; the attempts do not count."""
+        """Requeue the jobs of a claim whose answer was lost; the attempts do not count."""
         key = self._queue.key(CLAIMED_PREFIX + execution)
         with self._redis.pipeline(transaction=False) as pipe:
-            # A claim that is still under way finds that it has taken nothing.
+            # A claim that has not run yet finds this entry and claims nothing.
             pipe.set(key, NOTHING_CLAIMED, nx=True, ex=NOTHING_CLAIMED_SECONDS)
             pipe.get(key)
             _, noted = pipe.execute()
@@ -256,26 +256,26 @@ class Jobs:
         entry: CacheEntry | None = None,
         execution: str = "",
     ) -> bool:
-        """End the job with its labels and store `entry` in the cache; False as `end`."""
+        """End the job with its labels and store `entry` in the cache; returns False as `end` does."""
         return self.end(job_id, Outcome.succeeded(result, model, entry), execution)
 
     def fail(self, job_id: str, problem: Mapping[str, Any], execution: str = "") -> bool:
-        """End the job with a problem (`status`, `title`, `detail`); False as `end`."""
+        """End the job with a problem (`status`, `title`, `detail`); returns False as `end` does."""
         return self.end(job_id, Outcome.failed(problem), execution)
 
     def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
-        """End the job with a problem, but only while the execution holds it; False as `end`."""
+        """End the job with a problem, but only while the execution holds it; returns False as `end` does."""
         outcome = Outcome.failed(problem)
         call = self._end_call(job_id, outcome, execution, allowed=[JobState.RUNNING])
         return self._ended(outcome, call.run(self._redis))
 
     def cancel(self, job_id: str) -> bool:
-        """End an open job at its client's wish; False when it has ended before."""
+        """Cancel an open job; False if it has already ended."""
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
         return self.end(job_id, Outcome(JobState.CANCELED, {"problem": json.dumps(problem)}))
 
     def expire(self, job_id: str) -> bool:
-        """End a queued job whose deadline has passed; False when it has begun or ended before."""
+        """End a queued job whose deadline has passed; False if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
         return self.end(job_id, Outcome(JobState.EXPIRED, {"problem": json.dumps(problem)}))
 
@@ -284,7 +284,7 @@ class Jobs:
         return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
 
     def _record_keys(self, job_id: str) -> dict[str, str]:
-        """Return the keys that a job's admission and its end have in common."""
+        """Return the keys used both to admit and to end a job."""
         key = self._queue.key
         return {
             "job_key": key(JOB_PREFIX + job_id),
@@ -326,10 +326,10 @@ class Jobs:
         )
 
     def delete(self, job_id: str) -> None:
-        """Forget a finished job; its id answers "gone" from now on."""
+        """Delete the record of an ended job; `get` then raises GoneJob until the tombstone expires."""
         with self._redis.pipeline() as pipe:
             pipe.delete(self._queue.key(JOB_PREFIX + job_id))
-            # It was written at the job's end, with its owner.
+            # The tombstone, with the owner, was written when the job ended.
             pipe.expire(self._queue.key(GONE_PREFIX + job_id), self._limits.tombstone_ttl_seconds)
             pipe.execute()
 
@@ -343,11 +343,11 @@ class Jobs:
         publish: bool = True,
         lease_ended: bool = False,
     ) -> Requeued:
-        """Give up an execution's attempt of a job and say what became of it.
+        """Give up an execution's attempt of a job; return the result.
 
-        The job is published at once, or without `publish` by the reaper some seconds later. With `lease_ended` only an
-        attempt whose lease has ended is given up. A job whose last attempt is `counted` fails, with `reason` in its
-        problem.
+        The job is published at once, or without `publish` a few seconds later by the reaper. With `lease_ended`, only
+        an attempt whose lease has ended is given up. If the attempt is `counted` and was the last one, the job fails
+        with `reason` in its problem.
         """
         call = self._requeue.call(
             keys={
@@ -374,7 +374,7 @@ class Jobs:
         return requeued
 
     def failed(self, most: int) -> list[Job]:
-        """Return the jobs that failed last and can still be read, the newest first."""
+        """Return the most recently failed jobs that still have a record, newest first."""
         ids = cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
         key = self._queue.key
         records = [(job_id, cast(dict[str, str], self._redis.hgetall(key(JOB_PREFIX + job_id)))) for job_id in ids]
@@ -382,7 +382,7 @@ class Jobs:
 
 
 def _check_owner(wanted: str | None, owner: str) -> None:
-    """Raise UnknownJob for somebody else's job. A tombstone of nobody's has the owner `1`, which is no key's name."""
+    """Raise UnknownJob for another owner's job. A tombstone without owner contains `1`, which no key can be named."""
     if wanted is not None and owner != wanted:
         raise UnknownJob(UNKNOWN)
 

@@ -1,1 +1,1 @@
-"""From the bytes of a picture to pixels, in this process or in a pool of others."""
+"""Decodes pictures to pixels, in this process or in a pool of processes."""

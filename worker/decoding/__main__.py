@@ -1,4 +1,4 @@
-"""`python -m worker.decoding`: decodes pictures outside of the worker's process; ends when the worker does."""
+"""`python -m worker.decoding`: decodes pictures for a worker in a process of its own; ends with the worker."""
 
 import signal
 import socket
@@ -12,9 +12,9 @@ from worker.decoding.limits import limit_memory
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the worker at the other end of a socket: its descriptor, then height, width, and bytes of memory a job."""
+    """Serve a worker; arguments: file descriptor of the socket, height, width, bytes of memory per job."""
     descriptor, height, width, memory_bytes = map(int, arguments)
-    # Signals to the whole group of processes are the worker's business: it finishes its jobs first.
+    # Ignore signals to the process group: the worker finishes its jobs first, then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     set_up_pillow()
@@ -38,7 +38,7 @@ def _answer(data: bytes, height: int, width: int) -> tuple[Kind, bytes | memoryv
         return Kind.UNSUPPORTED, str(error).encode()
     except MemoryError:
         return Kind.NO_MEMORY, b""
-    except Exception as error:  # none is known, but it would be the fault of one picture
+    except Exception as error:  # unexpected; it should fail only this picture
         return Kind.FAILED, repr(error).encode()
 
 

@@ -1,4 +1,4 @@
-"""Messages between a worker and its decoders over a socket: a kind, a length, the bytes."""
+"""Messages between a worker and its decoders over a socket: kind, length, bytes."""
 
 import socket
 import struct
@@ -11,13 +11,13 @@ _LEAST_SECONDS = 0.001
 
 
 class Kind(IntEnum):
-    """What a message is."""
+    """Kind of a message."""
 
     READY = 0
     PICTURE = 1
-    """To the decoder: the bytes of a picture."""
+    """To the decoder: the file content of a picture."""
     PIXELS = 2
-    """From the decoder: uint8 [height, width, 3]. The others are errors with a message."""
+    """From the decoder: uint8 [height, width, 3]. The kinds below are errors with a message."""
     UNDECODABLE = 3
     UNSUPPORTED = 4
     NO_MEMORY = 5
@@ -25,13 +25,13 @@ class Kind(IntEnum):
 
 
 class MessageChannel:
-    """One end of the connection; `timer` limits the time of a message, None for no limit."""
+    """One end of the connection; `timer` is the time limit for a message, None for no limit."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
 
     def send(self, kind: Kind, data: bytes | memoryview, timer: AwakeTimer | None = None) -> None:
-        """Send a message; ConnectionError if nobody takes it, TimeoutError when the time is over."""
+        """Send a message; ConnectionError if the other end is gone, TimeoutError if time runs out."""
         for part in (_HEADER.pack(kind, len(data)), data):
             rest = memoryview(part)
             while rest:
@@ -42,12 +42,12 @@ class MessageChannel:
                     _look(timer)
 
     def receive(self, timer: AwakeTimer | None = None) -> tuple[Kind, bytearray]:
-        """Return the next message; ConnectionError if the other end is gone, TimeoutError when the time is over."""
+        """Return the next message; ConnectionError if the other end is gone, TimeoutError if time runs out."""
         kind, length = _HEADER.unpack(self._read(_HEADER.size, timer))
         return Kind(kind), self._read(length, timer)
 
     def close(self) -> None:
-        """Tell the other end that nothing more comes."""
+        """Close the connection; the other end reads the end of the stream."""
         self._socket.close()
 
     def _read(self, count: int, timer: AwakeTimer | None) -> bytearray:
@@ -66,7 +66,7 @@ class MessageChannel:
         return data
 
     def _limit(self, timer: AwakeTimer | None) -> None:
-        # In steps, as a timer wants to be looked at. A time-out of 0 would mean not to wait at all.
+        # Wait in steps: an AwakeTimer must be read regularly. A timeout of 0 would make the socket non-blocking.
         self._socket.settimeout(None if timer is None else min(timer.left(), STEP_SECONDS) or _LEAST_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Bytes of a picture to the array a network takes: the only place where pixels are decoded."""
+"""Decodes a picture to the input array of a model: the only place where pixels are decoded."""
 
 import time
 
@@ -11,13 +11,13 @@ from shared.errors import PictureTooExpensive, UndecodablePicture
 from shared.images.inspect import open_picture
 from worker.runtime.cpu_time import OWN_SECONDS
 
-# Two shortcuts for large pictures; how far they move the answers is in docs/decisions/0003-decode.md.
-# A JPEG is decoded at the smallest of its cheap scales (1/2, 1/4, 1/8) that has this many times the wanted side.
+# Two shortcuts for large pictures; docs/decisions/0003-decode.md measures their effect on results.
+# A JPEG is decoded at the smallest of its scales (1/2, 1/4, 1/8) that is at least this many times the target size.
 DRAFT_MARGIN = 2
-# Any other picture is averaged over whole pixels down to about this many times the wanted size, then filtered.
+# Other pictures are box-averaged down to about this many times the target size, then filtered.
 REDUCING_GAP = 4
 
-# What lays a picture upright, by its EXIF orientation.
+# The operation that makes a picture upright, by EXIF orientation.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,16 +29,16 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
-# What ends decoding without telling that the picture is damaged.
+# Errors in decoding that do not mean that the picture is damaged.
 _NOT_DAMAGE = (MemoryError, SoftTimeLimitExceeded)
 
 
-# Part of what a cached result is kept under: to be raised with every change here that may change an answer.
+# Part of the key of cached results: raise it with every change here that may change a result.
 PREPROCESSING_VERSION = 2
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
-    """Return the picture as float32 [height, width, 3] in [0, 1]; the rest is as `decode_pixels` has it."""
+    """Return the picture as float32 [height, width, 3] in [0, 1]; otherwise like `decode_pixels`."""
     return as_input(decode_pixels(data, height, width))
 
 
@@ -48,15 +48,16 @@ def as_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """Return the picture as uint8 [height, width, 3], RGB, upright, transparency laid over white.
+    """Return the picture as uint8 [height, width, 3]: RGB, upright, transparent parts on white.
 
-    The whole picture is squeezed to the wanted size with Pillow's bicubic filter, without cropping, as the
-    original program did. Of an animation it is the first frame.
+    The whole picture is resized with Pillow's bicubic filter, without cropping and without keeping its aspect ratio, as
+    in the original program. For an animation, this is the first frame.
 
     Raises:
         UnsupportedPicture: the bytes are not a picture of an accepted format.
         UndecodablePicture: the pixels are damaged or cut off.
-        PictureTooExpensive: the time limit came after a second of CPU time and more; before, it passes through.
+        PictureTooExpensive: the time limit was exceeded, and decoding has used over OWN_SECONDS of CPU time.
+        SoftTimeLimitExceeded: the time limit was exceeded, but decoding has used less.
     """
     began = time.thread_time()
     try:
@@ -76,7 +77,7 @@ def _decode(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
             small = _squeeze(image, height, width)
         except _NOT_DAMAGE:
             raise
-        except Exception as error:  # each of Pillow's decoders has its own errors for damaged data
+        except Exception as error:  # each of Pillow's decoders raises its own errors for damaged data
             raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
     return np.asarray(small, dtype=np.uint8)
 
@@ -86,24 +87,24 @@ def _squeeze(image: Image.Image, height: int, width: int) -> Image.Image:
     orientation = _orientation(image)
     size = (height, width) if orientation in _SIDEWAYS else (width, height)
     flat = _flatten(image)
-    # Turned and coloured when it is small, as the filter works on rows, columns and bands, each alone.
+    # Rotate and convert after resizing, on fewer pixels; the filter treats rows, columns and bands separately.
     small = flat.resize(size, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP).convert("RGB")
     return small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 is upright, and so is a picture whose EXIF data are damaged."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if the EXIF data are damaged."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except _NOT_DAMAGE:
         raise
-    except Exception:  # Pillow reads EXIF late, and broken data raise what its parsers happen to raise
+    except Exception:  # Pillow parses EXIF lazily; damaged data may raise anything
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Return the picture as L or RGB: 8 bits a sample, no palette, nothing transparent."""
+    """Return the picture as L or RGB: 8 bits per sample, no palette, no transparency."""
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16"):
@@ -119,17 +120,17 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def _flatten_32_bits(image: Image.Image) -> Image.Image:
-    """Scale 32-bit greys, which have no agreed range: up to 1, 255, 65535 or, above that, their largest value."""
+    """Scale 32-bit greyscale, which has no standard range: white is 1, 255, 65535 or, above that, the largest value."""
     values = np.array(image, dtype=np.float32)
     np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
     largest = np.max(values)
     white = next((limit for limit in (1, 255, 65535) if largest <= limit), largest)
-    # In place, as a large picture takes four bytes a pixel for every copy.
+    # In place: every copy of a large picture takes four bytes per pixel.
     values *= np.float32(255 / white)
     return Image.fromarray(np.rint(values.clip(0, 255, out=values), out=values).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:
-    # Other types come from inside the readers, with messages for their programmers.
+    # Errors of other types are internal to the readers; their messages do not help users.
     told = isinstance(error, OSError | SyntaxError | ValueError) and " ".join(str(error).split()).rstrip(". ")
     return told or "its data are damaged"

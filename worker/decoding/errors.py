@@ -1,5 +1,5 @@
-"""What ends an attempt through no fault of the picture."""
+"""Decoding errors that are not caused by the picture."""
 
 
 class DecodeProcessLost(Exception):
-    """The process that decoded died, or none can be started; the job is requeued for another attempt."""
+    """The decode process died, or cannot be started; the job is requeued for another attempt."""

@@ -1,16 +1,16 @@
-"""Bounds the memory that one job may take in a child, while it runs."""
+"""Memory limit of a process that runs jobs."""
 
 import resource
 from pathlib import Path
 
-# Anonymous memory of a process in Linux' own words; other systems have no such file, and no limit then.
+# Linux reports the process's memory here; other systems lack this file, so no limit is set there.
 STATUS = Path("/proc/self/status")
 
 
 def limit_memory(extra_bytes: int) -> None:
-    """Let this process allocate `extra_bytes` more than it has now; what wants more gets a MemoryError.
+    """Limit this process to `extra_bytes` more than it uses now; beyond that, allocations raise MemoryError.
 
-    Called when the model is loaded and warm, so that the limit is the job's own.
+    Call it once the model is loaded and warm, so that the limit applies to the job alone.
     """
     if not STATUS.exists():
         return

@@ -1,4 +1,4 @@
-"""One process that decodes pictures for a worker, one at a time."""
+"""A process that decodes pictures for a worker, one at a time."""
 
 import socket
 import subprocess
@@ -17,16 +17,16 @@ from worker.decoding.errors import DecodeProcessLost
 from worker.runtime.cpu_time import OWN_SECONDS, cpu_seconds
 
 Pixels = NDArray[np.uint8]
-# It imports the readers of all formats, on a machine that may be busy.
+# A decoder imports the readers of all formats at its start; allow for a busy machine.
 START_SECONDS = 60
-# One that is told to end and has no picture in hand ends at once.
+# A decoder without a picture ends at once when told to.
 END_SECONDS = 5
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What a decoder makes of a picture (pixels) and what that may take (seconds, and bytes of memory)."""
+    """Size of the decoded picture in pixels, and the limits of time and memory for decoding it."""
 
     height: int
     width: int
@@ -35,10 +35,10 @@ class DecodeLimits:
 
 
 class DecodeProcess:
-    """One process; used by one thread at a time, and of no more use once it has failed."""
+    """A decode process; used by one thread at a time, unusable after a failure."""
 
     def __init__(self, limits: DecodeLimits) -> None:
-        """Start the process; DecodeProcessLost if that cannot be done. It is not waited for."""
+        """Start the process without waiting until it is ready; DecodeProcessLost if it cannot be started."""
         self._limits = limits
         try:
             self._process, self._channel = self._start()
@@ -51,7 +51,7 @@ class DecodeProcess:
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Wait until it takes pictures; DecodeProcessLost if it does not start."""
+        """Wait until the process is ready for pictures; DecodeProcessLost if it does not start."""
         try:
             self._channel.receive(AwakeTimer(START_SECONDS))
         except OSError as error:
@@ -59,7 +59,7 @@ class DecodeProcess:
             raise DecodeProcessLost("A decoder does not start.") from error
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def decode(self, data: bytes, timer: AwakeTimer) -> Pixels:
@@ -67,7 +67,8 @@ class DecodeProcess:
 
         Raises:
             UndecodablePicture, UnsupportedPicture, MemoryError: as `worker.decoding.decode.decode_pixels`.
-            PictureTooExpensive, SoftTimeLimitExceeded: it took too long, by its own fault or not; the process was
+            PictureTooExpensive: decoding exceeded the time limit because of the picture; the process was killed.
+            SoftTimeLimitExceeded: the time limit passed, but the picture did not use the CPU time; the process was
                 killed.
             DecodeProcessLost: the process died.
         """
@@ -87,7 +88,7 @@ class DecodeProcess:
         return self._pixels(kind, answer)
 
     def close(self) -> None:
-        """End the process; it is killed if it does not go."""
+        """End the process; kill it if it does not exit in time."""
         self._channel.close()
         try:
             self._process.wait(END_SECONDS)
@@ -95,7 +96,7 @@ class DecodeProcess:
             self.kill()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._channel.close()
         self._process.kill()
         self._process.wait()
@@ -118,6 +119,6 @@ class DecodeProcess:
         numbers = (theirs.fileno(), limits.height, limits.width, limits.memory_bytes)
         command = [sys.executable, "-m", "worker.decoding", *map(str, numbers)]
         with theirs:
-            # A program of its own, as a fork would have this process' threads, its model and perhaps its card.
+            # Not a fork: that would copy the locks of this process's threads, its model and perhaps its GPU context.
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         return process, MessageChannel(ours)

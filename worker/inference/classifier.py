@@ -1,4 +1,4 @@
-"""Bytes in, labels out: decode, network, top k."""
+"""Classifies one picture: decode, run the model, take the top labels."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,17 +16,17 @@ Floats = NDArray[np.float32]
 
 
 class Times(Protocol):
-    """What hears how long the stages take; not named here, as other servers use this without metrics."""
+    """Timing hooks; a protocol, because other servers use the classifier without `worker.metrics`."""
 
     def decode_timing(self) -> AbstractContextManager[None]:
         """Time the decoding of one picture."""
 
     def timed(self, run: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-        """Return the model `run`, timed."""
+        """Return the model `run` with timing added."""
 
 
 class Classifier:
-    """Classifies pictures with one model; `model` is its name and digest, as shown with every answer."""
+    """Classifies pictures with one model; `model` is its name and digest, which are part of every result."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class Classifier:
         decoding: AbstractContextManager[None] | None = None,
         times: Times | None = None,
     ) -> None:
-        """`decoding` is entered while a picture is decoded; `times` hears how long decoding and inference take."""
+        """`decoding` is entered while a picture is decoded; `times` measures decoding and inference."""
         self._folder = folder
         self._decoding = decoding or nullcontext()
         self._decode_timing = times.decode_timing if times else nullcontext
         self._logits = times.timed(engine.logits) if times else engine.logits
-        # Taken once: the digest is computed anew each time it is asked for.
+        # Read once: every access to the digest computes it again.
         self.model: Mapping[str, str] = {"name": folder.name, "digest": folder.digest}
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:

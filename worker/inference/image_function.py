@@ -8,12 +8,12 @@ from typing import Any
 # TF-Hub's common signature for image classification.
 IMAGE_CLASSIFICATION = "one float32 input [batch, height, width, 3] in 0..1 and one output [batch, classes] of logits"
 _OUTPUT_NAMES = ("logits", "default")
-# What tf.saved_model.save calls it, and what models from the days of TensorFlow 1 do.
+# The first is the default of tf.saved_model.save; models made with TensorFlow 1 use the others.
 _SIGNATURE_NAMES = ("serving_default", "image_classification", "default")
 
 
 class NoImageFunction(ValueError):
-    """A SavedModel is no image classifier; the message says what it takes instead."""
+    """A SavedModel is not an image classifier; the message lists the inputs it takes."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class ImageFunction:
 
 
 def find_image_function(model: Any) -> ImageFunction:
-    """The first function of a loaded SavedModel that takes pictures of one size: a signature, else `__call__`.
+    """Return the first function of a loaded SavedModel that takes pictures of a fixed size: a signature or `__call__`.
 
-    Raises NoImageFunction, which says what the model takes instead, if there is none.
+    Raises NoImageFunction: there is none.
     """
     refused = []
     for name, function, call in _candidates(model):
@@ -45,7 +45,7 @@ def find_image_function(model: Any) -> ImageFunction:
 
 
 def _candidates(model: Any) -> Iterator[tuple[str, Any, Callable[[Any], Any]]]:
-    """Name, concrete function and a way to call it with nothing but pictures."""
+    """Yield name, concrete function, and a callable that takes only the pictures."""
     for name in _SIGNATURE_NAMES:
         if name in model.signatures:
             yield name, model.signatures[name], partial(_call_signature, model.signatures[name])
@@ -54,13 +54,13 @@ def _candidates(model: Any) -> Iterator[tuple[str, Any, Callable[[Any], Any]]]:
 
 
 def _input_specs(function: Any) -> list[Any]:
-    """The tensors a concrete function takes; its other arguments, such as `training`, are plain values."""
+    """Return the tensors that a concrete function takes, without plain values such as `training`."""
     positional, named = function.structured_input_signature
     return [spec for spec in [*positional, *named.values()] if hasattr(spec, "shape")]
 
 
 def _picture_shape(specs: list[Any]) -> tuple[Any, Any] | None:
-    """Height and width, each None if it is open; None unless the only input is a batch of RGB pictures."""
+    """Return height and width, each None if not fixed; None unless the only input is a batch of RGB pictures."""
     if len(specs) != 1 or specs[0].dtype.name != "float32" or specs[0].shape.rank is None:
         return None
     match list(specs[0].shape):
@@ -70,7 +70,7 @@ def _picture_shape(specs: list[Any]) -> tuple[Any, Any] | None:
 
 
 def _call_signature(signature: Any, pictures: Any) -> Any:
-    """Signatures take their input by name and answer with a dictionary."""
+    """Call a signature: it takes its input by name and returns a dictionary."""
     (argument,) = signature.structured_input_signature[1]
     outputs = signature(**{argument: pictures})
     for name in _OUTPUT_NAMES:

@@ -1,4 +1,4 @@
-"""Logits to the most likely labels."""
+"""Converts logits to the most likely labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ class Prediction:
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Convert logits, float32 [classes], to probabilities that sum to 1."""
-    # Shifted by the maximum, so that exp never overflows.
+    # Subtract the maximum, so that exp does not overflow.
     exponentials = np.exp(logits - np.max(logits))
     return np.asarray(exponentials / exponentials.sum(), dtype=np.float32)
 
 
 def top_predictions(logits: NDArray[np.float32], labels: Sequence[str], count: int) -> list[Prediction]:
-    """Return the `count` most likely labels for logits float32 [classes], the most likely first.
+    """Return the `count` most likely labels for logits float32 [classes], most likely first.
 
     Raises:
-        ValueError: there is not one label for each logit.
+        ValueError: the numbers of labels and logits differ.
     """
     if len(labels) != len(logits):
         raise ValueError(f"The model has {len(logits)} classes and {len(labels)} labels.")

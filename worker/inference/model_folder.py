@@ -1,4 +1,4 @@
-"""A prepared model folder `models/<name>/`: what is in it, and whether it is intact."""
+"""A prepared model folder `models/<name>/`: reads its content and verifies it."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-# Raise it when folders made by older code must be made anew.
+# Raise it when folders made by older code must be prepared again.
 FORMAT_VERSION = 1
 
 MANIFEST = "model.json"
@@ -36,9 +36,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Manifest(BaseModel):
     """The content of `model.json`.
 
-    Every model takes float32 [n, input_height, input_width, 3] in [0, 1] and answers with float32
-    [n, class_count] logits: TF-Hub's common signature for image classification. So neither a range nor
-    a label offset is stored. `files` names every other file of the folder with its sha256.
+    Every model maps float32 [n, input_height, input_width, 3] in [0, 1] to float32 [n, class_count] logits, which is
+    TF-Hub's common signature for image classification. Therefore neither a range nor a label offset is stored. `files`
+    maps the name of every other file of the folder to its sha256.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """64 hex digits over what defines the answers: the files and the input size."""
+        """64 hex digits over everything that determines results: the files and the input size."""
         content = {"files": self.files, "input": [self.input_height, self.input_width]}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -61,7 +61,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder whose manifest and labels have been read and found good."""
+    """A folder whose manifest and labels have been read and verified."""
 
     path: Path
     manifest: Manifest
@@ -70,9 +70,10 @@ class ModelFolder:
 
     @classmethod
     def open(cls, path: Path) -> "ModelFolder":
-        """Read `model.json` and `labels.txt`; the large files are only checked by the verify methods.
+        """Read `model.json` and `labels.txt`; only the verify methods check the large files.
 
-        Raises ModelFolderError: no folder, no or a bad manifest, another format version, damaged labels.
+        Raises ModelFolderError: the folder or its manifest is missing, the manifest is invalid or has another format
+        version, or the labels are damaged.
         """
         manifest = _read_manifest(path)
         _verify(path, manifest, lambda name: name == LABELS)
@@ -85,28 +86,28 @@ class ModelFolder:
 
     @property
     def name(self) -> str:
-        """The model's name, as every answer shows it."""
+        """The model's name, which is part of every result."""
         return self.manifest.name
 
     @property
     def digest(self) -> str:
-        """The manifest's digest: two folders that share it give the same answers."""
+        """The manifest's digest: folders with equal digests give identical results."""
         return self.manifest.digest
 
     def has(self, name: str) -> bool:
-        """Whether the manifest names the file `name`, or files in the subfolder `name`."""
+        """Whether the manifest lists the file `name`, or files in the subfolder `name`."""
         return any(_is_in(file, name) for file in self.manifest.files)
 
     def verify(self, name: str) -> Path:
         """Check the sha256 of the file `name`, or of all files in the subfolder `name`, and return its path.
 
-        Raises ModelFolderError: a file is damaged or absent, or the manifest names none.
+        Raises ModelFolderError: a file is damaged or missing, or the manifest lists none.
         """
         _verify(self.path, self.manifest, lambda file: _is_in(file, name))
         return self.path / name
 
     def verify_all(self) -> None:
-        """Check the sha256 of every file of the manifest; ModelFolderError if one is damaged or absent."""
+        """Check the sha256 of every file of the manifest; ModelFolderError if one is damaged or missing."""
         _verify(self.path, self.manifest, lambda _name: True)
 
 
@@ -120,7 +121,7 @@ def _read_manifest(path: Path) -> Manifest:
         raise ModelFolderError(f"{file} cannot be read ({error.strerror}): run `make model`") from error
     except ValueError as error:
         raise ModelFolderError(f"{file} is not JSON ({error}): run `make model`") from error
-    # Before the other fields, as another version may have others.
+    # Check this first: another version may have other fields.
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise ModelFolderError(
@@ -152,11 +153,11 @@ def _verify(path: Path, manifest: Manifest, wanted: Callable[[str], bool]) -> No
 
 
 def display_name(line: str) -> str:
-    """What a user is shown of a line of `labels.txt`, which may list synonyms: the part before the first comma."""
+    """Return the label shown to users: a line of `labels.txt` up to the first comma, which separates synonyms."""
     return line.partition(",")[0].strip()
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes as 64 hex digits; OSError if it cannot be read."""
+    """Return the sha256 of a file as 64 hex digits; OSError if it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""What a worker does with jobs: claim, run, end, and requeue what stalled."""
+"""Job handling of a worker: claim, run and end jobs, and requeue stalled ones."""

@@ -1,4 +1,4 @@
-"""Runs jobs in many threads: each decodes in a process of its own and shares the model's batches."""
+"""Runs jobs in many threads: each uses its own decode process and shares the model's batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worker.jobs.consumer import JobConsumer
 
 @dataclass(frozen=True)
 class BatchClassifier:
-    """Classifies the picture of one job in a batch with those of others."""
+    """Classifies the picture of one job in a batch with pictures of other jobs."""
 
     model: Mapping[str, str]
     labels: Sequence[str]
@@ -30,23 +30,23 @@ class BatchClassifier:
 
 
 class BatchRunner:
-    """Runs tasks, each in the thread that calls it."""
+    """Runs tasks, each in the calling thread."""
 
     def __init__(
         self, consumer: JobConsumer, pool: DecodePool, batcher: Batcher, folder: ModelFolder, times: Times
     ) -> None:
-        """The threads share the `consumer`; `times` measures the decoding."""
+        """All threads share the `consumer`; `times` measures decoding."""
         self._consumer = consumer
         self._pool = pool
         self._batcher = batcher
-        # Taken once: the digest is computed anew each time it is asked for.
+        # Read once: every access to the digest computes it again.
         self._model = {"name": folder.name, "digest": folder.digest}
         self._labels = folder.labels
         self._times = times
 
     def run(self, task_id: str) -> None:
-        """Run one job as `JobConsumer.run`; DecodeProcessLost if its decoder died."""
-        # A job begins when a decoder is free, so that its time is not spent in a line.
+        """Run one job, as `JobConsumer.run` does; DecodeProcessLost if its decoder died."""
+        # Start the job only when a decoder is free, so that its time limit does not include the wait.
         with self._pool.lease() as lease:
             classifier = BatchClassifier(self._model, self._labels, self._batcher, lease, self._times)
             self._consumer.run(task_id, classifier)

@@ -16,7 +16,7 @@ from shared.log import about_job
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.runner import JobRunner, PictureClassifier
 
-# The answer to a claim may come so late, as a share of the lease: it may carry a large picture over a slow line. Later,
+# The answer to a claim may take this share of the lease: it may carry a large picture over a slow network. After that,
 # too little is left of the lease and of the task's time limit.
 LATE_SHARE = 1 / 3
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ConsumerTerms:
-    """Name of the worker, lease length, and `consume_seconds`.
+    """Name of the worker, length of a lease, and `consume_seconds`.
 
     `consume_seconds` is how long a child claims further jobs itself after a Celery task (0: only the delivered job):
     each job delivered through Celery's main process costs a sixth of the model's CPU time (docs/decisions/0008). Keep
@@ -38,12 +38,12 @@ class ConsumerTerms:
 
     @property
     def late_seconds(self) -> float:
-        """How long after `consume_seconds` a claimed job is still begun."""
+        """How long after `consume_seconds` a claimed job is still started."""
         return self.lease_seconds * LATE_SHARE
 
 
 class JobConsumer:
-    """Claims jobs for a worker, runs them and writes their outcomes. Threads may share one."""
+    """Claims jobs for a worker, runs them and writes their outcomes. Threads may share an instance."""
 
     def __init__(self, jobs: Jobs, runner: JobRunner, foreign: ForeignMessages, terms: ConsumerTerms) -> None:
         self._jobs = jobs
@@ -62,7 +62,7 @@ class JobConsumer:
         while waiting:
             claimed = waiting.popleft()
             if time.monotonic() > until + self._terms.late_seconds:
-                # Redis stood still meanwhile: the task's time limit would count against a job that has just begun.
+                # Redis was slow: the task's time limit could end a job that has only just started.
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue
             go_on = not waiting and time.monotonic() < until
@@ -97,7 +97,7 @@ class JobConsumer:
 
     @contextmanager
     def _given_back_unless_heard(self, claim: Claim) -> Iterator[None]:
-        """If the answer to the claim is lost, requeue the claimed jobs; the attempt does not count: nothing was run."""
+        """If the answer to the claim is lost, requeue its jobs; the attempt does not count, because nothing was run."""
         try:
             yield
         except Exception:

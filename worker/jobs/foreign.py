@@ -1,4 +1,4 @@
-"""Messages of other programs that were found in the queue: counted, logged by name, and moved to a capped list."""
+"""Messages of other programs found in the queue: counted, logged by name, and moved to a capped list."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class ForeignMessages:
-    """Keeps what was sent to the wrong queue, so that somebody can send it again."""
+    """Keeps messages that were sent to the wrong queue, so that an operator can send them again."""
 
     def __init__(self, client: redis.Redis, queue: Queue, metrics: WorkerMetrics) -> None:
         self._redis = client
@@ -26,7 +26,7 @@ class ForeignMessages:
         self._metrics = metrics
 
     def noticed(self, name: str) -> None:
-        """Count and log a message that was moved aside; `name` is that of its task."""
+        """Count and log a message that was moved aside; `name` is the name of its task."""
         self._metrics.foreign()
         log.warning(
             "A message of another program was found in the queue %s and moved to %s: %.200s",
@@ -36,7 +36,7 @@ class ForeignMessages:
         )
 
     def take_in(self, message: bytes) -> str | None:
-        """Return the message of a job as this service writes it, whatever else stood in it; move any other aside."""
+        """Return a job's message, rebuilt from its id alone; move any other message aside and return None."""
         headers = _headers(message)
         name, job_id = (str(headers.get(part, f"no {part}")) for part in ("task", "id"))
         if name == TASK_NAME and ID.fullmatch(job_id):
@@ -57,7 +57,7 @@ class ForeignMessages:
 
 
 def _headers(message: bytes) -> dict[str, Any]:
-    """Return the headers of a message in JSON; none if it is anything else, as `claim.lua` has it."""
+    """Return the headers of a JSON message; empty for any other message, as in `claim.lua`."""
     try:
         envelope = json.loads(message)
     except (ValueError, RecursionError):

@@ -19,7 +19,7 @@ REAP_SECONDS = 2
 
 
 class Reaper:
-    """One round looks for ended leases, lost messages and passed deadlines; of all workers one at a time does it."""
+    """A round handles ended leases, lost messages and passed deadlines; the workers take turns."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Reaper:
         self._images = images
 
     def run_once(self) -> list[str]:
-        """Do one round if no other worker has done one just now; return the ids that were published again."""
+        """Run a round unless another worker has just run one; return the ids of the jobs that were published again."""
         now_ms = self._turns.take()
         if now_ms is None:
             return []
@@ -59,7 +59,7 @@ class Reaper:
         return published
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
-        """Return the executions of the jobs that a worker's consumer holds, by the jobs' ids."""
+        """Return the jobs that a worker holds for a task: execution by job id."""
         running = self._stalled.running(worker)
         return {job_id: execution for job_id, execution in running.items() if is_of_task(execution, task_id)}
 
@@ -69,18 +69,18 @@ class Reaper:
             self._log([job_id], f"given up, {reason}")
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
-        """Give up an attempt that does not count; without `publish` the job waits for some seconds."""
+        """Give up an attempt without counting it; without `publish`, the job waits for a few seconds."""
         if self._requeue(job_id, execution, reason, counted=False, publish=publish) is Requeued.QUEUED:
             self._log([job_id], f"given up, {reason}")
 
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
-        """Fail a job, as it is not worth another attempt."""
+        """Fail a job without another attempt."""
         if self._jobs.fail_running(job_id, problem, execution):
             forget_picture(self._images, job_id)
             self._log([job_id], f"failed, {problem['title']}")
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel a job, as its client can; False when it has ended before, or never was."""
+        """Cancel a job; False if it has already ended or does not exist."""
         canceled = self._jobs.cancel(job_id)
         if canceled:
             forget_picture(self._images, job_id)

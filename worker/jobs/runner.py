@@ -1,4 +1,4 @@
-"""Carries one job from its picture to its outcome."""
+"""Runs one job: from its picture to its outcome."""
 
 import hashlib
 import logging
@@ -18,9 +18,9 @@ from worker.inference.labels import Prediction
 from worker.jobs.progress import JobProgress
 from worker.metrics import WorkerMetrics
 
-# As many labels as a request may ask for are kept, whatever this one asked for.
+# Results are cached with as many labels as any request may ask for.
 MOST_TOP = 10
-# The picture's fault, not the service's: another attempt would end the same way.
+# Caused by the picture: another attempt would fail in the same way.
 TOO_SLOW_PROBLEM = {
     "status": 422,
     "title": "Picture too expensive",
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class PictureClassifier(Protocol):
-    """What the runner needs of a classifier."""
+    """The classifier, as the runner uses it."""
 
     @property
     def model(self) -> Mapping[str, str]:
@@ -42,7 +42,7 @@ class PictureClassifier(Protocol):
 
 
 class JobRunner:
-    """Classifies the picture of a claimed job; a bad picture fails alone. Threads may share one."""
+    """Classifies the picture of a claimed job; a bad picture fails only its own job. Threads may share an instance."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class JobRunner:
         metrics: WorkerMetrics,
         progress: JobProgress,
     ) -> None:
-        """Results are cached for `result_version`, see `WorkerRecord`."""
+        """Results are cached under `result_version` (see `WorkerRecord`)."""
         self._images = images
         self._cache = cache
         self._result_version = result_version
@@ -60,14 +60,14 @@ class JobRunner:
         self._progress = progress
 
     def run(self, claimed: ClaimedJob, classifier: PictureClassifier) -> Outcome:
-        """Return how the job ends; `leave` follows when its end is written.
+        """Return the outcome of the job; call `leave` once it is written.
 
-        What a store or the time limit raises outside the classifier passes through, and so does a lost decoder:
-        that is no fault of the picture. ImageStoreAway: the attempt does not count. Everything else, ImageRefused
-        among it, counts.
+        Errors of a store, and of the time limit outside the classifier, propagate, as does DecodeProcessLost: the
+        picture did not cause them. After ImageStoreAway the attempt does not count; after all others, ImageRefused
+        included, it does.
         """
         job = claimed.job
-        # What is logged from now on has the ids of the job and of its request, also what Celery logs of an error.
+        # From here on, log lines have the ids of the job and its request, including Celery's lines about an error.
         begin_job(job.id, job.request_id)
         self._progress.run(job.id)
         self._metrics.begun(job)
@@ -76,7 +76,7 @@ class JobRunner:
         return outcome
 
     def leave(self, job: Job, began: float, *, forget: bool) -> None:
-        """Note that the end of a job that was run from `began` on is written; `forget` its picture if it was ended."""
+        """Record that the outcome of a job started at `began` is written; with `forget`, delete its picture."""
         self._progress.idle()
         if forget:
             forget_picture(self._images, job.id)
@@ -105,7 +105,7 @@ class JobRunner:
     def _picture_of(self, claimed: ClaimedJob) -> bytes:
         picture = claimed.job.picture
         data = self._images.get(claimed.job.id, claimed.picture)
-        # Else a half that a store handed out would be called the client's mistake.
+        # Without this check, a truncated picture from the store would be blamed on the client.
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             log.warning("The image store gave %d bytes, not the %d it took.", len(data), picture.bytes)
             raise ImageRefused("the image store gives other bytes than it took")
@@ -113,7 +113,7 @@ class JobRunner:
 
 
 def as_result(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return the answer in the shape the original program gave: prediction_1, prediction_2, …"""
+    """Return the result in the format of the original program: prediction_1, prediction_2, …"""
     return {
         f"prediction_{place}": {"confidence_level": found.confidence, "predicted_label": found.label}
         for place, found in enumerate(predictions, start=1)
@@ -121,7 +121,7 @@ def as_result(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 
 def problem_of(error: BaseException) -> dict[str, Any]:
-    """Return what a client is told about a job that `error` ended: status, title, detail."""
+    """Return the problem (status, title, detail) shown to clients for a job that failed with `error`."""
     if isinstance(error, UndecodablePicture | UnsupportedPicture):
         return {"status": 422, "title": "Picture cannot be decoded", "detail": str(error)}
     if isinstance(error, PictureTooExpensive):

@@ -20,7 +20,7 @@ from shared.jobs.redis_keys import (
 )
 from shared.jobs.script import JobScript
 
-# A message that was published less than this long ago does not count as lost.
+# A message published less than this long ago does not count as lost.
 LOST_MESSAGE_GRACE_MS = 5_000
 MOST = 200
 VANISHED_TTL_SECONDS = 24 * 3600
@@ -28,14 +28,14 @@ VANISHED_TTL_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class LostMessages:
-    """Ids of jobs that were published again, and of open jobs that have lost their record."""
+    """Ids of jobs that were published again, and of open jobs whose record is gone."""
 
     published: list[str]
     vanished: list[str]
 
 
 class StalledJobs:
-    """Searches the indexes of the job records, MOST jobs at a time; times are milliseconds of Redis' clock."""
+    """Searches the indexes of the job records, MOST jobs at a time; times are milliseconds on Redis' clock."""
 
     def __init__(self, client: redis.Redis, queue: Queue, clock: Clock = SYSTEM_CLOCK) -> None:
         """`client` decodes its answers to `str`."""
@@ -44,7 +44,7 @@ class StalledJobs:
         self._publish_lost = JobScript(client, "publish_lost", clock)
 
     def running(self, worker: str) -> dict[str, str]:
-        """Return the executions of the jobs that run on a worker, by the jobs' ids."""
+        """Return the running jobs of a worker: execution by job id."""
         ids = cast(list[str], self._redis.zrange(self._queue.key(LEASES_KEY), 0, -1))
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
@@ -53,7 +53,7 @@ class StalledJobs:
         return {job_id: execution for job_id, (runs_on, execution) in found if runs_on == worker}
 
     def overdue(self, now_ms: int) -> dict[str, str]:
-        """Return the executions of running jobs whose lease has ended, by the jobs' ids."""
+        """Return the running jobs whose lease has ended: execution by job id."""
         ids = self._before(LEASES_KEY, now_ms)
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
@@ -62,11 +62,11 @@ class StalledJobs:
         return {job_id: execution for job_id, execution in found if execution}
 
     def past_deadline(self, now_ms: int) -> list[str]:
-        """Return the ids of open jobs whose deadline has passed, those that run included."""
+        """Return the ids of open jobs whose deadline has passed, including running ones."""
         return self._before(DEADLINES_KEY, now_ms)
 
     def publish_lost(self) -> LostMessages:
-        """Publish queued jobs again whose message was lost, and count those no longer that have no record."""
+        """Publish queued jobs whose message was lost; remove jobs without a record from the indexes."""
         key = self._queue.key
         call = self._publish_lost.call(
             keys={

@@ -1,7 +1,7 @@
-"""`python -m worker.jobs.sweep`: deletes pictures that a crash has left behind; a worker starts it now and then.
+"""`python -m worker.jobs.sweep`: deletes pictures that a crash has left behind; workers start it regularly.
 
-It is a program of its own: a bucket can take minutes, and the worker's event loop, or a thread of a process that forks
-children, is no place for that.
+It is a separate program because a sweep of a bucket can take minutes: it would block the worker's event loop, and a
+thread is unsafe in a process that forks children.
 """
 
 import logging
@@ -28,18 +28,18 @@ log = logging.getLogger("worker.jobs.sweep")
 
 SWEEP_SECONDS = 600
 SWEEP_LEASE_KEY = "repair:sweep"
-# Less than the lease, so that no two run at a time. What is left is swept by the next one.
+# Less than the lease, so that no two sweeps overlap. The next sweep deletes what this one did not reach.
 MOST_SECONDS = 540
-# So often it looks whether its worker is still there.
+# Interval of the check that the worker is still alive.
 LOOK_SECONDS = 1.0
 ROOT = Path(__file__).parents[2]
 
 
 class Sweep:
-    """Starts a sweep when one is due; of all workers one at a time does it."""
+    """Starts a sweep when one is due; one worker sweeps at a time."""
 
     def __init__(self, client: redis.Redis, queue: Queue, image_store_url: str) -> None:
-        """`client` may be shared with the maintenance of the worker."""
+        """`client` may be shared with the worker's maintenance."""
         self._redis = client
         self._lease_key = queue.key(SWEEP_LEASE_KEY)
         self._needed = image_store_url != REDIS_URL
@@ -57,7 +57,7 @@ class Sweep:
             log.warning("A sweep could not be started: %s", error)
 
     def close(self) -> None:
-        """End a sweep that runs; what it leaves the next one finds."""
+        """Kill a running sweep; the next sweep does the rest."""
         if self._running():
             assert self._process is not None
             self._process.kill()
@@ -70,7 +70,7 @@ class Sweep:
 def main(arguments: list[str]) -> int:
     """Sweep once for the worker with this process id; return the exit code."""
     _end_with(int(arguments[0]))
-    # The time limit, whatever the store does: the signal's own action ends the process.
+    # A time limit that holds even if the store hangs: the signal's default action ends the process.
     signal.alarm(MOST_SECONDS)
     settings = Settings.from_environ(os.environ)
     configure_logging(settings.log_level, settings.log_format)
@@ -86,13 +86,13 @@ def main(arguments: list[str]) -> int:
 
 
 class OpenJobs:
-    """Knows whose picture is still wanted."""
+    """Tells which pictures are still needed."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
     def contains(self, job_id: str) -> bool:
-        """Whether the job has not ended."""
+        """Whether the job is still open."""
         try:
             return not self._jobs.get(job_id).state.terminal
         except (UnknownJob, GoneJob):
@@ -100,7 +100,7 @@ class OpenJobs:
 
 
 def _end_with(worker_pid: int) -> None:
-    """End this process when its worker does, however that ends."""
+    """End this process when its worker ends, even if the worker is killed."""
 
     def watch() -> None:
         pause = threading.Event()

@@ -1,4 +1,4 @@
-"""Which worker looks after stalled jobs now."""
+"""Decides which worker runs the next round of the reaper."""
 
 import logging
 import secrets
@@ -12,7 +12,7 @@ from shared.jobs.script import JobScript
 
 log = logging.getLogger(__name__)
 
-# Every worker calls every REAP_SECONDS; after a longer gap without any call, leases are extended.
+# Every worker calls once per REAP_SECONDS; after a longer gap without any call, leases are extended.
 MAX_GAP_MS = 5_000
 
 
@@ -20,15 +20,15 @@ class Turns:
     """Takes turns with the other workers; corrects leases after Redis was unreachable or its clock was set."""
 
     def __init__(self, client: redis.Redis, queue: Queue, period_seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
-        """A turn comes every `period_seconds`."""
+        """There is one turn per `period_seconds`."""
         self._redis = client
         self._queue = queue
-        # A little shorter than the period, so that the worker of the last turn gets the next one if it comes first.
+        # 90 % of the period, so that the worker of the last turn can also get the next one.
         self._period_ms = int(period_seconds * 900)
         self._script = JobScript(client, "take_turn", clock)
 
     def take(self) -> int | None:
-        """Return the time on Redis' clock, in ms, if it is this worker's turn; None if another has had one just now."""
+        """Return Redis' time in ms if it is this worker's turn, None if another worker has just had one."""
         key = self._queue.key
         call = self._script.call(
             keys={"clock_key": key(CLOCK_KEY), "leases_key": key(LEASES_KEY), "deadlines_key": key(DEADLINES_KEY)},

@@ -1,1 +1,1 @@
-"""Makes `models/<name>/` out of a TF-Hub handle, a SavedModel folder or packaged weights."""
+"""Creates `models/<name>/` from a TF-Hub handle, a SavedModel folder or packaged weights."""

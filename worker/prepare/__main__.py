@@ -1,4 +1,4 @@
-"""The command `python -m worker.prepare`: prints the prepared folder's path and nothing else on stdout."""
+"""`python -m worker.prepare`: prepares a model; prints only the path of its folder to stdout."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from worker.prepare.source import DEFAULT_MODEL
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Prepare what the arguments and the environment say; return the exit code."""
+    """Prepare the model given by the arguments or the environment; return the exit code."""
     options = _parser(environ).parse_args(arguments)
     try:
         # tensorflow_hub prints its progress to stdout.
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    # As the file system has it, whatever the encoding of the terminal.
+    # The bytes of the path, whatever the encoding of the terminal.
     sys.stdout.buffer.write(os.fsencode(folder) + b"\n")
     return 0
 

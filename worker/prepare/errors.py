@@ -1,4 +1,4 @@
-"""Errors of the preparation of a model; every message is for the person who ran it."""
+"""Errors of preparing a model; the messages are shown to the user."""
 
 
 class PrepareError(Exception):
@@ -6,8 +6,8 @@ class PrepareError(Exception):
 
 
 class HubUnreachable(PrepareError):
-    """The hub did not answer, or its answer broke off: trying again later, or a fallback, may help."""
+    """The hub did not answer, or its answer is incomplete; a retry or the fallback may help."""
 
 
 class NotConvertible(PrepareError):
-    """LiteRT cannot run the model; TensorFlow can."""
+    """The model cannot be converted to LiteRT; TensorFlow can run it."""

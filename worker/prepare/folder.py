@@ -1,4 +1,4 @@
-"""Writes a prepared model folder so that it is either there and whole, or not there."""
+"""Writes a prepared model folder atomically: it is either complete or absent."""
 
 import fcntl
 import shutil
@@ -22,9 +22,9 @@ from worker.prepare.progress import say
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for another process that holds it.
+    """Hold the lock file `path`; wait while another process holds it.
 
-    The file stays, as a lock on a file that someone else removes protects nothing.
+    The file is not deleted: two processes could then lock different files of the same name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -38,14 +38,14 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; when all went well it takes the place of `folder`. Hold `lock_of(folder)`.
+    """Yield an empty folder; if the block succeeds, it replaces `folder`. The caller holds `lock_of(folder)`.
 
-    Raises PrepareError: `folder` holds something that is not a prepared model.
+    Raises PrepareError: `folder` contains something other than a prepared model.
     """
     if folder.exists() and not _holds_only_a_model(folder):
         raise PrepareError(f"{folder} holds other things than a prepared model: move it away or choose another folder")
     making, old = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.old")
-    _remove(making, old)  # of a preparation that was killed
+    _remove(making, old)  # left by a killed preparation
     making.mkdir(parents=True)
     try:
         yield making
@@ -57,12 +57,12 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def lock_of(folder: Path) -> Path:
-    """The lock file of a folder, beside it."""
+    """Return the lock file of a folder, which is next to it."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 def write_manifest(folder: Path, name: str, origin: str, input_size: tuple[int, int], class_count: int) -> None:
-    """Write `model.json` over the files that lie in `folder`; `input_size` is height, width in pixels."""
+    """Write `model.json` for the files in `folder`; `input_size` is height, width in pixels."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     height, width = input_size
     manifest = Manifest(
@@ -75,7 +75,7 @@ def write_manifest(folder: Path, name: str, origin: str, input_size: tuple[int, 
         files={path.relative_to(folder).as_posix(): file_sha256(path) for path in files},
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    ModelFolder.open(folder)  # what was just written must be readable
+    ModelFolder.open(folder)  # verifies that the new folder can be read
 
 
 def _holds_only_a_model(folder: Path) -> bool:

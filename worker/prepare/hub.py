@@ -1,4 +1,4 @@
-"""Models from TF-Hub: downloaded once with tensorflow_hub and kept in its cache."""
+"""Models from TF-Hub, downloaded with tensorflow_hub and cached."""
 
 import hashlib
 import http.client
@@ -22,20 +22,20 @@ from worker.prepare.local_folder import copy_saved_model, is_saved_model
 from worker.prepare.progress import step
 from worker.prepare.slug import slug
 
-# A network that swallows packets would otherwise keep the person waiting for ever.
+# Without a time limit, a network that drops packets would make the user wait forever.
 SILENCE_SECONDS = 30.0
 _CACHE_VARIABLE = "TFHUB_CACHE_DIR"
-# What tarfile says of an archive that began well; what never was an archive is described otherwise.
+# tarfile's message for a truncated archive; its message for other content differs.
 _ENDS_TOO_EARLY = "unexpected end of data"
 
 
 class HubModel:
-    """The source of a model that a TF-Hub handle names."""
+    """Source for a model with a TF-Hub handle."""
 
     labels_path: Path | None = None
 
     def __init__(self, handle: str, models_dir: Path, name: str | None = None) -> None:
-        """`handle` is an http(s) address; `name` is made of its path unless given."""
+        """`handle` is an http(s) URL; the default of `name` is derived from its path."""
         self.origin = handle
         self.name = name or slug(handle.partition("://")[2].partition("/")[2])
         self._own_cache = models_dir.absolute() / ".hub-cache"
@@ -43,7 +43,8 @@ class HubModel:
     def put_saved_model(self, folder: Path) -> None:
         """Write the SavedModel to `folder`.
 
-        Raises HubUnreachable: no or only half an answer; PrepareError: the hub has no such model, or it is damaged.
+        Raises HubUnreachable: the answer is missing or incomplete.
+        Raises PrepareError: the hub does not have the model, or the model is damaged.
         """
         downloaded = self._resolve()
         if not is_saved_model(downloaded):
@@ -52,11 +53,11 @@ class HubModel:
         copy_saved_model(downloaded, folder)
 
     def forget(self) -> None:
-        """Remove what was downloaded, unless it lies in a cache of the user's, where others may need it."""
+        """Delete the download, but not from a cache of the user's, which other programs may use."""
         shutil.rmtree(_entry(self._own_cache, self.origin), ignore_errors=True)
 
     def _resolve(self) -> Path:
-        """The folder in the cache that holds the model, downloaded if it is not there yet."""
+        """Return the model's folder in the cache; download the model if it is not cached."""
         users_cache = os.environ.get(_CACHE_VARIABLE)
         cache = Path(users_cache) if users_cache else self._own_cache
         entry = _entry(cache, self.origin)
@@ -66,25 +67,25 @@ class HubModel:
         hub = import_tensorflow_hub()
         with locked(cache / ".lock"), _hub_errors(self.origin), _hub_settings(cache):
             if not users_cache:
-                # Left by a download that was killed; tensorflow_hub would wait 20 minutes for its end.
+                # A killed download leaves this lock file; tensorflow_hub would wait for it for 20 minutes.
                 entry.with_name(f"{entry.name}.lock").unlink(missing_ok=True)
             with step(f"downloading {self.origin}"):
                 try:
                     return Path(hub.resolve(self.origin))
                 except BaseException:
-                    print()  # ends the line in which tensorflow_hub counts
+                    print()  # ends tensorflow_hub's progress line
                     raise
 
 
 def _entry(cache: Path, handle: str) -> Path:
-    """Where tensorflow_hub keeps a model."""
-    return cache / hashlib.sha1(handle.encode()).hexdigest()  # noqa: S324 - the name that tensorflow_hub gives it
+    """Return the folder in which tensorflow_hub caches a model."""
+    return cache / hashlib.sha1(handle.encode()).hexdigest()  # noqa: S324 - tensorflow_hub's naming scheme
 
 
 def _probe(handle: str) -> None:
-    """Ask for the model and hang up, so that being offline is known before TensorFlow is imported, which takes seconds.
+    """Request the model and close the connection, to detect a missing network before the slow import of TensorFlow.
 
-    In a thread, as a socket's timeout counts for each address of the host anew, and not for the name server at all.
+    Runs in a thread, because a socket's timeout restarts for each address of the host and excludes name resolution.
     """
     parts = urllib.parse.urlsplit(handle)
     query = urllib.parse.urlencode([*urllib.parse.parse_qsl(parts.query), ("tf-hub-format", "compressed")])
@@ -94,7 +95,7 @@ def _probe(handle: str) -> None:
     def ask() -> None:
         try:
             urllib.request.urlopen(address, timeout=SILENCE_SECONDS).close()  # noqa: S310 - the operator's handle
-        except Exception as error:  # carried over to the waiting thread
+        except Exception as error:  # passed to the waiting thread
             outcome.put(error)
         else:
             outcome.put(None)
@@ -127,8 +128,8 @@ def _hub_errors(handle: str) -> Iterator[None]:
         raise HubUnreachable(f"{handle} cannot be reached: {error.reason}") from error
     except (ConnectionError, http.client.HTTPException, EOFError) as error:
         raise HubUnreachable(f"{handle} broke off its answer: {error or type(error).__name__}") from error
-    except Exception as error:  # tarfile, zlib and TensorFlow's file layer have errors of their own
-        # tensorflow_hub calls every archive it cannot read invalid, also one that merely ends too early.
+    except Exception as error:  # tarfile, zlib and TensorFlow's file layer raise their own errors
+        # tensorflow_hub reports every unreadable archive as invalid, including a truncated one.
         if isinstance(error.__context__, tarfile.ReadError) and str(error.__context__) == _ENDS_TOO_EARLY:
             raise HubUnreachable(f"{handle} broke off its answer") from error
         raise PrepareError(f"{handle} cannot be downloaded: {error or type(error).__name__}") from error
@@ -136,7 +137,7 @@ def _hub_errors(handle: str) -> Iterator[None]:
 
 @contextmanager
 def _hub_settings(cache: Path) -> Iterator[None]:
-    """tensorflow_hub takes its settings from the environment only, and its timeout from the socket module."""
+    """Configure tensorflow_hub: it reads settings from the environment, and the timeout from the socket module."""
     settings = {_CACHE_VARIABLE: str(cache), "TFHUB_DOWNLOAD_PROGRESS": "1", "TFHUB_MODEL_LOAD_FORMAT": "COMPRESSED"}
     before, timeout_before = dict(os.environ), socket.getdefaulttimeout()
     os.environ.update(settings)

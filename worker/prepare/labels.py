@@ -1,4 +1,4 @@
-"""The names of a model's classes: from the user, from beside the model, or ImageNet's."""
+"""The names of a model's classes: given by the user, supplied with the model, or ImageNet's."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _IMAGENET_CLASSES = 1000
 
 
 def choose_labels(given: Path | None, beside_model: Path | None, class_count: int) -> list[str]:
-    """One line a class, from the first of the two files that there is, else ImageNet's names.
+    """Return one line per class: from `given`, else from `beside_model`, else ImageNet's names.
 
-    Raises PrepareError: the file cannot be read or has another number of names than the model has classes, or there
-    is no file and the number of classes is not ImageNet's.
+    Raises PrepareError: the file cannot be read, its number of names is not the number of classes, or there is no file
+    and the number of classes is not ImageNet's.
     """
     file = given or beside_model
     if file is None:
@@ -35,7 +35,7 @@ def _imagenet_labels(class_count: int) -> list[str]:
     names = _IMAGENET.read_text(encoding="utf-8").splitlines()
     if class_count == _IMAGENET_CLASSES:
         return names
-    if class_count == _IMAGENET_CLASSES + 1:  # TF-Hub's ImageNet models count a background class, as number 0
+    if class_count == _IMAGENET_CLASSES + 1:  # TF-Hub's ImageNet models have a background class, number 0
         return ["background", *names]
     raise PrepareError(
         f"the model has {class_count} classes, so they are not ImageNet's 1000 or 1001: "

@@ -1,4 +1,4 @@
-"""The way from MODEL to a prepared folder."""
+"""Prepares the folder of the model that MODEL names."""
 
 import hashlib
 from pathlib import Path
@@ -16,12 +16,12 @@ from worker.prepare.source import Source, find_source
 def prepare(
     model: str, labels_path: Path | None, models_dir: Path, fallback: bool = False, folder: Path | None = None
 ) -> Path:
-    """Make `models_dir/<name>/`, or exactly `folder`, and return its path; an intact one is returned at once.
+    """Create `models_dir/<name>/`, or exactly `folder`, and return its path; an intact folder is returned unchanged.
 
-    `model` is what MODEL may be (see source.py), `labels_path` a file with one name a line. With `fallback` a model
-    whose hub cannot be reached is replaced by EfficientNet-Lite0, with its own labels, and a notice.
+    `model` is a value of MODEL (see source.py), `labels_path` a file with one name per line. With `fallback`, if the
+    hub is unreachable, EfficientNet-Lite0 with its own labels replaces the model, and a notice is printed.
 
-    Raises PrepareError, of which HubUnreachable is one; OSError if the folder cannot be written.
+    Raises PrepareError (HubUnreachable is a subclass), and OSError if the folder cannot be written.
     """
     source = find_source(model, models_dir)
     try:
@@ -36,7 +36,7 @@ def prepare(
 
 def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> Path:
     folder = folder.absolute()
-    # Before locking too, as an intact folder may lie where nothing can be written.
+    # Check before locking as well: an intact folder may be on a read-only file system.
     if _flaw(folder, source, labels_path) is None:
         return folder
     with locked(lock_of(folder)):
@@ -62,7 +62,7 @@ def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> P
 
 
 def _flaw(folder: Path, source: Source, labels_path: Path | None) -> str | None:
-    """Why the folder is not what is wanted, or None if it is; imports no TensorFlow."""
+    """Return why the folder must be prepared again, or None; does not import TensorFlow."""
     try:
         found = ModelFolder.open(folder)
         found.verify_all()

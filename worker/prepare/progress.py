@@ -1,4 +1,4 @@
-"""Tells the person who waits what is being done: short lines on stderr."""
+"""Progress messages for the user: short lines on stderr."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ _BOX_COLUMNS = 78
 
 
 def say(text: str) -> None:
-    """Print one line to stderr at once."""
+    """Print one line to stderr, unbuffered."""
     print(f"prepare: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a long step, and how many seconds it took when it is over."""
+    """Announce a long step, and report its duration when it is done."""
     began = time.monotonic()
     say(f"{text} ...")
     yield
@@ -26,7 +26,7 @@ def step(text: str) -> Iterator[None]:
 
 
 def notice(title: str, lines: list[str]) -> None:
-    """Print a box to stderr that cannot be overlooked between other lines."""
+    """Print a box to stderr, so that the notice stands out."""
     room = _BOX_COLUMNS - 6
     paragraphs = [textwrap.wrap(line, room, subsequent_indent="  ") or [""] for line in [title, "", *lines]]
     rule = "#" * _BOX_COLUMNS
@@ -36,10 +36,10 @@ def notice(title: str, lines: list[str]) -> None:
 
 @contextmanager
 def native_messages_held_back() -> Iterator[None]:
-    """Keep what C++ libraries write to file descriptor 2, and show it only if the block fails.
+    """Capture what C++ libraries write to file descriptor 2; show it only if the block fails.
 
-    TensorFlow announces missing GPUs and the like there before any log level counts. Setting TF_CPP_MIN_LOG_LEVEL,
-    as one who looks for a fault does, lets everything through.
+    TensorFlow writes messages there, such as missing GPUs, before its log level applies. For debugging, set
+    TF_CPP_MIN_LOG_LEVEL: then nothing is captured.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield

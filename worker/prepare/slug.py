@@ -1,4 +1,4 @@
-"""Names that are safe as a folder and pleasant to read."""
+"""Readable names that are safe as folder names."""
 
 import re
 
@@ -6,5 +6,5 @@ _LONGEST = 100
 
 
 def slug(text: str) -> str:
-    """`text` with everything but letters, digits, `_` and `.` turned into single dashes; `model` if nothing is left."""
+    """Replace all but letters, digits, `_` and `.` by single dashes; return `model` if nothing is left."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text)[:_LONGEST].strip("-.") or "model"

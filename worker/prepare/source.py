@@ -1,4 +1,4 @@
-"""What MODEL means: where a model comes from."""
+"""Sources of models: interprets the value of MODEL."""
 
 from pathlib import Path
 from typing import Protocol
@@ -13,29 +13,29 @@ _DEFAULT_HANDLE = "https://tfhub.dev/google/tf2-preview/mobilenet_v2/classificat
 
 
 class Source(Protocol):
-    """Where a model comes from."""
+    """A source of a model."""
 
     @property
     def name(self) -> str:
-        """The model's name, which is also its folder's."""
+        """Name of the model and of its folder."""
 
     @property
     def origin(self) -> str:
-        """What tells this source from others, for the manifest; holds no path of this machine."""
+        """Unique description of the source, for the manifest; contains no local path."""
 
     @property
     def labels_path(self) -> Path | None:
-        """The file with the names of the classes that comes with the model, if one does."""
+        """The file with the names of the classes, if the model comes with one."""
 
     def put_saved_model(self, folder: Path) -> None:
-        """Write the SavedModel to `folder`, which does not exist yet; PrepareError if that cannot be done."""
+        """Write the SavedModel to `folder`, which does not exist yet; PrepareError on failure."""
 
     def forget(self) -> None:
-        """Drop what is kept of a model that turned out to be of no use, so that the next try fetches it anew."""
+        """Delete the cached download of an unusable model, so that the next attempt downloads it again."""
 
 
 def find_source(model: str, models_dir: Path) -> Source:
-    """The source that the value of MODEL names; PrepareError, which lists the choices, if it names none."""
+    """Return the source for a value of MODEL; PrepareError, which lists the allowed values, if there is none."""
     if model == DEFAULT_MODEL:
         return HubModel(_DEFAULT_HANDLE, models_dir, name=DEFAULT_MODEL)
     if model == EfficientNetLite0.name:

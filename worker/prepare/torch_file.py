@@ -1,4 +1,4 @@
-"""Reads the arrays of a weights file of PyTorch before 1.6, without torch and without running what it contains."""
+"""Reads the arrays of a weights file in the format before PyTorch 1.6, without torch and without executing pickles."""
 
 import pickle
 from collections import OrderedDict
@@ -18,12 +18,12 @@ _DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Return the file's arrays by name, float32 or int64, in the shapes it states.
+    """Return the file's arrays, float32 or int64, by name.
 
-    The file is five parts in a row: magic number, protocol, system facts, the named tensors (which refer to
-    storages by key) and the list of keys, all pickled; then each storage as an int64 length and its numbers.
+    The file has five pickled parts (magic number, protocol, system information, the named tensors, which refer to
+    storages by key, and the list of keys), followed by each storage: its length as int64, then its numbers.
 
-    Raises PrepareError: not such a file, or one that refers to anything but plain arrays.
+    Raises PrepareError: the file has another format, or refers to anything but plain arrays.
     """
     try:
         with path.open("rb") as file:
@@ -35,7 +35,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 def _read(file: BinaryIO) -> dict[str, Array]:
     if _load(file) != _MAGIC or _load(file) != _PROTOCOL:
         raise ValueError("wrong magic number or protocol")
-    _load(file)  # system facts: byte order and sizes of the machine that wrote it; always little-endian in practice
+    _load(file)  # system information: byte order and type sizes of the writer; always little-endian in practice
     tensors: dict[str, _Tensor] = _load(file)
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
     storages = {key: _read_storage(file, dtypes[key]) for key in _load(file)}
@@ -48,20 +48,20 @@ def _read_storage(file: BinaryIO, dtype: np.dtype[Any]) -> Array:
 
 
 class _Storage:
-    """Stands for a run of numbers that follows later in the file."""
+    """A reference to numbers that follow later in the file."""
 
     def __init__(self, dtype: np.dtype[Any], key: str) -> None:
         self.dtype, self.key = dtype, key
 
 
 class _Tensor:
-    """Stands for a tensor; takes the arguments with which the file would call torch._utils._rebuild_tensor_v2."""
+    """A tensor; takes the arguments that the file passes to torch._utils._rebuild_tensor_v2."""
 
     def __init__(self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any):
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def view_of(self, numbers: Array) -> Array:
-        """The tensor's own numbers; its strides count numbers, and may run in any order of the axes."""
+        """Return the tensor as a view of its storage; strides count numbers, not bytes, in any order of the axes."""
         steps = [(length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True)]
         if self.offset < 0 or min(steps, default=0) < 0 or self.offset + sum(steps) >= numbers.size:
             raise ValueError("a tensor that reaches out of its storage")
@@ -70,7 +70,7 @@ class _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the four names that such a file needs and refuses all others, so that unpickling cannot run anything."""
+    """Allows only the four names that such a file needs, so that unpickling cannot execute code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):

@@ -1,1 +1,1 @@
-"""The processes of a worker: Celery, its main process, its children."""
+"""The processes of a worker: Celery, the main process, the children."""

@@ -1,4 +1,4 @@
-"""The Celery application, as workers and Celery's own commands have it."""
+"""Creates the Celery application for workers and for Celery's own commands."""
 
 import logging
 import os
@@ -13,29 +13,29 @@ from kombu.pidbox import Node
 from shared.jobs.queue import QUEUE_NAME
 from shared.settings import Settings
 
-# deploy/monitoring/flower_celery.py has them too.
+# Keep in step with deploy/monitoring/flower_celery.py.
 CONTROL_EXCHANGE, EVENT_EXCHANGE = "topthree", "topthree.events"
-# Longer than the second for which kombu asks Redis to block.
+# Longer than kombu's blocking read, which takes one second.
 ANSWER_TIMEOUT_SECONDS = 5
-# Celery prefers these to its configuration; the queue would be on another server than the records.
+# Celery prefers these to its configuration, which could put the queue on another server than the job records.
 FOREIGN_URLS = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 
 log = logging.getLogger(__name__)
 
 
 class OneTryDispatcher(EventDispatcher):
-    """Sends each event once: a heartbeat that waited for Redis would stop the event loop, SIGTERM included."""
+    """Sends events without retries: a heartbeat that waits for Redis would block the event loop, including SIGTERM."""
 
     def send(self, *arguments: Any, **fields: Any) -> None:
-        """Send an event; one that cannot be sent now is sent after the next connection to Redis."""
+        """Send an event; if that fails, Celery sends it after the next connection to Redis."""
         super().send(*arguments, **{**fields, "retry": False})
 
 
 class OneTryNode(Node):
-    """Replies to each remote command once; a reply that Redis does not take ends no worker and holds up nothing."""
+    """Sends each reply to a remote command once: a failure neither ends the worker nor blocks it."""
 
     def reply(self, data: Any, exchange: Any, routing_key: Any, ticket: Any, **_: Any) -> None:
-        """Send a reply over the channel of the commands."""
+        """Send a reply over the channel that received the command."""
         mailbox: Any = self.mailbox
         channel: Any = self.channel
         direct = Exchange(exchange, exchange_type="direct", delivery_mode="transient", durable=False)
@@ -48,13 +48,13 @@ class OneTryNode(Node):
 
 
 class WorkerEvents(Events):
-    """Celery's events with that dispatcher."""
+    """Celery's events, sent by OneTryDispatcher."""
 
     dispatcher_cls = f"{__name__}:{OneTryDispatcher.__name__}"
 
 
 def create_celery(settings: Settings) -> Celery:
-    """Return the application; nothing is connected yet."""
+    """Return the application; it connects later."""
     for variable in FOREIGN_URLS:
         os.environ.pop(variable, None)
     app = Celery("topthree", events=WorkerEvents, set_as_current=False)
@@ -64,28 +64,28 @@ def create_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_default_queue=QUEUE_NAME,
         broker_connection_retry_on_startup=True,
-        # For ever: a worker that gave up would only be started again.
+        # No limit: a worker that gave up would only be restarted.
         broker_connection_max_retries=None,
-        # What a worker holds and does not run would wait longer than in the queue.
+        # No prefetching: a message that a busy worker holds cannot be taken by an idle one.
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
-        # Where children claim jobs themselves, events of tasks would tell of a few jobs only.
+        # If children claim jobs themselves, task events would cover only a few of the jobs.
         worker_send_task_events=settings.consume_seconds == 0,
-        # Without late acknowledgement nothing is cancelled; set because Celery warns of it at every reconnect else.
+        # No effect without late acknowledgement; set because Celery otherwise warns at every reconnect.
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport_options={
-            # Records and leases decide what is repeated (docs/decisions/0004): the broker keeps no second account.
+            # Job records and leases decide what is repeated (docs/decisions/0004), not the broker.
             "ack_emulation": False,
-            # All jobs have the same priority: one list instead of four.
+            # All jobs have the same priority: use one list instead of four.
             "priority_steps": [0],
-            # The queue, and what remote control and events use: two services on one Redis do not hear each other.
+            # For the queue, remote control and events: keeps services that share a Redis apart.
             "global_keyprefix": settings.redis_prefix,
             "socket_timeout": ANSWER_TIMEOUT_SECONDS,
             "socket_connect_timeout": 1,
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
-        # Not Celery's default names: other programs' commands on this database are not for these workers.
+        # Not Celery's default names, so that commands of other programs on this database do not reach these workers.
         control_exchange=CONTROL_EXCHANGE,
         event_exchange=EVENT_EXCHANGE,
     )

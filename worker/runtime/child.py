@@ -18,12 +18,12 @@ from worker.services import Services
 
 log = logging.getLogger(__name__)
 
-# Takes the child's progress; the classifier enters it (`with`) while it decodes a picture.
+# The argument is the child's progress; the classifier enters it (`with`) while it decodes a picture.
 LoadClassifier = Callable[[SharedProgress], PictureClassifier]
 
 
 class Child:
-    """The model and the connections of a child: they are created after the fork, because neither survives one."""
+    """The model and the connections of a child; both are created after the fork, because neither survives one."""
 
     def __init__(
         self, services: Services, load_classifier: LoadClassifier, progress: SharedProgress, warmed: Event

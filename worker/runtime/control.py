@@ -24,7 +24,7 @@ REFUSED = {
 def register_commands(cancel: Callable[[Sequence[str]], int | None]) -> None:
     """Make `revoke` cancel jobs, and refuse the commands in REFUSED.
 
-    `cancel` returns the number of jobs that it canceled, None if Redis does not answer.
+    `cancel` returns the number of canceled jobs, None if Redis does not answer.
     """
 
     def revoke(_state: Any, task_id: str | Sequence[str], **_options: Any) -> Answer:

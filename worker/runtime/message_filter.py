@@ -1,4 +1,4 @@
-"""Hands Celery the messages of jobs only, since kombu and Celery end a worker for many other messages."""
+"""Passes only job messages to Celery, because many other messages make kombu or Celery end the worker."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,18 @@ TakeIn = Callable[[bytes], str | None]
 
 
 def attach_filter(app: Celery, take_in: TakeIn) -> None:
-    """Have `take_in` read what comes off the queue before kombu does.
+    """Call `take_in` for each message from the queue before kombu parses it.
 
-    It gets a message as it was in the queue and returns the one to hand on, None for none.
+    It gets the raw message and returns the message for kombu, or None to drop it.
     """
 
     class MessageFilter(bootsteps.StartStopStep):
-        # Started anew with each connection, before the first message is asked for.
+        # Started after every reconnect, before the first message is requested.
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, consumer: Any) -> None:
             def taken(answer: tuple[bytes, bytes] | None, **_: Any) -> tuple[bytes, str] | None:
-                # To kombu None says that the queue was empty.
+                # kombu takes None for an empty queue.
                 message = take_in(answer[1]) if answer else None
                 return (answer[0], message) if answer and message else None
 

@@ -1,4 +1,4 @@
-"""What must hold before a worker takes jobs."""
+"""Checks before a worker takes jobs."""
 
 import logging
 import multiprocessing
@@ -28,9 +28,9 @@ def semaphore_flaw() -> str:
 
 
 def wait_for_server(server: RedisServer, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait while Redis answers and no job can run on it; log the reason whenever it changes.
+    """Wait while Redis answers but cannot run jobs; log the reason whenever it changes.
 
-    One that is unreachable, or that refuses the password, is left to Celery, which tries until it is let in.
+    Return if Redis is unreachable or refuses the password: Celery retries until it can connect.
     """
     told = ""
     while True:
@@ -50,5 +50,5 @@ def _look(server: RedisServer) -> tuple[str, bool]:
         return reason_of(error), True
     except redis.RedisError as error:
         return reason_of(error), False
-    # Accepted jobs are better run than left to a server that may drop them.
+    # A server that may evict keys is no reason to wait: run the accepted jobs before it drops them.
     return state.flaw, not state.unusable

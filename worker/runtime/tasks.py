@@ -1,4 +1,4 @@
-"""The Celery tasks: an entry into plain classes and nothing else."""
+"""The Celery tasks: thin entry points into plain classes."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The inference libraries behind one interface, and the registry of them; only this folder's modules import them."""
+"""Common interface and registry of the inference libraries; only the modules of this folder import them."""
 
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -23,18 +23,18 @@ class UnknownEngine(ValueError):
 
 @dataclass(frozen=True)
 class EngineEntry:
-    """What is known of an engine before it is loaded."""
+    """Description of an engine, available without loading it."""
 
     implementation: str
-    """`module:class`; imported only to load it, as no worker has every library. The class takes the path of `model`."""
+    """`module:class`; imported only when used, as no worker has every library. The class takes the path of `model`."""
     model: str
-    """The file or subfolder of a model folder that it loads."""
+    """The file or subfolder of a model folder that the engine loads."""
     batches: bool
-    """Whether one run of many pictures is faster than as many runs of one: such a worker forms batches."""
+    """Whether one run with many pictures is faster than many runs with one; if so, the worker forms batches."""
     device: str
 
 
-# A new engine is a module in this folder and a line here.
+# To add an engine, add a module to this folder and a line here.
 ENGINES = {
     "litert": EngineEntry(f"{__name__}.litert:LiteRTEngine", TFLITE, batches=False, device="CPU"),
     "tensorflow": EngineEntry(f"{__name__}.tensorflow:TensorFlowEngine", SAVED_MODEL, batches=True, device="GPU, CPU"),
@@ -42,7 +42,7 @@ ENGINES = {
 
 
 def find_engine(name: str) -> EngineEntry:
-    """Return the entry of an engine; UnknownEngine if there is none of this name."""
+    """Return the entry of an engine; UnknownEngine if none has this name."""
     if name not in ENGINES:
         known = ", ".join(f"{other} ({entry.device})" for other, entry in ENGINES.items())
         raise UnknownEngine(f"ENGINE={name!r}: there is no such engine. Use one of these: {known}.")
@@ -50,7 +50,7 @@ def find_engine(name: str) -> EngineEntry:
 
 
 def verify_model(name: str, folder: ModelFolder) -> None:
-    """Check the files that the engine `name` is going to load.
+    """Verify the files that the engine `name` loads.
 
     Raises:
         ModelFolderError: one is missing or damaged.
@@ -66,7 +66,7 @@ def verify_model(name: str, folder: ModelFolder) -> None:
 
 
 def load_engine(name: str, folder: ModelFolder) -> Engine:
-    """Load the engine `name` with the model in `folder` and run it once, so that it is warm."""
+    """Load the engine `name` with the model in `folder`, and run it once to warm it up."""
     entry = find_engine(name)
     engine: Engine = resolve_name(entry.implementation)(folder.path / entry.model)
     manifest = folder.manifest

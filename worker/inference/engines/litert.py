@@ -1,4 +1,4 @@
-"""LiteRT: one single-thread interpreter, the fastest way on CPU cores when every core has a process."""
+"""LiteRT: one single-threaded interpreter, the fastest choice on CPUs if every core has a process."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 
 class LiteRTEngine:
-    """Runs `model.tflite`, whose batch is fixed at one picture."""
+    """Runs `model.tflite`, which has a fixed batch size of one."""
 
     def __init__(self, model: Path) -> None:
-        """Load the file `model`, which has been verified."""
+        """Load the verified file `model`."""
         self._interpreter = Interpreter(model_path=str(model), num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]

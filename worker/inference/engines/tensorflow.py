@@ -1,4 +1,4 @@
-"""TensorFlow: for GPUs, and for SavedModels that do not convert to LiteRT."""
+"""TensorFlow: for GPUs, and for SavedModels that cannot be converted to LiteRT."""
 
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,17 @@ from worker.inference.image_function import find_image_function
 
 
 class TensorFlowEngine:
-    """Runs the SavedModel, any number of pictures at once, on the GPU if TensorFlow sees one."""
+    """Runs the SavedModel with any number of pictures at once, on the GPU if TensorFlow finds one."""
 
     def __init__(self, model: Path) -> None:
-        """Load the SavedModel in the folder `model`, whose files have been verified."""
+        """Load the verified SavedModel in the folder `model`."""
         for gpu in tf.config.list_physical_devices("GPU"):
-            # Take memory as it is needed, so that several workers can share a card.
+            # Allocate memory as needed, so that several workers can share a GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
-        # The model must stay referenced: the function alone does not keep its variables.
+        # Keep a reference to the model: the function alone does not keep its variables alive.
         self._model: Any = tf.saved_model.load(str(model))
         found = find_image_function(self._model)
-        # One trace for every size of batch: else each new size costs a tenth of a second and more.
+        # One trace for all batch sizes: otherwise each new size costs at least a tenth of a second.
         pictures = tf.TensorSpec([None, found.height, found.width, 3], tf.float32)
         self._run: Any = tf.function(found.call, input_signature=[pictures])
 
