@@ -1,23 +1,20 @@
 """The job records in Redis: the single source of truth about accepted jobs and their outcomes."""
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import redis
 
 from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
 from shared.errors import GoneJob, KeyReused, UnknownJob
-from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
+from shared.jobs.calls import JobCalls
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import (
-    FORMAT_VERSION,
-    TRANSITIONS,
     CacheEntry,
     Claim,
     ClaimedJob,
@@ -26,36 +23,21 @@ from shared.jobs.models import (
     Outcome,
     Requeued,
 )
-from shared.jobs.queue import TASK_NAME, Queue
+from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import (
-    BYTES_KEY,
     CLAIMED_PREFIX,
-    DEADLINES_KEY,
-    DRAIN_KEY,
-    ENDED_CHANNEL,
     FAILED_KEY,
-    FOREIGN_KEY,
     GONE_PREFIX,
     JOB_PREFIX,
-    LEASES_KEY,
-    OPEN_KEY,
-    PICTURE_PREFIX,
-    REACHED_KEY,
 )
-from shared.jobs.script import JobScript, ScriptCall, run_calls
+from shared.jobs.script import ScriptCall, run_calls
 from shared.result_cache import KnownResult
 
 UNKNOWN = "There is no job with this id."
-# No client retries after a day.
-IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
 CLAIM_VALID_SECONDS = 3
 NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
-# Upper bound for the measured time between two job ends, so that a clock change cannot distort the drain rate.
-MAX_INTERVAL_MS = 10_000
-# How many messages of other programs are kept for inspection.
-MAX_FOREIGN = 100
 
 
 @dataclass(frozen=True)
@@ -88,10 +70,7 @@ class Jobs:
         self._limits = limits
         self.backlog = BacklogReader(client, queue, limits)
         self._time = RedisTime(clock)
-        self._admit = JobScript(client, "admit", clock)
-        self._claim = JobScript(client, "claim", clock)
-        self._finish = JobScript(client, "finish", clock)
-        self._requeue = JobScript(client, "requeue", clock)
+        self._calls = JobCalls(client, queue, limits, clock)
 
     def admit(
         self,
@@ -109,34 +88,7 @@ class Jobs:
             QueueFull: the limit of open jobs or of their bytes is reached; nothing was written.
             KeyReused: the key was used before with a different request; nothing was written.
         """
-        fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
-        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
-        if known:
-            fields |= {"result": json.dumps(known.first(request.top)), "model": json.dumps(known.model)}
-        call = self._admit.call(
-            keys={
-                **self._record_keys(job_id),
-                "reached_key": self._queue.key(REACHED_KEY),
-                "queue_key": self._queue.list_key,
-                "idempotency_key": self._queue.key(key.redis_key) if key else "",
-            },
-            args={
-                "id": job_id,
-                "picture_bytes": request.picture.bytes,
-                "max_open_jobs": self._limits.max_open_jobs,
-                "max_stored_bytes": self._limits.max_stored_bytes,
-                "deadline_ms": int(request.deadline_seconds * 1000),
-                "fingerprint": key.fingerprint if key else "",
-                "idempotency_ttl_seconds": IDEMPOTENCY_TTL_SECONDS,
-                "result_ttl_seconds": self._limits.result_ttl_seconds,
-                "gone_ttl_seconds": self._gone_ttl_seconds,
-                "known": int(known is not None),
-                "message": self._queue.message,
-                "picture": picture,
-                "picture_ttl_seconds": IMAGE_TTL_SECONDS,
-                "fields": _flat_json(fields),
-            },
-        )
+        call = self._calls.admit(job_id, request, key, known, picture)
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
             raise self.backlog.read().refusal(self._limits, request.picture.bytes)
@@ -187,11 +139,11 @@ class Jobs:
 
         `execution` is the attempt that ends the job, "" if a client or a deadline ends it.
         """
-        return self._ended(outcome, self._end_call(job_id, outcome, execution).run(self._redis))
+        return self._ended(outcome, self._calls.finish(job_id, outcome, execution).run(self._redis))
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         """End a job that `execution` holds and claim the next jobs, in one round trip."""
-        calls = [self._end_call(job_id, outcome, execution), self._claim_call(claim, "")]
+        calls = [self._calls.finish(job_id, outcome, execution), self._claim_call(claim, "")]
         moved, answer = run_calls(self._redis, calls)
         ended = self._ended(outcome, moved)
         claimed = self._claimed(claim, answer)
@@ -203,28 +155,7 @@ class Jobs:
         return bool(moved)
 
     def _claim_call(self, claim: Claim, job_id: str) -> ScriptCall:
-        return self._claim.call(
-            keys={
-                "queue_key": self._queue.list_key,
-                "leases_key": self._queue.key(LEASES_KEY),
-                "reached_key": self._queue.key(REACHED_KEY),
-                "foreign_key": self._queue.key(FOREIGN_KEY),
-                "claimed_key": self._queue.key(CLAIMED_PREFIX + claim.execution),
-            },
-            args={
-                "wanted": job_id,
-                "execution": claim.execution,
-                "worker": claim.worker,
-                "lease_ms": int(claim.lease_seconds * 1000),
-                "valid_until_ms": self._time.in_seconds(CLAIM_VALID_SECONDS),
-                "format_version": FORMAT_VERSION,
-                "job_prefix": self._queue.key(JOB_PREFIX),
-                "picture_prefix": self._queue.key(PICTURE_PREFIX),
-                "task": TASK_NAME,
-                "most": claim.most,
-                "max_foreign": MAX_FOREIGN,
-            },
-        )
+        return self._calls.claim(claim, job_id, self._time.in_seconds(CLAIM_VALID_SECONDS))
 
     def _claimed(self, claim: Claim, answer: list[Any]) -> Claimed | None:
         """Parse the answer to a claim; None if the claim ran too late and must be repeated."""
@@ -266,7 +197,7 @@ class Jobs:
     def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
         """End the job with a problem, but only while the execution holds it; returns False as `end` does."""
         outcome = Outcome.failed(problem)
-        call = self._end_call(job_id, outcome, execution, allowed=[JobState.RUNNING])
+        call = self._calls.finish(job_id, outcome, execution, allowed=[JobState.RUNNING])
         return self._ended(outcome, call.run(self._redis))
 
     def cancel(self, job_id: str) -> bool:
@@ -278,52 +209,6 @@ class Jobs:
         """End a queued job whose deadline has passed; False if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
         return self.end(job_id, Outcome(JobState.EXPIRED, {"problem": json.dumps(problem)}))
-
-    @property
-    def _gone_ttl_seconds(self) -> int:
-        return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
-
-    def _record_keys(self, job_id: str) -> dict[str, str]:
-        """Return the keys used both to admit and to end a job."""
-        key = self._queue.key
-        return {
-            "job_key": key(JOB_PREFIX + job_id),
-            "open_key": key(OPEN_KEY),
-            "leases_key": key(LEASES_KEY),
-            "bytes_key": key(BYTES_KEY),
-            "deadlines_key": key(DEADLINES_KEY),
-            "gone_key": key(GONE_PREFIX + job_id),
-            "picture_key": key(PICTURE_PREFIX + job_id),
-        }
-
-    def _end_call(
-        self, job_id: str, outcome: Outcome, execution: str, allowed: Sequence[JobState] | None = None
-    ) -> ScriptCall:
-        entry = outcome.entry
-        if allowed is None:
-            allowed = [origin for origin, targets in TRANSITIONS.items() if outcome.state in targets]
-        return self._finish.call(
-            keys={
-                **self._record_keys(job_id),
-                "drain_key": self._queue.key(DRAIN_KEY),
-                "failed_key": self._queue.key(FAILED_KEY),
-                "cache_key": self._queue.key(entry.key) if entry else "",
-            },
-            args={
-                "id": job_id,
-                "state": outcome.state.value,
-                "allowed": ",".join(allowed),
-                "by": secrets.token_hex(8),
-                "execution": execution,
-                "result_ttl_seconds": self._limits.result_ttl_seconds,
-                "gone_ttl_seconds": self._gone_ttl_seconds,
-                "channel": self._queue.key(ENDED_CHANNEL),
-                "cached": entry.value if entry else "",
-                "cache_ttl_seconds": entry.ttl_seconds if entry else 0,
-                "max_interval_ms": MAX_INTERVAL_MS,
-                "fields": _flat_json(outcome.fields),
-            },
-        )
 
     def delete(self, job_id: str) -> None:
         """Delete the record of an ended job; `get` then raises GoneJob until the tombstone expires."""
@@ -349,23 +234,7 @@ class Jobs:
         an attempt whose lease has ended is given up. If the attempt is `counted` and was the last one, the job fails
         with `reason` in its problem.
         """
-        call = self._requeue.call(
-            keys={
-                "job_key": self._queue.key(JOB_PREFIX + job_id),
-                "leases_key": self._queue.key(LEASES_KEY),
-                "queue_key": self._queue.list_key,
-            },
-            args={
-                "id": job_id,
-                "execution": execution,
-                "by": secrets.token_hex(8),
-                "max_attempts": self._limits.attempts,
-                "counted": int(counted),
-                "publish": int(publish),
-                "lease_ended": int(lease_ended),
-                "message": self._queue.message,
-            },
-        )
+        call = self._calls.requeue(job_id, execution, counted=counted, publish=publish, lease_ended=lease_ended)
         requeued = Requeued(call.run(self._redis).decode())
         if requeued is Requeued.EXHAUSTED:
             detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
@@ -391,7 +260,3 @@ def _claimed_job(execution: str, job_id: bytes, picture: bytes, flat: list[bytes
     text = [part.decode() for part in flat]
     record = dict(zip(text[::2], text[1::2], strict=True))
     return ClaimedJob(Job.from_hash(job_id.decode(), record), picture, execution)
-
-
-def _flat_json(fields: Mapping[str, Any]) -> str:
-    return json.dumps([str(part) for pair in fields.items() for part in pair])

@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 
+from shared.jobs.calls import MAX_FOREIGN
 from shared.jobs.queue import JOB_ID, TASK_NAME, Queue
 from shared.jobs.redis_keys import FOREIGN_KEY
-from shared.jobs.store import MAX_FOREIGN
 from worker.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,186 @@
+"""The calls of the scripts that change jobs: which keys and arguments each of them gets."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import redis
+
+from shared.clock import Clock
+from shared.images.store import IMAGE_TTL_SECONDS
+from shared.jobs.admission import IdempotencyKey, JobRequest
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import FORMAT_VERSION, TRANSITIONS, Claim, JobState, Outcome
+from shared.jobs.queue import TASK_NAME, Queue
+from shared.jobs.redis_keys import (
+    BYTES_KEY,
+    CLAIMED_PREFIX,
+    DEADLINES_KEY,
+    DRAIN_KEY,
+    ENDED_CHANNEL,
+    FAILED_KEY,
+    FOREIGN_KEY,
+    GONE_PREFIX,
+    JOB_PREFIX,
+    LEASES_KEY,
+    OPEN_KEY,
+    PICTURE_PREFIX,
+    REACHED_KEY,
+)
+from shared.jobs.script import JobScript, ScriptCall
+from shared.result_cache import KnownResult
+
+# No client retries after a day.
+IDEMPOTENCY_TTL_SECONDS = 24 * 3600
+# Upper bound for the measured time between two job ends, so that a clock change cannot distort the drain rate.
+MAX_INTERVAL_MS = 10_000
+# How many messages of other programs are kept for inspection.
+MAX_FOREIGN = 100
+
+
+class JobCalls:
+    """Builds calls of the scripts for one queue; `Jobs` runs them and reads their answers."""
+
+    def __init__(self, client: redis.Redis, queue: Queue, limits: JobLimits, clock: Clock) -> None:
+        self._queue = queue
+        self._limits = limits
+        self._admit = JobScript(client, "admit", clock)
+        self._claim = JobScript(client, "claim", clock)
+        self._finish = JobScript(client, "finish", clock)
+        self._requeue = JobScript(client, "requeue", clock)
+
+    def admit(
+        self,
+        job_id: str,
+        request: JobRequest,
+        key: IdempotencyKey | None,
+        known: KnownResult | None,
+        picture: bytes,
+    ) -> ScriptCall:
+        """Return a call that writes a job, as `Jobs.admit` describes."""
+        fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
+        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
+        if known:
+            fields |= {"result": json.dumps(known.first(request.top)), "model": json.dumps(known.model)}
+        return self._admit.call(
+            keys={
+                **self._record_keys(job_id),
+                "reached_key": self._queue.key(REACHED_KEY),
+                "queue_key": self._queue.list_key,
+                "idempotency_key": self._queue.key(key.redis_key) if key else "",
+            },
+            args={
+                "id": job_id,
+                "picture_bytes": request.picture.bytes,
+                "max_open_jobs": self._limits.max_open_jobs,
+                "max_stored_bytes": self._limits.max_stored_bytes,
+                "deadline_ms": int(request.deadline_seconds * 1000),
+                "fingerprint": key.fingerprint if key else "",
+                "idempotency_ttl_seconds": IDEMPOTENCY_TTL_SECONDS,
+                "result_ttl_seconds": self._limits.result_ttl_seconds,
+                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "known": int(known is not None),
+                "message": self._queue.message,
+                "picture": picture,
+                "picture_ttl_seconds": IMAGE_TTL_SECONDS,
+                "fields": _flat_json(fields),
+            },
+        )
+
+    def claim(self, claim: Claim, job_id: str, valid_until_ms: int) -> ScriptCall:
+        """Return a call that claims nothing after `valid_until_ms` of Redis' clock (0: always valid)."""
+        return self._claim.call(
+            keys={
+                "queue_key": self._queue.list_key,
+                "leases_key": self._queue.key(LEASES_KEY),
+                "reached_key": self._queue.key(REACHED_KEY),
+                "foreign_key": self._queue.key(FOREIGN_KEY),
+                "claimed_key": self._queue.key(CLAIMED_PREFIX + claim.execution),
+            },
+            args={
+                "wanted": job_id,
+                "execution": claim.execution,
+                "worker": claim.worker,
+                "lease_ms": int(claim.lease_seconds * 1000),
+                "valid_until_ms": valid_until_ms,
+                "format_version": FORMAT_VERSION,
+                "job_prefix": self._queue.key(JOB_PREFIX),
+                "picture_prefix": self._queue.key(PICTURE_PREFIX),
+                "task": TASK_NAME,
+                "most": claim.most,
+                "max_foreign": MAX_FOREIGN,
+            },
+        )
+
+    def finish(
+        self, job_id: str, outcome: Outcome, execution: str, allowed: Sequence[JobState] | None = None
+    ) -> ScriptCall:
+        """Return a call that ends a job which is in one of the `allowed` states, by default all that may move there."""
+        entry = outcome.entry
+        if allowed is None:
+            allowed = [origin for origin, targets in TRANSITIONS.items() if outcome.state in targets]
+        return self._finish.call(
+            keys={
+                **self._record_keys(job_id),
+                "drain_key": self._queue.key(DRAIN_KEY),
+                "failed_key": self._queue.key(FAILED_KEY),
+                "cache_key": self._queue.key(entry.key) if entry else "",
+            },
+            args={
+                "id": job_id,
+                "state": outcome.state.value,
+                "allowed": ",".join(allowed),
+                "by": secrets.token_hex(8),
+                "execution": execution,
+                "result_ttl_seconds": self._limits.result_ttl_seconds,
+                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "channel": self._queue.key(ENDED_CHANNEL),
+                "cached": entry.value if entry else "",
+                "cache_ttl_seconds": entry.ttl_seconds if entry else 0,
+                "max_interval_ms": MAX_INTERVAL_MS,
+                "fields": _flat_json(outcome.fields),
+            },
+        )
+
+    def requeue(self, job_id: str, execution: str, *, counted: bool, publish: bool, lease_ended: bool) -> ScriptCall:
+        """Return a call that gives up an attempt, as `Jobs.requeue` describes."""
+        return self._requeue.call(
+            keys={
+                "job_key": self._queue.key(JOB_PREFIX + job_id),
+                "leases_key": self._queue.key(LEASES_KEY),
+                "queue_key": self._queue.list_key,
+            },
+            args={
+                "id": job_id,
+                "execution": execution,
+                "by": secrets.token_hex(8),
+                "max_attempts": self._limits.attempts,
+                "counted": int(counted),
+                "publish": int(publish),
+                "lease_ended": int(lease_ended),
+                "message": self._queue.message,
+            },
+        )
+
+    @property
+    def _gone_ttl_seconds(self) -> int:
+        return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
+
+    def _record_keys(self, job_id: str) -> dict[str, str]:
+        """Return the keys used both to admit and to end a job."""
+        key = self._queue.key
+        return {
+            "job_key": key(JOB_PREFIX + job_id),
+            "open_key": key(OPEN_KEY),
+            "leases_key": key(LEASES_KEY),
+            "bytes_key": key(BYTES_KEY),
+            "deadlines_key": key(DEADLINES_KEY),
+            "gone_key": key(GONE_PREFIX + job_id),
+            "picture_key": key(PICTURE_PREFIX + job_id),
+        }
+
+
+def _flat_json(fields: Mapping[str, Any]) -> str:
+    return json.dumps([str(part) for pair in fields.items() for part in pair])
