@@ -27,8 +27,8 @@ class CachedResults:
 
     def find(self, sha256: str) -> KnownResult | None:
         """Return the cached result for a picture with this digest."""
-        answers = self._current_version() if self.enabled else ""
-        return self._cache.find(answers, sha256) if answers else None
+        version = self._current_version() if self.enabled else ""
+        return self._cache.find(version, sha256) if version else None
 
     def _current_version(self) -> str:
         now = time.monotonic()

@@ -8,11 +8,11 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from api.auth import current_owner
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
 from shared.images.inspect import inspect_picture
-from shared.jobs.admission import JobRequest
+from shared.jobs.admission import MAX_TOP, JobRequest
 from shared.log import current_request_id
 
 FIELD = "image"
-DEFAULT_TOP, MAX_TOP = 3, 10
+DEFAULT_TOP = 3
 # One day: no client waits longer for a job to start.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_DIGITS = 9

@@ -37,21 +37,21 @@ class ResultCache:
         """Whether results are cached."""
         return self._ttl_seconds > 0
 
-    def entry(self, answers: str, sha256: str, known: KnownResult) -> CacheEntry | None:
+    def entry(self, result_version: str, sha256: str, known: KnownResult) -> CacheEntry | None:
         """Return the cache entry for a result, None if the cache is off."""
         if not self.enabled:
             return None
         value = json.dumps({"result": known.result, "model": known.model})
-        return CacheEntry(_key(answers, sha256), value, self._ttl_seconds)
+        return CacheEntry(_key(result_version, sha256), value, self._ttl_seconds)
 
-    def find(self, answers: str, sha256: str) -> KnownResult | None:
-        """Return the cached result for these bytes from a worker with the same `answers` tag, None if there is none."""
-        text = cast(str | None, self._redis.get(self._queue.key(_key(answers, sha256))))
+    def find(self, result_version: str, sha256: str) -> KnownResult | None:
+        """Return the cached result for these bytes from a worker with this `result_version`, None if there is none."""
+        text = cast(str | None, self._redis.get(self._queue.key(_key(result_version, sha256))))
         if text is None:
             return None
         value = json.loads(text)
         return KnownResult(value["result"], value["model"])
 
 
-def _key(answers: str, sha256: str) -> str:
-    return f"cache:{answers}:{sha256}"
+def _key(result_version: str, sha256: str) -> str:
+    return f"cache:{result_version}:{sha256}"

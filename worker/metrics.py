@@ -78,7 +78,7 @@ class WorkerMetrics(JobEvents):
         self._finished.labels(state).inc()
 
     def requeued(self, reason: str, count: int) -> None:
-        """Count jobs that were published again."""
+        """Count jobs that were requeued (`lost`) or whose message was published again (`overtaken`)."""
         self._requeued.labels(reason).inc(count)
 
     def foreign(self) -> None:

@@ -14,13 +14,13 @@ from api.uploads import (
     DEFAULT_TOP,
     FIELD,
     MAX_DEADLINE_SECONDS,
-    MAX_TOP,
     MOST_PARTS,
     UploadLimits,
     read_idempotency_key,
     read_upload,
 )
 from shared.images.formats import NAMES
+from shared.jobs.admission import MAX_TOP
 
 PICTURE = {"type": "string", "format": "binary", "description": f"{NAMES}."}
 FORM = {

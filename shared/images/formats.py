@@ -11,7 +11,6 @@ class PictureFormat:
     """The name of Pillow's reader; job records contain it."""
     name: str
     suffixes: tuple[str, ...]
-    mime_types: tuple[str, ...]
     counts_frames: bool = False
     """Whether the header contains the number of frames; the frames of other formats are not counted."""
     also: tuple[str, ...] = ()
@@ -21,14 +20,14 @@ class PictureFormat:
 # The readers are tried in this order. Readers outside Pillow are set up in shared/images/inspect.py. Many phones write
 # .jpg files in the format MPO: a JPEG followed by further pictures.
 FORMATS = (
-    PictureFormat("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), ("image/jpeg",), True, also=("MPO",)),
-    PictureFormat("PNG", "PNG", (".png",), ("image/png",), counts_frames=True),
-    PictureFormat("BMP", "BMP", (".bmp",), ("image/bmp",)),
-    PictureFormat("GIF", "GIF", (".gif",), ("image/gif",)),
-    PictureFormat("WEBP", "WebP", (".webp",), ("image/webp",), counts_frames=True),
-    PictureFormat("TIFF", "TIFF", (".tif", ".tiff"), ("image/tiff",)),
-    PictureFormat("AVIF", "AVIF", (".avif",), ("image/avif",), counts_frames=True),
-    PictureFormat("HEIF", "HEIC", (".heic", ".heif"), ("image/heic", "image/heif"), counts_frames=True),
+    PictureFormat("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), counts_frames=True, also=("MPO",)),
+    PictureFormat("PNG", "PNG", (".png",), counts_frames=True),
+    PictureFormat("BMP", "BMP", (".bmp",)),
+    PictureFormat("GIF", "GIF", (".gif",)),
+    PictureFormat("WEBP", "WebP", (".webp",), counts_frames=True),
+    PictureFormat("TIFF", "TIFF", (".tif", ".tiff")),
+    PictureFormat("AVIF", "AVIF", (".avif",), counts_frames=True),
+    PictureFormat("HEIF", "HEIC", (".heic", ".heif"), counts_frames=True),
 )
 READERS = tuple(each.pillow for each in FORMATS)
 SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from shared.jobs.models import ImageInfo
 
+# The most labels that a request may ask for; results are cached with this many.
+MAX_TOP = 10
+
 
 @dataclass(frozen=True)
 class JobRequest:

@@ -9,15 +9,15 @@ from shared.errors import QueueFull
 from shared.jobs.limits import JobLimits
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, LEASES_KEY, OPEN_KEY
+from shared.settings import MEBIBYTE
 
 # Before a drain rate is known: about the time of one core for a picture of 512 x 512.
 FIRST_INTERVAL_MS = 20.0
 # finish.lua writes no longer interval. A longer one comes from a clock change or an older version.
-MOST_INTERVAL_MS = 10_000.0
+MAX_INTERVAL_MS = 10_000
 # An old drain rate says little: it decays towards FIRST_INTERVAL_MS with this half-life.
 HALF_LIFE_SECONDS = 30.0
 LONGEST_SECONDS = 3600
-MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class BacklogReader:
 def _interval_ms(now: float, interval_ms: str | None, finished_ms: str | None) -> float:
     """Return the last known time between two job ends; it decays towards FIRST_INTERVAL_MS with age."""
     seen_ms = float(interval_ms or FIRST_INTERVAL_MS)
-    if not 0 <= seen_ms <= MOST_INTERVAL_MS:
+    if not 0 <= seen_ms <= MAX_INTERVAL_MS:
         return FIRST_INTERVAL_MS
     # A time in the future counts as just as old as one in the past: the clock was set back.
     age_seconds = abs(now - float(finished_ms or 0) / 1000)

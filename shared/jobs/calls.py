@@ -11,6 +11,7 @@ import redis
 from shared.clock import Clock
 from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import IdempotencyKey, JobRequest
+from shared.jobs.backlog import MAX_INTERVAL_MS
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import FORMAT_VERSION, TRANSITIONS, Claim, JobState, Outcome
 from shared.jobs.queue import TASK_NAME, Queue
@@ -34,8 +35,6 @@ from shared.result_cache import KnownResult
 
 # No client retries after a day.
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
-# Upper bound for the measured time between two job ends, so that a clock change cannot distort the drain rate.
-MAX_INTERVAL_MS = 10_000
 # How many messages of other programs are kept for inspection.
 MAX_FOREIGN = 100
 
@@ -63,7 +62,7 @@ class JobCalls:
         fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
         fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
         if known:
-            fields |= {"result": json.dumps(known.first(request.top)), "model": json.dumps(known.model)}
+            fields |= Outcome.succeeded(known.first(request.top), known.model).fields
         return self._admit.call(
             keys={
                 **self._record_keys(job_id),

@@ -149,9 +149,9 @@ class Outcome:
         return cls(JobState.SUCCEEDED, {"result": json.dumps(result), "model": json.dumps(model)}, entry)
 
     @classmethod
-    def failed(cls, problem: Mapping[str, Any]) -> "Outcome":
-        """Return the outcome of a failed job; `problem` has `status`, `title` and `detail`."""
-        return cls(JobState.FAILED, {"problem": json.dumps(problem)})
+    def failed(cls, problem: Mapping[str, Any], state: JobState = JobState.FAILED) -> "Outcome":
+        """Return the outcome of a job that ends without labels; `problem` has `status`, `title` and `detail`."""
+        return cls(state, {"problem": json.dumps(problem)})
 
 
 @dataclass(frozen=True)

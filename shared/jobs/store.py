@@ -203,12 +203,12 @@ class Jobs:
     def cancel(self, job_id: str) -> bool:
         """Cancel an open job; False if it has already ended."""
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
-        return self.end(job_id, Outcome(JobState.CANCELED, {"problem": json.dumps(problem)}))
+        return self.end(job_id, Outcome.failed(problem, JobState.CANCELED))
 
     def expire(self, job_id: str) -> bool:
         """End a queued job whose deadline has passed; False if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
-        return self.end(job_id, Outcome(JobState.EXPIRED, {"problem": json.dumps(problem)}))
+        return self.end(job_id, Outcome.failed(problem, JobState.EXPIRED))
 
     def delete(self, job_id: str) -> None:
         """Delete the record of an ended job; `get` then raises GoneJob until the tombstone expires."""
@@ -245,8 +245,10 @@ class Jobs:
     def failed(self, most: int) -> list[Job]:
         """Return the most recently failed jobs that still have a record, newest first."""
         ids = cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
-        key = self._queue.key
-        records = [(job_id, cast(dict[str, str], self._redis.hgetall(key(JOB_PREFIX + job_id)))) for job_id in ids]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(self._queue.key(JOB_PREFIX + job_id))
+            records = zip(ids, pipe.execute(), strict=True)
         return [Job.from_hash(job_id, record) for job_id, record in records if record]
 
 

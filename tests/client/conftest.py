@@ -36,14 +36,14 @@ class Script:
     """Gives its answers one after the other, the last one for ever, and keeps what it was asked."""
 
     def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
-        self._version = list(answers)
+        self._answers = list(answers)
         self.asked: list[httpx.Request] = []
         self.bodies: list[bytes] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         self.bodies.append(request.read())
-        answer = self._version.pop(0) if len(self._version) > 1 else self._version[0]
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         if callable(answer):

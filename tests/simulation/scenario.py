@@ -31,7 +31,7 @@ from tests.simulation.world import World
 from worker.jobs.progress import Stage
 
 # When the last fault is over, every job must have ended within this many seconds of the world's time: a lease, a round
-# of reaper, the grace of a lost message, a round, and some jobs that take nine seconds.
+# of the reaper, the grace of a lost message, a round, and some jobs that take nine seconds.
 REST_SECONDS = 60
 SCRIPTS = ("admit", "claim", "finish", "requeue", "publish_lost", "take_turn")
 INDEXES = ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:bytes", QUEUE.name)

@@ -126,7 +126,7 @@ class SimulatedModel:
 
 
 class Child:
-    """One child of a worker, which takes a message as Celery delivers it and runs a consumer."""
+    """One child of a worker, which gets a message as Celery delivers it and runs its job."""
 
     def __init__(self, worker: "SimulatedWorker") -> None:
         self._worker = worker
@@ -251,7 +251,7 @@ class SimulatedWorker:
         for second in range(1_000_000):
             self.maintenance.beat()
             if second % REAP_SECONDS == 0:
-                self.maintenance.repair()
+                self.maintenance.reap()
             world.pause(1)
 
 

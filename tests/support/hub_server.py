@@ -15,7 +15,7 @@ class HubServer:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
-        self._version: dict[str, Callable[[_Handler], None]] = {}
+        self._answers: dict[str, Callable[[_Handler], None]] = {}
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.hub = self  # type: ignore[attr-defined]
@@ -75,13 +75,13 @@ class HubServer:
         """Do what was asked for at the path; without the query of a download there are only web pages."""
         parts = urlsplit(handler.path)
         self.requests.append(parts.path)
-        if parts.path in self._version and parse_qs(parts.query).get("tf-hub-format") == ["compressed"]:
-            self._version[parts.path](handler)
+        if parts.path in self._answers and parse_qs(parts.query).get("tf-hub-format") == ["compressed"]:
+            self._answers[parts.path](handler)
         else:
             handler.send_error(404)
 
     def _add(self, path: str, answer: Callable[["_Handler"], None]) -> str:
-        self._version[path] = answer
+        self._answers[path] = answer
         return self.url + path
 
 

@@ -96,9 +96,9 @@ class RedisServer:
             *self._options,
         ]
         self.process = Process(command, self._folder / "log", **self._environ)
-        eventually(self._version, what="an answer of the Redis server")
+        eventually(self._answers, what="an answer of the Redis server")
 
-    def _version(self) -> bool:
+    def _answers(self) -> bool:
         try:
             with redis.Redis.from_url(self.url) as client:
                 return bool(client.ping())

@@ -30,7 +30,7 @@ class S3Server:
         self._process = Process(command, folder / "s3.log", **environ)
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = {name.upper(): value for name, value in CREDENTIALS.items()} | {"AWS_ENDPOINT_URL": self.url}
-        eventually(self._version, 60, "an answer of the S3 server")
+        eventually(self._answers, 60, "an answer of the S3 server")
         self.make_bucket()
 
     def make_bucket(self) -> None:
@@ -43,7 +43,7 @@ class S3Server:
                 client.delete_object(Bucket=BUCKET, Key=thing["Key"])
             client.delete_bucket(Bucket=BUCKET)
 
-    def _version(self) -> bool:
+    def _answers(self) -> bool:
         assert self._process.running, self._process.output
         try:
             return requests.get(f"{self.url}/moto-api/", timeout=5).ok

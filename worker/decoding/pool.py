@@ -100,8 +100,8 @@ class DecodePool:
         """End all processes; the pool cannot be used afterwards."""
         self._closed.set()
         with self._lock:
-            pool = list(self._all)
-        for decoder in pool:
+            decoders = list(self._all)
+        for decoder in decoders:
             decoder.close()
 
     def take(self, seconds: float | None = None) -> DecodeProcess:

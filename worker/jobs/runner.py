@@ -10,6 +10,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.images.store import ImageRefused, ImageStore, forget_picture
+from shared.jobs.admission import MAX_TOP
 from shared.jobs.models import ClaimedJob, Job, Outcome
 from shared.log import begin_job, end_job
 from shared.result_cache import KnownResult, ResultCache
@@ -18,14 +19,13 @@ from worker.inference.labels import Prediction
 from worker.jobs.progress import JobProgress
 from worker.metrics import WorkerMetrics
 
-# Results are cached with as many labels as any request may ask for.
-MOST_TOP = 10
 # Caused by the picture: another attempt would fail in the same way.
 TOO_SLOW_PROBLEM = {
     "status": 422,
     "title": "Picture too expensive",
     "detail": "Decoding the picture takes longer than allowed.",
 }
+TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class JobRunner:
         except ImageMissing as error:
             return Outcome.failed(problem_of(error))
         try:
-            predictions = classifier.classify(data, max(job.top, MOST_TOP))
+            predictions = classifier.classify(data, max(job.top, MAX_TOP))
         except DecodeProcessLost:
             raise
         except Exception as error:
@@ -129,7 +129,7 @@ def problem_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, MemoryError):
         return {"status": 422, "title": "Picture too expensive", "detail": "Decoding needs more memory than allowed."}
     if isinstance(error, SoftTimeLimitExceeded):
-        return {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
+        return TIME_LIMIT_PROBLEM
     if isinstance(error, ImageMissing):
         return {"status": 500, "title": "Picture lost", "detail": str(error)}
     return {"status": 500, "title": "Model failed", "detail": "The model could not classify this picture."}

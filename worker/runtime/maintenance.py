@@ -16,7 +16,7 @@ from shared.images.store import ImageRefused, ImageStoreAway
 from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, WorkerRegistry
 from worker.jobs.progress import ChildProgress, ChildrenProgress, Stage
 from worker.jobs.reaper import REAP_SECONDS, Reaper
-from worker.jobs.runner import TOO_SLOW_PROBLEM
+from worker.jobs.runner import TIME_LIMIT_PROBLEM, TOO_SLOW_PROBLEM
 from worker.jobs.sweep import Sweep
 from worker.runtime.cpu_time import OWN_SECONDS
 from worker.runtime.watchdog import CHECK_SECONDS, Flag, Watchdog
@@ -32,7 +32,6 @@ REDIS_AWAY = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
 )
-TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class WorkerMaintenance:
             self._announced = True
             log.info("worker %s is ready: %d children", self._record.name, self._record.children)
 
-    def repair(self) -> None:
+    def reap(self) -> None:
         """Run one round of the reaper."""
         self._guard(self._reaper.run_once)
 
@@ -186,7 +185,7 @@ def attach_maintenance(app: Celery, maintenance: WorkerMaintenance, watchdog: Wa
 
         def start(self, worker: Any) -> None:
             worker.timer.call_repeatedly(HEARTBEAT_SECONDS, maintenance.beat)
-            worker.timer.call_repeatedly(REAP_SECONDS, maintenance.repair)
+            worker.timer.call_repeatedly(REAP_SECONDS, maintenance.reap)
             worker.timer.call_repeatedly(REAP_SECONDS, sweep.run_if_due)
             worker.timer.call_repeatedly(CHECK_SECONDS, watchdog.check)
             watchdog.start(stopping=lambda: worker.blueprint.state != bootsteps.RUN)  # type: ignore[attr-defined]

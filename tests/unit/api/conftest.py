@@ -107,7 +107,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
 
 @pytest.fixture(autouse=True)
 def _fresh_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate asks anew for every request."""
+    """Admission control reads the backlog at every request."""
     monkeypatch.setattr(admission_control, "BACKLOG_SECONDS", 0)
 
 

@@ -7,7 +7,6 @@ from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
 from api.uploads import Upload
 from shared.errors import QueueFull
-from shared.images.store import ImageStoreAway, RecordImageStore
 from shared.jobs.admission import JobRequest
 from shared.jobs.events import NO_EVENTS
 from shared.jobs.limits import JobLimits
@@ -16,15 +15,9 @@ from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRegistry
+from tests.support.image_stores import KeepingStore
 
 UPLOAD = Upload(b"data", JobRequest(ImageInfo("0" * 64, "PNG", 1, 1, 4), top=3))
-
-
-class KeepingStore(RecordImageStore):
-    """Cannot delete."""
-
-    def delete(self, job_id: str) -> None:
-        raise ImageStoreAway("Read-only file system")
 
 
 @pytest.fixture
@@ -47,13 +40,13 @@ def picture_jobs(client: fakeredis.FakeRedis, jobs: Jobs) -> PictureJobs:
     )
 
 
-def test_a_full_queue_is_called_so(picture_jobs: PictureJobs) -> None:
+def test_a_full_queue_is_told_although_the_picture_stays(picture_jobs: PictureJobs) -> None:
     picture_jobs.accept("a", UPLOAD)
     with pytest.raises(QueueFull):
         picture_jobs.accept("b", UPLOAD)
 
 
-def test_a_retry_joins_its_job(picture_jobs: PictureJobs) -> None:
+def test_a_retry_joins_its_job_although_its_picture_stays(picture_jobs: PictureJobs) -> None:
     picture_jobs.accept("a", UPLOAD, "key")
     assert picture_jobs.accept("b", UPLOAD, "key").joined
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from shared.images.formats import FORMATS
 from tests.support.wait import eventually
 from tests.unit.api.conftest import Bench, encode, make_bench
 
@@ -44,8 +43,8 @@ def test_the_raw_body_form_works_too(bench: Bench) -> None:
     assert bench.jobs.get(answer.json["id"]).top == 5
 
 
-@pytest.mark.parametrize("content_type", [kind for each in FORMATS for kind in each.mime_types])
-def test_a_raw_body_of_every_accepted_type_is_taken_for_a_picture(bench: Bench, png: bytes, content_type: str) -> None:
+@pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "image/heic", "image/x-unknown"])
+def test_a_raw_body_of_any_image_type_is_taken_for_a_picture(bench: Bench, png: bytes, content_type: str) -> None:
     answer = bench.http.post("/upload", data=png, content_type=content_type, headers=ASYNC)
     assert answer.status_code == 202
 
@@ -162,7 +161,7 @@ def test_a_full_queue_closes_the_gate_for_a_moment(bench: Bench, png: bytes) -> 
         bench.upload(png, headers=ASYNC)
     assert bench.admission_control.refusal() is None
     bench.upload(png, headers=ASYNC)
-    # Then the gate knows it without asking, for a moment
+    # Then admission control knows it without asking, for a moment
     refusal = bench.admission_control.refusal()
     assert refusal is not None and refusal.retry_after_seconds >= 1
     eventually(lambda: bench.admission_control.refusal() is None, 5)
@@ -183,7 +182,7 @@ def test_a_redis_that_evicts_takes_no_more(bench: Bench, png: bytes) -> None:
     key = {**ASYNC, "Idempotency-Key": "abc"}
     assert bench.upload(png, headers=key).status_code == 202
     bench.redis.answer = {"used_memory": 5, "maxmemory": 100, "maxmemory_policy": "allkeys-lru"}
-    # When pictures come, also as a retry, Then they are refused with the reason, once the gate has looked again
+    # When pictures come, also as a retry, Then they are refused with the reason, at its next look
     refused = eventually(lambda: answered(bench, png, 503, ASYNC), 5, "a refusal")
     assert "allkeys-lru" in refused.json["error"] and int(refused.headers["Retry-After"]) >= 1
     before = keys_left(bench)

@@ -22,7 +22,6 @@ def test_no_name_stands_for_two_formats() -> None:
     for names in (
         [each.name for each in FORMATS],
         [name for each in FORMATS for name in (each.pillow, *each.also)],
-        [kind for each in FORMATS for kind in each.mime_types],
         list(SUFFIXES),
     ):
         assert len(set(names)) == len(names)

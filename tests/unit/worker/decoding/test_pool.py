@@ -1,4 +1,4 @@
-"""DecodePool are real processes: what kills one of them costs its own picture and nothing else."""
+"""Decode processes are real ones: what kills one costs its own picture and nothing else."""
 
 import os
 import signal
@@ -167,7 +167,7 @@ def test_one_that_died_while_its_picture_was_fetched_costs_no_picture(
         assert lease.decode(PICTURE).any()
 
 
-def test_no_turn_begins_with_a_decoder_that_is_still_starting(make_decode_pool: Callable[..., DecodePool]) -> None:
+def test_no_lease_begins_with_a_decoder_that_is_still_starting(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a decoder that died, and a replacement that does not get on with its start
     pool = make_decode_pool()
     before = pid_of(pool)
@@ -228,7 +228,7 @@ def test_a_pause_of_the_machine_costs_no_picture() -> None:
         assert worker.stdout.readline() == "decoded True\n"
 
 
-def test_a_turn_that_decodes_nothing_frees_its_decoder(make_decode_pool: Callable[..., DecodePool]) -> None:
+def test_a_lease_that_decodes_nothing_frees_its_decoder(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given a job that ended before it had a picture
     pool = make_decode_pool()
     with pytest.raises(RuntimeError), pool.lease():
@@ -237,7 +237,7 @@ def test_a_turn_that_decodes_nothing_frees_its_decoder(make_decode_pool: Callabl
     assert decoded(pool, PICTURE).any()
 
 
-def test_a_turn_ends_when_the_pixels_are_there(make_decode_pool: Callable[..., DecodePool]) -> None:
+def test_a_lease_ends_when_the_pixels_are_there(make_decode_pool: Callable[..., DecodePool]) -> None:
     # Given one decoder and a job that has its pixels and waits for the model
     pool = make_decode_pool()
     with pool.lease() as lease:

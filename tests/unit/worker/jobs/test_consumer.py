@@ -15,13 +15,14 @@ from structlog.contextvars import get_contextvars
 
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.images.history import StoreHistory
-from shared.images.store import ImageStore, ImageStoreAway, RecordImageStore, open_image_store
+from shared.images.store import ImageStore, RecordImageStore, open_image_store
 from shared.jobs.admission import JobRequest
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import Claim, ImageInfo, JobState, Outcome
 from shared.jobs.queue import Queue
 from shared.jobs.store import Claimed, Jobs
 from shared.result_cache import ResultCache
+from tests.support.image_stores import KeepingStore
 from tests.support.messages import take_all
 from tests.support.wait import take_time
 from worker.decoding.errors import DecodeProcessLost
@@ -63,11 +64,12 @@ class BrokenStore(RecordImageStore):
         raise self.error
 
 
-class KeepingStore(RecordImageStore):
-    """Cannot delete."""
+class OpenJobs(Jobs):
+    """Jobs whose Redis the test uses too."""
 
-    def delete(self, job_id: str) -> None:
-        raise ImageStoreAway("Access Denied")
+    def __init__(self, client: redis.Redis, queue: Queue, limits: JobLimits) -> None:
+        super().__init__(client, queue, limits)
+        self.client = client
 
 
 @pytest.fixture
@@ -76,8 +78,10 @@ def server() -> fakeredis.FakeServer:
 
 
 @pytest.fixture
-def jobs(server: fakeredis.FakeServer) -> Jobs:
-    return Jobs(fakeredis.FakeRedis(server=server, decode_responses=True), QUEUE, JobLimits(10, 10_000, 3, 100, 100))
+def jobs(server: fakeredis.FakeServer) -> OpenJobs:
+    return OpenJobs(
+        fakeredis.FakeRedis(server=server, decode_responses=True), QUEUE, JobLimits(10, 10_000, 3, 100, 100)
+    )
 
 
 @pytest.fixture(params=["carried", "file"])
@@ -103,33 +107,39 @@ class Child:
 
 
 def make_consumer(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consume_seconds: float = 1, lease_seconds: float = 60
+    jobs: OpenJobs,
+    images: ImageStore,
+    classifier: StubClassifier,
+    consume_seconds: float = 1,
+    lease_seconds: float = 60,
 ) -> Child:
     metrics = WorkerMetrics(CollectorRegistry())
-    cache = ResultCache(jobs._redis, QUEUE, 100)
+    cache = ResultCache(jobs.client, QUEUE, 100)
     runner = JobRunner(images, cache, "litert-1:d", metrics, NoProgress())
-    foreign = ForeignMessages(jobs._redis, QUEUE, metrics)
+    foreign = ForeignMessages(jobs.client, QUEUE, metrics)
     return Child(
         JobConsumer(jobs, runner, foreign, ConsumerTerms("worker-1", lease_seconds, consume_seconds)), classifier
     )
 
 
 @pytest.fixture
-def consumer(jobs: Jobs, images: ImageStore, classifier: StubClassifier) -> Child:
+def consumer(jobs: OpenJobs, images: ImageStore, classifier: StubClassifier) -> Child:
     jobs.admit("j", JobRequest(PICTURE, top=2), picture=images.put("j", b"data"))
     return make_consumer(jobs, images, classifier)
 
 
-def stored(jobs: Jobs, images: ImageStore) -> bool:
+def stored(jobs: OpenJobs, images: ImageStore) -> bool:
     if isinstance(images, RecordImageStore):
-        return bool(jobs._redis.exists("image:j"))
+        return bool(jobs.client.exists("image:j"))
     try:
         return bool(images.get("j", b""))
     except ImageMissing:
         return False
 
 
-def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(consumer: Child, jobs: Jobs, images: ImageStore) -> None:
+def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(
+    consumer: Child, jobs: OpenJobs, images: ImageStore
+) -> None:
     # When the job is run
     consumer.run("j")
     # Then its record holds the answer, the model and the worker
@@ -140,16 +150,16 @@ def test_a_job_ends_with_its_labels_and_its_picture_is_deleted(consumer: Child, 
     assert not stored(jobs, images)
 
 
-def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(consumer: Child, jobs: Jobs) -> None:
+def test_a_result_is_left_to_the_cache_with_as_many_labels_as_may_be_asked_for(consumer: Child, jobs: OpenJobs) -> None:
     consumer.run("j")
-    known = ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256)
+    known = ResultCache(jobs.client, QUEUE, 100).find("litert-1:d", PICTURE.sha256)
     assert known is not None and (len(known.result), known.model) == (10, StubClassifier.model)
 
 
-def test_a_failure_is_not_cached(consumer: Child, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_failure_is_not_cached(consumer: Child, jobs: OpenJobs, classifier: StubClassifier) -> None:
     classifier.error = UndecodablePicture("cut off")
     consumer.run("j")
-    assert ResultCache(jobs._redis, QUEUE, 100).find("litert-1:d", PICTURE.sha256) is None
+    assert ResultCache(jobs.client, QUEUE, 100).find("litert-1:d", PICTURE.sha256) is None
 
 
 def test_a_second_delivery_is_not_computed(consumer: Child, classifier: StubClassifier) -> None:
@@ -158,7 +168,7 @@ def test_a_second_delivery_is_not_computed(consumer: Child, classifier: StubClas
     assert classifier.calls == 1
 
 
-def test_a_canceled_job_is_not_computed(consumer: Child, jobs: Jobs, classifier: StubClassifier) -> None:
+def test_a_canceled_job_is_not_computed(consumer: Child, jobs: OpenJobs, classifier: StubClassifier) -> None:
     jobs.cancel("j")
     consumer.run("j")
     assert classifier.calls == 0
@@ -176,7 +186,7 @@ def test_a_canceled_job_is_not_computed(consumer: Child, jobs: Jobs, classifier:
 )
 def test_an_error_fails_the_job_with_a_reason(
     consumer: Child,
-    jobs: Jobs,
+    jobs: OpenJobs,
     images: ImageStore,
     classifier: StubClassifier,
     error: BaseException,
@@ -195,9 +205,9 @@ def test_an_error_fails_the_job_with_a_reason(
     assert not stored(jobs, images)
 
 
-def test_a_picture_that_is_gone_fails_the_job(consumer: Child, jobs: Jobs, images: ImageStore) -> None:
+def test_a_picture_that_is_gone_fails_the_job(consumer: Child, jobs: OpenJobs, images: ImageStore) -> None:
     images.delete("j")
-    jobs._redis.delete("image:j")
+    jobs.client.delete("image:j")
     consumer.run("j")
     job = jobs.get("j")
     assert job.problem is not None and job.problem["title"] == "Picture lost"
@@ -205,7 +215,7 @@ def test_a_picture_that_is_gone_fails_the_job(consumer: Child, jobs: Jobs, image
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("away"), SoftTimeLimitExceeded(), OSError("disk")])
 def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child, error: Exception
+    jobs: OpenJobs, images: ImageStore, classifier: StubClassifier, consumer: Child, error: Exception
 ) -> None:
     # Given a store that goes away, or hangs until the time limit, while the picture is fetched
     broken = BrokenStore(error)
@@ -218,7 +228,7 @@ def test_a_store_that_fails_leaves_the_job_to_be_begun_again(
 
 
 def test_a_picture_that_cannot_be_deleted_keeps_nobody_from_the_next_job(
-    jobs: Jobs, classifier: StubClassifier
+    jobs: OpenJobs, classifier: StubClassifier
 ) -> None:
     # Given jobs, and a store that deletes nothing
     admit_others(jobs, RecordImageStore())
@@ -229,7 +239,7 @@ def test_a_picture_that_cannot_be_deleted_keeps_nobody_from_the_next_job(
 
 
 def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child
+    jobs: OpenJobs, images: ImageStore, classifier: StubClassifier, consumer: Child
 ) -> None:
     # Given a classifier whose decoder dies
     classifier.error = DecodeProcessLost("signal 9")
@@ -240,21 +250,21 @@ def test_a_lost_decoder_leaves_the_job_to_be_begun_again(
     assert stored(jobs, images)
 
 
-def admit_others(jobs: Jobs, images: ImageStore) -> None:
+def admit_others(jobs: OpenJobs, images: ImageStore) -> None:
     for waiting in ("k", "l"):
         jobs.admit(waiting, JobRequest(PICTURE, top=1), picture=images.put(waiting, b"data"))
 
 
-def states(jobs: Jobs) -> list[JobState]:
+def states(jobs: OpenJobs) -> list[JobState]:
     return [jobs.get(job_id).state for job_id in "jkl"]
 
 
 def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, caplog: pytest.LogCaptureFixture
+    jobs: OpenJobs, images: ImageStore, classifier: StubClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given two jobs of different requests, which the model fails, the first of which is delivered twice
     jobs.admit("a", JobRequest(PICTURE, 1, request_id="r-a"), picture=images.put("a", b"data"))
-    take_all(jobs._redis)
+    take_all(jobs.client)
     jobs.admit("b", JobRequest(PICTURE, 1, request_id="r-b"), picture=images.put("b", b"data"))
     classifier.error = RuntimeError("broken")
     seen = []
@@ -271,66 +281,61 @@ def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
 
 
 def test_jobs_that_wait_are_run_by_the_same_consumer(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier, consumer: Child
+    jobs: OpenJobs, images: ImageStore, classifier: StubClassifier, consumer: Child
 ) -> None:
     # Given three jobs, the first of which is delivered
-    take_all(jobs._redis)
+    take_all(jobs.client)
     admit_others(jobs, images)
-    # When its consumer has ended, Then all have, each by an execution of that consumer
+    # When its consumer has ended, Then all have, each by an execution of the same task
     consumer.run("j")
     assert (states(jobs), classifier.calls) == ([JobState.SUCCEEDED] * 3, 3)
-    assert all(is_of_task(jobs._redis.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
+    assert all(is_of_task(jobs.client.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
 
 
-class StalledJobs(Jobs):
-    """The next claim of a consumer is answered late, as by a Redis that stands still."""
+class SlowJobs(OpenJobs):
+    """The method `slow` answers late, as by a Redis that hangs."""
 
-    def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
-        claimed = super().end_and_claim(job_id, outcome, execution, claim)
-        take_time(LATE_SHARE * SHORT_LEASE_SECONDS + 0.2)
-        return claimed
-
-
-def test_a_job_whose_claim_took_too_long_is_left_to_others(
-    server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier
-) -> None:
-    # Given two jobs, and a Redis that stands still while the consumer claims the second
-    client = fakeredis.FakeRedis(server=server, decode_responses=True)
-    jobs = StalledJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
-    admit_others(jobs, images)
-    client.rpop(QUEUE.list_key)
-    # When it is run, Then that job waits for another task, and its attempt does not count
-    make_consumer(jobs, images, classifier, consume_seconds=0.1, lease_seconds=SHORT_LEASE_SECONDS).run("k")
-    assert [jobs.get(job).state for job in "kl"] == [JobState.SUCCEEDED, JobState.QUEUED]
-    assert (jobs.get("l").attempts, take_all(client)) == (0, ["l"])
-
-
-class SlowlyClaimedJobs(Jobs):
-    """Every claim is answered late, as by a Redis that stands still."""
+    slow = ""
 
     def claim(self, claim: Claim, job_id: str = "") -> Claimed:
-        claimed = super().claim(claim, job_id)
-        take_time(LATE_SHARE * SHORT_LEASE_SECONDS + 0.2)
+        return self._late("claim", super().claim(claim, job_id))
+
+    def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
+        return self._late("end_and_claim", super().end_and_claim(job_id, outcome, execution, claim))
+
+    def _late(self, method: str, claimed: Claimed) -> Claimed:
+        if method == self.slow:
+            take_time(LATE_SHARE * SHORT_LEASE_SECONDS + 0.2)
         return claimed
 
 
-def test_a_delivered_job_whose_claim_took_too_long_is_left_to_others(
-    server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier
+@pytest.mark.parametrize(
+    ("slow", "consume_seconds", "left", "runs"), [("claim", 0, "k", 0), ("end_and_claim", 0.1, "l", 1)]
+)
+def test_a_job_whose_claim_took_too_long_is_left_to_others(
+    server: fakeredis.FakeServer,
+    images: ImageStore,
+    classifier: StubClassifier,
+    slow: str,
+    consume_seconds: float,
+    left: str,
+    runs: int,
 ) -> None:
-    # Given a delivered job, and a Redis that stands still while a consumer of one job a task claims it
+    # Given two jobs, the first of them delivered, and a Redis that hangs during one claim
     client = fakeredis.FakeRedis(server=server, decode_responses=True)
-    jobs = SlowlyClaimedJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
+    jobs = SlowJobs(client, QUEUE, JobLimits(10, 10_000, 3, 100, 100))
+    jobs.slow = slow
     admit_others(jobs, images)
-    take_all(client)
-    # When it is run, Then it waits for another task: its lease would end before it does
-    make_consumer(jobs, images, classifier, consume_seconds=0, lease_seconds=SHORT_LEASE_SECONDS).run("k")
-    assert (jobs.get("k").state, jobs.get("k").attempts, classifier.calls) == (JobState.QUEUED, 0, 0)
-    assert take_all(client) == ["k"]
+    client.rpop(QUEUE.list_key)
+    # When the task is run, Then the job claimed late waits for another task, and its attempt does not count
+    make_consumer(jobs, images, classifier, consume_seconds, SHORT_LEASE_SECONDS).run("k")
+    assert (jobs.get(left).state, jobs.get(left).attempts, classifier.calls) == (JobState.QUEUED, 0, runs)
+    assert left in take_all(client)
 
 
 @pytest.mark.usefixtures("consumer")
 def test_a_consumer_without_time_runs_the_delivered_job_only(
-    jobs: Jobs, images: ImageStore, classifier: StubClassifier
+    jobs: OpenJobs, images: ImageStore, classifier: StubClassifier
 ) -> None:
     # Given jobs that wait, and a consumer that claims none itself
     admit_others(jobs, images)

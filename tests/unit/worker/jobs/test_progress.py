@@ -24,7 +24,7 @@ def test_a_parent_sees_which_job_a_child_is_at(progress: SharedProgress) -> None
     # Given a child (this process) to which a task was delivered
     progress.begin("t")
     assert progress.of("t") == ChildProgress("", Stage.IDLE, 0)
-    # When it runs a job of its consumer, ends it, and has ended it
+    # When it runs a job, ends it, and has ended it
     progress.run("j")
     assert progress.of("t") == ChildProgress("j", Stage.RUNNING, 0)
     progress.end()

@@ -1,4 +1,4 @@
-"""Jobs that were left behind are published again, by one worker at a time."""
+"""Stalled jobs are published again, by one worker at a time."""
 
 import time
 from pathlib import Path
@@ -90,8 +90,8 @@ def test_no_lease_ends_at_the_first_look_of_all(client: fakeredis.FakeRedis, job
     assert (client.zscore(LEASES_KEY, "j") or 0) / 1000 == pytest.approx(time.time() + 60, abs=10)
 
 
-def test_only_one_worker_repairs_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> None:
-    # Given two workers and a job to repair
+def test_only_one_worker_reaps_at_a_time(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> None:
+    # Given two workers and a stalled job
     first, second = (make_reaper(client, jobs, images) for _ in range(2))
     first.run_once()
     jobs.admit("j", JobRequest(PICTURE, 3))
@@ -123,7 +123,7 @@ def test_a_job_at_its_time_limit_is_not_begun_again(client: fakeredis.FakeRedis,
 
 
 def test_the_jobs_of_a_lost_process_are_known(jobs: Jobs, reaper: Reaper) -> None:
-    # Given a worker with two children, the consumer of one of which has come to its second job; and another worker
+    # Given a worker with two children, one of which runs the second job of its task; and another worker
     for job_id in ("first", "second", "other child", "elsewhere"):
         jobs.admit(job_id, JobRequest(PICTURE, 3))
     execution = execution_of("first")

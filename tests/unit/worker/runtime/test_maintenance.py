@@ -1,4 +1,4 @@
-"""The parent of the children: ready when one is, and fair to pictures when Redis was away."""
+"""The worker's main process: ready when a child is, and fair to pictures when Redis was away."""
 
 import threading
 from typing import Any
@@ -30,7 +30,7 @@ class StubWorkers:
 
 
 class StubReaper:
-    """Says which jobs a consumer holds, and notes what was done to them."""
+    """Says which jobs a task holds, and notes what was done to them."""
 
     def __init__(self) -> None:
         self.jobs = {"j": "t:1"}
@@ -51,7 +51,7 @@ class StubReaper:
         self.reason = reason
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
-        self._note("uncounted" if publish else "postponed", job_id, execution)
+        self._note("uncounted" if publish else "unpublished", job_id, execution)
 
     def _note(self, what: str, job_id: str, execution: str) -> None:
         if self.error:
@@ -81,7 +81,7 @@ class TurnedClock:
 
 
 class Bench:
-    """A parent whose loop the test turns."""
+    """A main process whose loop the test turns."""
 
     def __init__(self, clock: TurnedClock) -> None:
         self.clock = clock
@@ -201,7 +201,7 @@ def test_a_time_limit_is_the_pictures_fault_if_its_decoding_took_the_time(
 
 def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
     bench.maintenance.on_failure("t", ImageStoreAway("Could not connect"))
-    assert bench.reaper.done == [("postponed", "j")]
+    assert bench.reaper.done == [("unpublished", "j")]
 
 
 def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: Bench) -> None:
