@@ -9,6 +9,7 @@ from deploy.local.instance import Instance, InUse
 from deploy.local.output import open_standard_files, say
 from deploy.local.parent import Parent
 from shared.settings import Settings, SettingsError
+from worker.inference.engines import UnknownEngine, find_engine
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +17,9 @@ def main(arguments: list[str]) -> int:
     open_standard_files()
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsError as error:
+        # Before the model is prepared, which may take minutes.
+        find_engine(settings.engine)
+    except (SettingsError, UnknownEngine) as error:
         say(f"make run: {error}")
         return 2
     instance = Instance(settings.port)

@@ -40,6 +40,12 @@ def test_an_address_that_cannot_be_listened_on_is_told(port: int) -> None:
     assert "HOST=192.0.2.1 is no address of this machine" in elsewhere
 
 
+def test_an_unknown_engine_is_told_before_anything_is_prepared(port: int) -> None:
+    told = refusal("run", PORT=str(port), ENGINE="tensorflov")
+    assert "ENGINE='tensorflov'" in told and "litert (CPU), tensorflow (GPU, CPU)" in told
+    assert "serving" not in told
+
+
 def test_a_port_that_a_stranger_has_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]

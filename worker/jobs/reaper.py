@@ -84,13 +84,13 @@ class Reaper:
         canceled = self._jobs.cancel(job_id)
         if canceled:
             forget_picture(self._images, job_id)
-            self._log([job_id], "canceled through Celery")
+            self._log([job_id], "canceled through Celery", logging.INFO)
         return canceled
 
-    def _log(self, job_ids: Sequence[str], what: str) -> None:
+    def _log(self, job_ids: Sequence[str], what: str, level: int = logging.WARNING) -> None:
         for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
             with about_job(job_id, name):
-                log.warning("A job was %s.", what)
+                log.log(level, "A job was %s.", what)
 
     def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> Requeued:
         requeued = self._jobs.requeue(job_id, execution, reason, **options)

@@ -94,7 +94,7 @@ def _tell_of_fallback(wanted: str, used: str, why: HubUnreachable) -> None:
         [
             f"Wanted:   MODEL={wanted}",
             f"Why not:  {why}",
-            f"Instead:  MODEL={used}, whose answers differ; every answer names its model.",
+            f"Instead:  MODEL={used}, whose answers differ; the record of each job names its model.",
             "Retry:    run the same command again when the network is there.",
         ],
     )
