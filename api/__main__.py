@@ -1,49 +1,14 @@
 """`python -m api`: serves the web application until SIGTERM or SIGINT."""
 
-import logging
-import os
-import sys
+# First, so that all other modules use gevent's sockets, locks and threads: then thousands of requests can wait at once.
+from gevent import monkey
 
-from api.app import create_app
-from api.malloc import return_large_blocks
-from api.server import WebServer, most_requests
-from api.services import Services
-from shared.log import configure_logging
-from shared.redis_client import connect
-from shared.settings import Settings, SettingsError, unknown_settings
-from shared.this_machine import url_of
+# Not `aggressive`: asyncio in native threads needs epoll.
+monkey.patch_all(aggressive=False)
 
-log = logging.getLogger("api")
+import sys  # noqa: E402
 
-
-def main() -> int:
-    """Serve until a signal arrives; return the exit code."""
-    try:
-        settings = Settings.from_environ(os.environ)
-        configure_logging(settings.log_level, settings.log_format)
-        # One connection per request, one for the subscription, and one for probing an unavailable image store.
-        client = connect(settings.redis_url, max_connections=most_requests(settings) + 2)
-        services = Services.from_settings(settings, client)
-    except SettingsError as error:
-        print(f"api: {error}", file=sys.stderr)
-        return 2
-    for variable in unknown_settings(os.environ):
-        log.warning("%s is set, but there is no such setting", variable)
-    return_large_blocks()
-    app = create_app(services)
-    try:
-        server = WebServer(app, services)
-    except OSError as error:
-        log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
-        return 1
-    services.waiters.start()
-    # Serve even so: `/health/ready` reports the same until Redis is reachable and correctly configured.
-    if flaw := services.redis_server.flaw():
-        log.error("Not ready: %s", flaw)
-    log.info("serving on %s", url_of(settings.host, settings.port))
-    server.serve(on_stop=services.waiters.close)
-    return 0
-
+from api.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
 from api.preferences import Preferences
 from api.uploads import Upload
-from api.waiters import Waiters
+from api.waiters import Waiters, stays
 from shared.errors import TooManyWaiters
 from shared.jobs.admission import Admission
 from shared.jobs.models import Job, JobState
@@ -72,11 +72,16 @@ class JobSubmission:
         self._wait_seconds = wait_seconds
 
     def submit(
-        self, preferences: Preferences, key: str, read_upload: Callable[[], Upload]
+        self,
+        preferences: Preferences,
+        key: str,
+        read_upload: Callable[[], Upload],
+        client_left: Callable[[], bool] = stays,
     ) -> Finished | Open | TimedOut:
         """Accept the picture and wait for its job as the client prefers.
 
         The upload is read only if it can be accepted. `key` is the idempotency key, "" for none.
+        `client_left` says whether the client has closed the connection.
 
         Raises:
             ServerUnfit, QueueFull, TooManyWaiters: no job was accepted.
@@ -97,16 +102,18 @@ class JobSubmission:
             if not may_wait and not admission.joined:
                 return _just_accepted(admission, preferences, known)
             if admission.joined or admission.known:
-                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0)
+                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0, client_left)
             else:
-                job = self._waiters.wait_for(waiter, seconds)
+                job = self._waiters.wait_for(waiter, seconds, client_left)
         if job.state.terminal and may_wait:
             return Finished(job=job, preferences=preferences, known=known)
         if plain:
             return TimedOut(job_id=job.id, preferences=preferences, known=known)
         return Open(job_id=job.id, state=job.state, preferences=preferences, known=known)
 
-    def follow(self, job_id: str, preferences: Preferences, owner: str | None) -> Finished | Open:
+    def follow(
+        self, job_id: str, preferences: Preferences, owner: str | None, client_left: Callable[[], bool] = stays
+    ) -> Finished | Open:
         """Return the job once it has ended, or its current state when the client's preferred wait is over.
 
         Raises:
@@ -118,7 +125,7 @@ class JobSubmission:
             seconds = 0 if job.state.terminal else preferences.wait_seconds or 0
             with self._waiters.slot(wanted=seconds > 0) as may_wait:
                 if may_wait:
-                    job = self._waiters.wait_for(waiter, seconds)
+                    job = self._waiters.wait_for(waiter, seconds, client_left)
                 elif seconds:
                     preferences = preferences.without_wait()
         if job.state.terminal:

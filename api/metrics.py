@@ -36,13 +36,7 @@ class ApiMetrics(JobEvents):
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._refused = Counter(
-            "topthree_requests_refused", "Requests refused on their headers.", ["status"], registry=self.registry
-        )
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        # Create both series at 0, so that Prometheus sees the first refusal as an increase.
-        for status in (401, 503):
-            self._refused.labels(status)
         self._accepted = Counter("topthree_jobs_accepted", "Jobs that were accepted.", registry=self.registry)
         self._hits = Counter(
             "topthree_cache_hits", "Jobs whose result was known when they were accepted.", registry=self.registry
@@ -59,10 +53,6 @@ class ApiMetrics(JobEvents):
             self._series[key] = series
         series[0].inc()
         series[1].observe(seconds)
-
-    def refused(self, status: int) -> None:
-        """Count a request that was refused before it reached the application."""
-        self._refused.labels(status).inc()
 
     def accepted(self, admission: Admission) -> None:
         """Count an accepted job; a joined job is not new, and a job with a cached result has already ended."""

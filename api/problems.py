@@ -35,6 +35,7 @@ ADVICE_ON_UPLOADS = (
     "The picture may have been accepted all the same. Try again later; with the same `Idempotency-Key` it is not "
     "classified twice."
 )
+MISTAKE = "The service made a mistake. It was logged."
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -98,4 +99,4 @@ def _http_error(error: HTTPException) -> Response:
 
 def _bug(error: Exception) -> Response:
     log.error("A request failed", exc_info=error)
-    return problem(500, "The service made a mistake. It was logged.")
+    return problem(500, MISTAKE)

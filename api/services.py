@@ -8,7 +8,6 @@ from api.access_log import AccessLog
 from api.admission_control import AdmissionControl
 from api.auth import Keys
 from api.cached_results import CachedResults
-from api.early_rejection import EarlyRejection
 from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
@@ -16,6 +15,7 @@ from api.picture_jobs import PictureJobs
 from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.waiters import Waiters
+from shared.bounded_call import CallThreads
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
 from shared.jobs.limits import limits_of
@@ -46,14 +46,14 @@ class Services:
     keys: Keys
     headers: CommonHeaders
     access_log: AccessLog
-    early_rejection: EarlyRejection
     metrics: ApiMetrics
 
     @classmethod
-    def from_settings(cls, settings: Settings, client: redis.Redis) -> "Services":
+    def from_settings(cls, settings: Settings, client: redis.Redis, threads: CallThreads | None = None) -> "Services":
         """Create all objects; starts nothing and does not access Redis.
 
-        `client` decodes replies to `str`. Raises SettingsError if the image store cannot be used.
+        `client` decodes replies to `str`. The calls of the image store run in `threads`, by default Python's. Raises
+        SettingsError if the image store cannot be used.
         """
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)
@@ -62,7 +62,7 @@ class Services:
         metrics = ApiMetrics()
         jobs = Jobs(client, queue, limits, metrics)
         metrics.registry.register(QueueCollector(jobs.backlog, workers))
-        images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True)
+        images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
         cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
         admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
         picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
@@ -84,6 +84,5 @@ class Services:
             keys=keys,
             headers=CommonHeaders(settings.allowed_origins),
             access_log=AccessLog(settings.access_log),
-            early_rejection=EarlyRejection(admission_control, keys, metrics),
             metrics=metrics,
         )

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from flask import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth import current_owner
+from api.native_threads import inspect_uploaded
 from shared.errors import BadRequest, NoPicture, PictureTooLarge
-from shared.images.inspect import inspect_picture
 from shared.jobs.admission import MAX_TOP, JobRequest
 from shared.log import current_request_id
 
@@ -52,12 +53,14 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
         PictureTooLarge: too many bytes or pixels, or too many other bytes in the multipart body.
         UnsupportedPicture: not a picture of an accepted format.
     """
+    if (request.content_length or 0) > limits.max_body_bytes:
+        raise RequestEntityTooLarge
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
     deadline_seconds = _read_number(request, "deadline", 0, MAX_DEADLINE_SECONDS)
     data = _read_bytes(request)
     if len(data) > limits.max_image_bytes:
         raise PictureTooLarge(f"The picture has {len(data)} bytes; at most {limits.max_image_bytes} are accepted.")
-    picture = inspect_picture(data)
+    picture = inspect_uploaded(data)
     if picture.width * picture.height > limits.max_image_pixels:
         raise PictureTooLarge(
             f"The picture has {picture.width} x {picture.height} pixels; "

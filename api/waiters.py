@@ -1,10 +1,13 @@
-"""Requests that wait for a job to end: limited in number, woken by one Redis subscription per process."""
+"""Requests that wait for a job to end: limited in number, woken by one Redis subscription per process.
+
+Each waits in a thread, which under gevent is a green one: thousands can wait.
+"""
 
 import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import redis
@@ -16,8 +19,16 @@ from shared.jobs.store import Jobs
 
 log = logging.getLogger(__name__)
 
-# How often a waiter reads its job again, in case the notice was lost with a broken subscription.
-RECHECK_SECONDS = 1.0
+# How often a waiting request looks whether its client is still there.
+LOOK_SECONDS = 1.0
+# How often a waiter reads its job again, in case its notice was lost.
+RECHECK_SECONDS = 15.0
+RESUBSCRIBE_SECONDS = 1.0
+
+
+def stays() -> bool:
+    """Whether the client has left, where that cannot be known."""
+    return False
 
 
 class Waiter:
@@ -27,6 +38,12 @@ class Waiter:
         self.job_id = job_id
         self.woken = threading.Event()
         self.ended: EndNotice | None = None
+        self.read_at = time.monotonic()
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether the job must be read again: the waiter was woken, or has not looked for long."""
+        return self.woken.is_set() or time.monotonic() > self.read_at + RECHECK_SECONDS
 
 
 class Waiters:
@@ -49,10 +66,7 @@ class Waiters:
     def close(self) -> None:
         """Wake all waiters; they return their jobs in the current state."""
         self._closed.set()
-        with self._lock:
-            for waiters in self._waiting.values():
-                for waiter in waiters:
-                    waiter.woken.set()
+        self._wake_all()
 
     @contextmanager
     def slot(self, wanted: bool) -> Iterator[bool]:
@@ -78,8 +92,10 @@ class Waiters:
                 if not self._waiting[job_id]:
                     del self._waiting[job_id]
 
-    def wait(self, job_id: str, seconds: float) -> Job:
+    def wait(self, job_id: str, seconds: float, client_left: Callable[[], bool] = stays) -> Job:
         """Return the job once it has ended, or in its current state after `seconds`; the caller holds a slot.
+
+        It is also returned when `client_left` says that nobody waits for it any more.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
@@ -87,18 +103,33 @@ class Waiters:
         # Subscribe before reading the job, so that no completion in between is missed.
         with self.listen(job_id) as waiter:
             job = self._jobs.get(job_id)
-            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds)
+            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds, client_left)
 
-    def wait_for(self, waiter: Waiter, seconds: float) -> Job:
+    def wait_for(self, waiter: Waiter, seconds: float, client_left: Callable[[], bool] = stays) -> Job:
         """Wait as `wait` does, for a job that had not ended when `waiter` was created."""
         deadline = time.monotonic() + seconds
         while True:
             remaining = deadline - time.monotonic()
             if remaining > 0 and not self._closed.is_set():
-                waiter.woken.wait(min(remaining, RECHECK_SECONDS))
-            job = waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
-            if job.state.terminal or time.monotonic() >= deadline or self._closed.is_set():
+                waiter.woken.wait(min(remaining, LOOK_SECONDS))
+            over = time.monotonic() >= deadline or self._closed.is_set() or client_left()
+            if not over and not waiter.looks_again:
+                continue
+            job = self._job_of(waiter)
+            if job.state.terminal or over:
                 return job
+
+    def _job_of(self, waiter: Waiter) -> Job:
+        waiter.woken.clear()
+        waiter.read_at = time.monotonic()
+        return waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
+
+    def _wake_all(self) -> None:
+        """Have every waiter read its job: notices were lost while there was no subscription."""
+        with self._lock:
+            for waiters in self._waiting.values():
+                for waiter in waiters:
+                    waiter.woken.set()
 
     def _wake(self, notice: EndNotice) -> None:
         with self._lock:
@@ -112,14 +143,14 @@ class Waiters:
                 self._follow_subscription()
             except redis.RedisError as error:
                 log.warning("The subscription to finished jobs was lost: %s", error)
-                self._closed.wait(RECHECK_SECONDS)
+                self._closed.wait(RESUBSCRIBE_SECONDS)
 
     def _follow_subscription(self) -> None:
-        with self._client.pubsub(  # type: ignore[no-untyped-call]
-            ignore_subscribe_messages=True
-        ) as subscription:
+        with self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(self._channel)
             while not self._closed.is_set():
-                message = subscription.get_message(timeout=RECHECK_SECONDS)
-                if message is not None:
+                message = subscription.get_message(timeout=LOOK_SECONDS)
+                if message is not None and message["type"] == "subscribe":
+                    self._wake_all()
+                elif message is not None:
                     self._wake(EndNotice.parse(str(message["data"])))

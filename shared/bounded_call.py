@@ -1,15 +1,27 @@
 """Time limits for calls that may hang, such as those to a network file system."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from shared.awake_timer import STEP_SECONDS, AwakeTimer
 
 # A thread that is idle for this long ends.
 IDLE_SECONDS = 30.0
+
+
+class CallThreads(Protocol):
+    """Runs calls in threads."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop for asynchronous file systems; None for the one that fsspec starts."""
+
+    def submit(self, call: Callable[[], Any]) -> "Future[Any]":
+        """Run `call` in a thread; MemoryError if no thread can be started."""
 
 
 class Helpers:
@@ -22,6 +34,7 @@ class Helpers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[_Helper] = []
+        self.loop = None
 
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
         """Run `call` in a thread; MemoryError if no thread can be started."""

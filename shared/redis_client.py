@@ -15,14 +15,20 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 PATIENT_RETRIES = 10
 
 
-def connect(url: RedisUrl, *, max_connections: int, patient: bool = False) -> redis.Redis:
-    """Return a client with at most `max_connections`, and as many threads; answers are `str`.
+def connect(
+    url: RedisUrl, *, max_connections: int, patient: bool = False, connection_wait_seconds: float = 0
+) -> redis.Redis:
+    """Return a client with at most `max_connections`; answers are `str`.
+
+    A call waits up to `connection_wait_seconds` for a free connection and then raises redis.ConnectionError.
 
     A `patient` client retries during short outages, others fail at once. The client connects on first use.
     """
     backoff = ExponentialWithJitterBackoff(cap=1, base=0.05)
     keepalive: dict[str, Any] = {} if url.path else {"socket_keepalive": True}
-    pool = redis.ConnectionPool(
+    waiting: dict[str, Any] = {"timeout": connection_wait_seconds} if connection_wait_seconds else {}
+    kind = redis.BlockingConnectionPool if waiting else redis.ConnectionPool
+    pool = kind(
         connection_class=_connection_class(url),
         max_connections=max_connections,
         decode_responses=True,
@@ -31,6 +37,7 @@ def connect(url: RedisUrl, *, max_connections: int, patient: bool = False) -> re
         retry=Retry(backoff, PATIENT_RETRIES) if patient else Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         retry_on_error=[redis.ConnectionError, redis.TimeoutError] if patient else [redis.ConnectionError],
         health_check_interval=0,
+        **waiting,
         **keepalive,
         **url.connection_options(),
     )

@@ -77,7 +77,7 @@ class Settings(BaseModel):
         1024 * MEBIBYTE, ge=1, description="Bytes of the pictures of open jobs; above it uploads answer 503."
     )
     max_waiters: int = Field(
-        64, ge=1, le=1000, description="Requests of one API process that may wait for an answer at once."
+        4000, ge=1, le=10_000, description="Requests of one API process that may wait for an answer at once."
     )
     wait_seconds: float = Field(30, gt=0, le=60, description="How long a plain `POST /upload` waits.")
     result_ttl_seconds: int = Field(3600, ge=1, description="How long a finished job can be read.")

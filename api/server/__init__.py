@@ -1,8 +1,9 @@
-"""The web server; its interface is `WebServer(app, services).serve(on_stop)` and `most_requests`.
+"""The web server: gevent's green threads and h11's HTTP around any WSGI application.
 
-It extends waitress with problem responses, lingering close after refusals, a receive timeout and a graceful drain.
+`WebServer(app, settings...).serve(on_stop)` is all that the rest of the API uses. It runs only after
+`gevent.monkey.patch_all()` (api/__main__.py).
 """
 
-from api.server.web_server import WebServer, most_requests
+from api.server.web_server import WebServer
 
-__all__ = ["WebServer", "most_requests"]
+__all__ = ["WebServer"]

@@ -1,178 +1,224 @@
-"""One client connection: the server's own responses, lingering close after refusals, close during a drain."""
+"""One client connection: its requests one after the other, each answered by the application or refused."""
 
+import logging
 import socket
 import time
-from typing import Any
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask, Task, WSGITask
-from werkzeug.http import HTTP_STATUS_CODES
+import h11
+from gevent import sleep
 
-from api.problems import PROBLEM_TYPE, problem_body
-from api.request_id import HEADER
-from api.server.request_parser import RequestParser, refusal_of
+from api.access_log import AccessLog
+from api.headers import CommonHeaders
+from api.problems import MISTAKE, PROBLEM_TYPE, problem_body
+from api.request_id import choose_request_id
+from api.server.environ import environ_of
+from api.server.pace import BLOCK_BYTES, Pace
+from api.server.receiving import Receiving
+from api.server.request_body import RequestBody
+from api.server_hints import CLIENT_LEFT
 from shared.log import begin_request
 
-# A refusal is sent while the client may still be sending its body: closing at once would reset the connection
-# before the client has read the response (RFC 9112, 9.6).
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+    Headers = list[tuple[str, str]]
+
+MOST_HEAD_BYTES = 32 * 1024
+HEAD_BLOCK_BYTES = 8 * 1024
+IDLE_SECONDS = 60.0
+# How long the rest of a refused body is received and discarded: closing at once would reset the connection before the
+# client has read the response (RFC 9112, 9.6).
 LINGER_SECONDS = 2.0
+SLOW_HEAD = "The head of the request did not arrive in time."
+
+log = logging.getLogger(__name__)
 
 
-class Answer(Task):  # type: ignore[misc]
-    """Base of the tasks that respond to one request: the application's response, or the server's own."""
+@dataclass(frozen=True)
+class Site:
+    """What all connections share: the application, and what the server's own responses need."""
 
-    def build_response_header(self) -> bytes:
-        """Close the connection during a drain, and add the common headers to the server's own responses."""
-        if self.channel.server.draining:
-            self.set_close_on_finish()
-        if HEADER not in [name for name, _ in self.response_headers]:
-            self._do_as_middleware()
-        return bytes(super().build_response_header())
-
-    def _do_as_middleware(self) -> None:
-        """Add the common headers and log the request: it was refused before it reached the middleware."""
-        request, adj = self.request, self.channel.adj
-        begin_request(request.request_id)
-        length = [] if self.content_length is None else [("Content-Length", str(self.content_length))]
-        adj.access_log.write(request.command, request.path, self.status, length, request.began)
-        self.response_headers += adj.headers.of(
-            request.request_id, request.headers.get("ORIGIN"), "ACCESS_CONTROL_REQUEST_METHOD" in request.headers
-        )
+    app: "WSGIApplication"
+    headers: CommonHeaders
+    access_log: AccessLog
+    receiving: Receiving
+    base_environ: dict[str, Any]
 
 
-class ApplicationAnswer(Answer, WSGITask):  # type: ignore[misc]
-    """The application's response."""
+class Connection:
+    """A connection; `run` serves it, in a green thread of its own."""
 
-
-class OwnAnswer(Answer, ErrorTask):  # type: ignore[misc]
-    """The server's own response to a refused request, or to an error outside the application's error handlers."""
-
-    def execute(self) -> None:
-        """Respond with a problem, also for errors of waitress itself."""
-        refusal = refusal_of(self.request.error)
-        title = refusal.title or HTTP_STATUS_CODES[refusal.status]
-        body = problem_body(refusal.status, refusal.detail, title=title).encode()
-        self.status = f"{refusal.status} {title}"
-        self.response_headers += [("Content-Type", PROBLEM_TYPE), ("Cache-Control", "no-store"), *refusal.headers]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class Connection(HTTPChannel):  # type: ignore[misc]
-    """A connection and its sequence of requests."""
-
-    parser_class = RequestParser
-    task_class = ApplicationAnswer
-    error_task_class = OwnAnswer
-    _refused = False
-    _linger_until = 0.0
-    # Bytes received after the request that is being processed.
-    _ahead = b""
-    # Attributes of waitress, which is untyped.
-    request: Any
-    requests: Any
-    sent_continue: Any
+    def __init__(self, client: socket.socket, address: str, site: Site) -> None:
+        self._socket = client
+        self._address = address
+        self._site = site
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD_BYTES - HEAD_BLOCK_BYTES)
+        self._pace = Pace(client)
+        self._last = False
+        self._body: RequestBody | None = None
+        # Whether no byte of a request has arrived yet.
+        self.idle = True
 
     @property
-    def receiving_since(self) -> float | None:
-        """When the request that is being received started, on the monotonic clock; None without one."""
-        return None if self.request is None else self.request.began
+    def receiving(self) -> bool:
+        """Whether the rest of a request is still to come."""
+        return not self.idle and (self._body is None or not self._body.complete)
 
-    @property
-    def receiving_bytes(self) -> int:
-        """How many bytes of the current request's body have been received."""
-        return 0 if self.request is None else self.request.body_bytes_received
+    def run(self) -> None:
+        """Serve requests until either side closes the connection."""
+        # An OSError: the client has left, or takes no more bytes.
+        with suppress(OSError):
+            while self._serve_request():
+                self._body, self.idle = None, True
+        self._socket.close()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a request is being processed or a response is being sent."""
-        return bool(self.requests or self._ahead or self.total_outbufs_len or self.close_when_flushed)
+    def finish(self) -> None:
+        """Close the connection after the current request."""
+        self._last = True
 
-    @property
-    def lingering(self) -> bool:
-        """Whether the connection only discards the rest of a refused body."""
-        return self._linger_until > 0
+    def abandon(self) -> None:
+        """Close the connection now."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
-    def service(self) -> None:
-        """Process the oldest request; waitress calls it in a thread of its pool."""
-        self._refused = self._refused or bool(self.requests and self.requests[0].error)
-        super().service()
-        if self._ahead and self.connected:
-            self.server.pipelined.append(self)
-            self.server.pull_trigger()
-
-    def readable(self) -> bool:
-        return self.lingering or bool(not self._ahead and super().readable())
-
-    def writable(self) -> bool:
-        if self.lingering:
-            return bool(self.will_close) or time.monotonic() > self._linger_until
-        return bool(super().writable())
-
-    def received(self, data: bytes) -> bool:
-        """Parse the received data, one request at a time; return whether the connection continues.
-
-        waitress parses all requests in it at once: with 150 requests in each block of 8 KiB, from many clients, all
-        others waited for seconds.
-        """
-        if self.lingering:
+    def client_left(self) -> bool:
+        """Return whether the client has closed the connection, or its half of it."""
+        self._socket.settimeout(0)
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
             return False
-        self._ahead += data
-        return self._parse_ahead()
+        except OSError:
+            return True
 
-    def begin_next(self) -> bool:
-        """Start the next pipelined request; return whether one is being processed, whose end wakes the loop."""
-        self._parse_ahead()
-        return bool(self.requests)
+    def _serve_request(self) -> bool:
+        """Serve one request; return whether another one may follow."""
+        try:
+            request = self._read_head()
+        except h11.RemoteProtocolError as error:
+            return self._refuse(error.error_status_hint, f"The request cannot be read: {error}.")
+        except TimeoutError:
+            return False if self.idle else self._refuse(HTTPStatus.REQUEST_TIMEOUT, SLOW_HEAD)
+        if request is None:
+            return False
+        try:
+            _check_framing(request)
+            environ = environ_of(request, self._site.base_environ, self._address)
+            chunked = "HTTP_TRANSFER_ENCODING" in environ
+            self._body = RequestBody(self._http, self._socket, self._pace, self._site.receiving, chunked)
+        except (ValueError, h11.RemoteProtocolError) as error:
+            return self._refuse(HTTPStatus.BAD_REQUEST, f"The request cannot be read: {error}.", request)
+        environ["wsgi.input"] = self._body
+        environ[CLIENT_LEFT] = self.client_left
+        try:
+            self._call_application(environ, self._body)
+        finally:
+            self._body.end()
+        return self._next_cycle(self._body)
 
-    def _parse_ahead(self) -> bool:
-        """Parse up to the end of the next request; `HTTPChannel.received` parses all data at once."""
-        with self.requests_lock:
-            # Data after a refused request may be its body, and nobody reads responses on a closed connection.
-            if self._refused or self.will_close or self.close_when_flushed or not self.connected:
-                self._ahead = b""
-                return False
-            while self._ahead and not self.requests:
-                self._parse_some()
+    def _read_head(self) -> h11.Request | None:
+        """Return the next request without its body, None if the client has left."""
+        self._pace.begin()
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            if self.idle:
+                self._socket.settimeout(IDLE_SECONDS)
+                data = self._socket.recv(HEAD_BLOCK_BYTES)
+                self.idle = not data
+                self._pace.begin()
+            else:
+                data = self._pace.receive(HEAD_BLOCK_BYTES)
+            self._http.receive_data(data)
+        self.idle = False
+        return event if isinstance(event, h11.Request) else None
+
+    def _call_application(self, environ: "WSGIEnvironment", body: RequestBody) -> None:
+        head = b""
+
+        def start_response(status: str, headers: "Headers", exc_info: Any = None) -> Any:
+            nonlocal head
+            if exc_info and self._http.our_state is not h11.SEND_RESPONSE:
+                raise exc_info[1]
+            head = self._head(status, headers, last=not body.complete)
+            return self._pace.send
+
+        try:
+            result = self._site.app(environ, start_response)
+        except Exception:
+            log.exception("A request failed")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, MISTAKE)
+            return
+        self._send(head, result)
+
+    def _send(self, head: bytes, result: Iterable[bytes]) -> None:
+        try:
+            for piece in result:
+                self._pace.send(head, *self._http.send_with_data_passthrough(h11.Data(data=piece)))
+                head = b""
+        finally:
+            if hasattr(result, "close"):
+                result.close()
+        head += self._http.send(h11.EndOfMessage())
+        if head:
+            self._pace.send(head)
+
+    def _head(self, status: str, headers: "Headers", last: bool) -> bytes:
+        """Return the head of a response; the connection ends after the `last` one."""
+        closing = [("Connection", "close")] if last or self._last else []
+        every = [*headers, *closing, ("Date", formatdate(usegmt=True))]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every]
+        return self._http.send(h11.Response(status_code=int(status[:3]), reason=status[4:], headers=encoded))
+
+    def _refuse(self, status: int, detail: str, request: h11.Request | None = None) -> bool:
+        """Respond with a problem, and close the connection; returns False."""
+        began = time.monotonic()
+        given = {} if request is None else dict(request.headers)
+        request_id = choose_request_id(given.get(b"x-request-id", b"").decode("latin-1"))
+        begin_request(request_id)
+        body = problem_body(status, detail).encode()
+        headers = [
+            ("Content-Type", PROBLEM_TYPE),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            *self._site.headers.of(request_id, given.get(b"origin", b"").decode("latin-1") or None, False),
+        ]
+        line = f"{status} {HTTPStatus(status).phrase}"
+        method, path = (request.method, request.target.partition(b"?")[0]) if request else (b"-", b"-")
+        self._site.access_log.write(method.decode("latin-1"), path.decode("latin-1"), line, headers, began)
+        self._send(self._head(line, headers, last=True), [body])
+        self._linger()
+        return False
+
+    def _next_cycle(self, body: RequestBody) -> bool:
+        """Prepare for the next request; return whether there may be one."""
+        if not body.complete:
+            self._linger()
+            return False
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        pipelined = bool(self._http.trailing_data[0])
+        self._http.start_next_cycle()
+        if pipelined:
+            # Other connections have their turn in between.
+            sleep(0)
         return True
 
-    def _parse_some(self) -> None:
-        if self.request is None:
-            self.request = self.parser_class(self.adj)
-        used = self.request.received(self._ahead)
-        self._ahead = self._ahead[used:]
-        if self.request.expect_continue and self.request.headers_finished and not self.sent_continue:
-            self.send_continue()
-        if self.request.completed:
-            self.sent_continue = False
-            if not self.request.empty:
-                self.requests.append(self.request)
-                self.server.add_task(self)
-            self.request = None
-
-    def handle_write(self) -> None:
-        """Send pending output; close the connection when the linger time is over."""
-        if self.lingering:
-            self.handle_close()
-        elif self._refused and self.close_when_flushed and not self.will_close:
-            self._send_refusal()
-        else:
-            super().handle_write()
-
-    def _send_refusal(self) -> None:
-        self._flush_exception(self._flush_some)
-        if self.total_outbufs_len or self.will_close or not self.connected:
-            return
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.handle_close()
-            return
-        self._linger_until = time.monotonic() + LINGER_SECONDS
-        self.close_when_flushed = False
+    def _linger(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + LINGER_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            if not self._socket.recv(BLOCK_BYTES):
+                return
 
 
-def is_idle(connection: Any) -> bool:
-    """Whether the connection can be closed without losing a request or response."""
-    return not (connection.busy or connection.lingering or connection.receiving_since)
+def _check_framing(request: h11.Request) -> None:
+    """Raise ValueError if the end of the body is ambiguous (RFC 9112, 6.1)."""
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
+        raise ValueError("Transfer-Encoding with HTTP/1.0 or Content-Length is not accepted")

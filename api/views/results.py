@@ -12,6 +12,7 @@ from api.job_submission import Finished, JobSubmission
 from api.picture_jobs import PictureJobs
 from api.preferences import parse_preferences
 from api.responses import JobResponses
+from api.server_hints import client_left
 
 JOB_ID = {
     "name": "job_id",
@@ -40,7 +41,7 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         With `Prefer: wait=N` the answer comes when the job has ended, or after N seconds.
         """
         preferences = parse_preferences(request.headers.get("Prefer", ""))
-        found = submission.follow(job_id, preferences, required_owner())
+        found = submission.follow(job_id, preferences, required_owner(), client_left())
         return responses.record(found) if isinstance(found, Finished) else responses.open_job(found)
 
     @blueprint.delete("/result/<job_id>")

@@ -10,6 +10,7 @@ from api.contract.schemas import Labels, OpenJob
 from api.job_submission import Finished, JobSubmission, Open, TimedOut
 from api.preferences import parse_preferences
 from api.responses import JobResponses
+from api.server_hints import client_left
 from api.uploads import (
     DEFAULT_TOP,
     FIELD,
@@ -86,7 +87,7 @@ def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits:
         """Have a picture classified."""
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         key = read_idempotency_key(request)
-        found = submission.submit(preferences, key, lambda: read_upload(request, limits))
+        found = submission.submit(preferences, key, lambda: read_upload(request, limits), client_left())
         match found:
             case Finished():
                 return responses.labels(found)

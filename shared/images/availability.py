@@ -63,7 +63,7 @@ class StoreAvailability:
                 self._reason = ""
 
     def answered(self) -> None:
-        """Record that a probe has returned or raised, perhaps after its time limit: run the next probe at once."""
+        """Record that a call has returned or raised after its time limit: run the next probe at once."""
         self._answered.set()
 
     def _look_out(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from shared.images.object_store import OURS, ObjectImageStore
+from shared.images.object_store import OURS, ObjectImageStore, StoreCallError
 
 MARKER = ".topthree-image-store"
 MARKER_TEXT = b"Pictures wait here for a worker. Leave this file: without it the folder counts as not mounted.\n"
@@ -23,28 +23,35 @@ class FolderImageStore(ObjectImageStore):
 
     def _probe(self, call: Callable[..., Any]) -> None:
         try:
-            self._require_marker()
-        except FileNotFoundError:
-            if self._history.knows(self._root) or not (self._set_up or self._has_pictures()):
+            call("cat_file", self._path(MARKER))
+        except StoreCallError as failed:
+            if not isinstance(failed.error, FileNotFoundError):
                 raise
-            self._files.makedirs(self._root, exist_ok=True)
-            self._files.pipe_file(self._path(MARKER), MARKER_TEXT)
+            if self._history.knows(self._root) or not (self._set_up or self._has_pictures(call)):
+                raise self._no_marker() from None
+            call("makedirs", self._root, True)
+            call("pipe_file", self._path(MARKER), MARKER_TEXT)
             self._history.add(self._root)
 
-    def _has_pictures(self) -> bool:
+    def _has_pictures(self, call: Callable[..., Any]) -> bool:
         """Whether the folder has pictures of an older API, which wrote no marker (during an upgrade)."""
-        with suppress(FileNotFoundError):
-            names = (path.rpartition("/")[2] for path in self._files.ls(self._root, detail=False))
-            return any(OURS.fullmatch(name) for name in names)
-        return False
+        try:
+            names = (path.rpartition("/")[2] for path in call("ls", self._root, False))
+        except StoreCallError as failed:
+            if isinstance(failed.error, FileNotFoundError):
+                return False
+            raise
+        return any(OURS.fullmatch(name) for name in names)
+
+    def _no_marker(self) -> FileNotFoundError:
+        return FileNotFoundError(f"{self._root} has no {MARKER}; is it mounted?")
 
     def _require_marker(self) -> None:
         # Read the file: checking that it exists may succeed even when reads fail.
         try:
             self._files.cat_file(self._path(MARKER))
         except FileNotFoundError:
-            text = f"{self._root} has no {MARKER}; is it mounted?"
-            raise FileNotFoundError(text) from None
+            raise self._no_marker() from None
 
     def _write(self, path: str, data: bytes) -> None:
         self._call_in_thread(self._picture_seconds, lambda: self._write_file(path, data))

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import fsspec
 import redis
 
 from shared.awake_timer import AwakeTimer
-from shared.bounded_call import Helpers, error_within
+from shared.bounded_call import CallThreads, error_within
 from shared.errors import ImageMissing
 from shared.images.availability import StoreAvailability, describe
 from shared.images.history import StoreHistory
@@ -52,6 +53,7 @@ class ObjectImageStore:
         root: str,
         history: StoreHistory,
         patience_seconds: float,
+        threads: CallThreads,
         *,
         set_up: bool,
     ) -> None:
@@ -63,7 +65,7 @@ class ObjectImageStore:
             OSError: the store cannot be used, for example because of wrong credentials or a missing bucket.
         """
         self._files, self._root, self._history, self._set_up = files, root, history, set_up
-        self._helpers = Helpers()
+        self._threads = threads
         self._picture_seconds = PICTURE_SHARE * patience_seconds
         self._probe_seconds = PROBE_SHARE * patience_seconds
         self._availability = StoreAvailability(
@@ -162,20 +164,11 @@ class ObjectImageStore:
     def _probe_in_time(self, seconds: float | None = None) -> None:
         seconds = seconds or self._probe_seconds
         try:
-            if self._files.async_impl:
-                timer = AwakeTimer(seconds)
-                self._probe(lambda name, *arguments: self._call(timer.left(), name, *arguments))
-            else:
-                self._call_in_thread(seconds, self._probe_here)
+            timer = AwakeTimer(seconds)
+            self._probe(lambda name, *arguments: self._call(timer.left(), name, *arguments))
         except StoreCallError as failed:
             raise failed.error from None
         self._note_set_up()
-
-    def _probe_here(self) -> None:
-        try:
-            self._probe(lambda name, *arguments: getattr(self._files, name)(*arguments))
-        finally:
-            self._availability.answered()
 
     def _note_set_up(self) -> None:
         if self._set_up:
@@ -193,10 +186,17 @@ class ObjectImageStore:
 
     def _call_in_thread(self, seconds: float, call: Callable[[], Any]) -> Any:
         try:
-            future = self._helpers.submit(call)
+            future = self._threads.submit(partial(self._noticed, call, time.monotonic() + seconds))
         except MemoryError as error:
             raise StoreCallError(error) from error
         return _result_of(future, seconds)
+
+    def _noticed(self, call: Callable[[], Any], deadline: float) -> Any:
+        try:
+            return call()
+        finally:
+            if time.monotonic() > deadline:
+                self._availability.answered()
 
     def _refuse(self, error: BaseException, verb: str) -> NoReturn:
         """Raise ImageStoreAway if the store is unavailable, else ImageRefused."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
+from shared.bounded_call import CallThreads, Helpers
 from shared.errors import ImageMissing
 from shared.images.history import StoreHistory
 from shared.settings import SettingsError
@@ -101,12 +102,18 @@ def forget_picture(images: PictureRemover, job_id: str) -> None:
 
 
 def open_image_store(
-    url: str, history: StoreHistory, patience_seconds: float = PATIENCE_SECONDS, *, set_up: bool = False
+    url: str,
+    history: StoreHistory,
+    patience_seconds: float = PATIENCE_SECONDS,
+    *,
+    set_up: bool = False,
+    threads: CallThreads | None = None,
 ) -> ImageStore:
     """Open the store at `url`: `redis:` is the Redis with the job records, every other URL is opened by fsspec.
 
     A call takes at most `patience_seconds`; reading or writing a picture takes at most half of that. With `set_up`, a
-    new store is set up. A store that was set up before and is unavailable now is returned: it may become available.
+    new store is set up. A store that was set up before and is unavailable now is returned: it may become available. Its
+    calls run in `threads`, by default Python's.
 
     Raises:
         SettingsError: the store cannot be used.
@@ -122,8 +129,9 @@ def open_image_store(
 
     try:
         # A cached listing would hide what other processes have stored since.
-        files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        threads = threads or Helpers()
+        files, root = fsspec.core.url_to_fs(url, use_listings_cache=False, loop=threads.loop)
         kind = FolderImageStore if isinstance(files, LocalFileSystem) else ObjectImageStore
-        return kind(files, root, history, patience_seconds, set_up=set_up)
+        return kind(files, root, history, patience_seconds, threads, set_up=set_up)
     except (OSError, ImportError, ValueError) as error:
         raise SettingsError(f"IMAGE_STORE_URL: {error}") from error

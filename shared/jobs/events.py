@@ -10,9 +10,6 @@ class JobEvents:
     def accepted(self, admission: Admission) -> None:
         """A job was accepted, or the request joined an earlier job."""
 
-    def refused(self, status: int) -> None:
-        """A request was refused because of its headers, with this HTTP status."""
-
     def ended(self, state: JobState) -> None:
         """This process has ended a job."""
 

@@ -1,7 +1,5 @@
 """Clients as attacks, against a real API: refused in time, nothing stuck, no file astray, memory and files flat."""
 
-import os
-import resource
 import socket
 import statistics
 import struct
@@ -383,26 +381,6 @@ def test_memory_files_and_threads_stay_as_they_are(exposed: Exposed) -> None:
     # And nobody else had to see a mistake
     assert exposed.api is not None
     assert "Traceback" not in exposed.api.output, exposed.api.output[-3000:]
-
-
-def test_a_body_for_which_there_is_no_room_is_refused_with_503(exposed: Exposed) -> None:
-    # Given a disk that is full (a limit on files that, other than a small disk, needs no privileges)
-    limits = resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE, (64 * 1024, limits[1]))
-    try:
-        # When a body comes that is too large to be kept in memory, whether it tells its length or not
-        body = os.urandom(MAX_IMAGE_BYTES)
-        answers = [
-            exchange(exposed.port, with_length(body, PNG)),
-            exchange(exposed.port, head(PNG, CHUNKED) + chunked(body, 65536)),
-        ]
-        # Then its client is told to come again
-        for answer in answers:
-            assert statuses(answer) == [503] and b"Retry-After: " in answer and b"problem+json" in answer
-    finally:
-        resource.prlimit(exposed.pid, resource.RLIMIT_FSIZE, limits)
-    # And can do so when there is room
-    assert statuses(exchange(exposed.port, with_length(PICTURE, PNG, ASYNC))) == [202]
 
 
 FEW_BYTES = 8 * MEBIBYTE
