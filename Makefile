@@ -26,13 +26,18 @@ stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
 model: $(VENV)/.run ## prepare the model MODEL= in models/
 	@$(BIN)/python -m worker.prepare
 
+# Two test files run at once, the longest first, as most tests wait for processes. Hostile pictures run alone: they
+# come close to the time limit of a job.
+TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.dev browser ## set everything up and run the tests
-	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest -m "not prometheus and not nightly" \
-	  tests/unit tests/client tests/contract tests/e2e tests/browser tests/hostile \
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m "not prometheus and not nightly" \
+	  tests/e2e tests/browser tests/client tests/contract tests/unit \
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
 
 guides: $(VENV)/.dev ## follow the documentation: run every command in it that needs no Docker engine
-	$(BIN)/python -m pytest tests/guides
+	$(BIN)/python -m pytest -n 2 tests/guides
 
 monitoring: $(VENV)/.dev ## have Prometheus itself check dashboard and alarms (Debian: apt-get install prometheus)
 	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py

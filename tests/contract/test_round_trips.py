@@ -1,16 +1,25 @@
 """How often the API asks Redis, counted by the server itself."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
 from shared.api_keys import digest_of
+from tests.support.processes import RedisServer
 from tests.unit.api.conftest import encode, make_bench
 
 KEY = {"X-API-Key": "alices key"}
 # What this test and a new connection send.
 OTHERS = {"config|resetstat", "info", "hello", "auth", "client|setinfo", "client|setname", "select", "ping"}
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of a server of its own: an image store of an earlier test may still ask the common one."""
+    with server.client() as client:
+        yield client
 
 
 def sent(client: redis.Redis) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The access log of a real process: each request is one line, whoever answers it."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from tests.support.raw_http import exchange, head
 from tests.support.wait import eventually
 
 
-@pytest.fixture
-def logging_service(redis_server: RedisServer, tmp_path: Path) -> Iterator[Service]:
-    service = Service(redis_server.url, tmp_path, tmp_path, ACCESS_LOG="1", TRUSTED_PROXIES="1")
+@pytest.fixture(scope="module")
+def logging_service(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("logging")
+    service = Service(redis_server.url, folder, folder, ACCESS_LOG="1", TRUSTED_PROXIES="1")
     service.start_api()
     yield service
     service.stop()
@@ -42,9 +44,10 @@ REQUESTS = {
 def test_a_request_is_one_line(logging_service: Service, name: str) -> None:
     # When a request is answered, by the application or by the server itself
     request, expected = REQUESTS[name]
-    answer = exchange(logging_service.port, request[:-2] + b"X-Request-ID: r-1\r\n\r\n")
+    request_id = f"r-{secrets.token_hex(4)}"
+    answer = exchange(logging_service.port, request[:-2] + f"X-Request-ID: {request_id}\r\n\r\n".encode())
     # Then one line tells of it
-    (line,) = eventually(lambda: logged(logging_service, "r-1"), what="a line")
+    (line,) = eventually(lambda: logged(logging_service, request_id), what="a line")
     assert (line["method"], line["path"], line["status"]) == expected
     assert 0 <= line["seconds"] < 5
     # With the length of the body, where that is known before it is sent

@@ -136,9 +136,18 @@ class Service:
         self.workers: list[Process] = []
 
     def start_api(self) -> Process:
+        """Return the API when it is live."""
+        api = self.begin_api()
+        self.wait_live()
+        return api
+
+    def begin_api(self) -> Process:
+        """Start the API without waiting for it."""
         self.api = Process([sys.executable, "-m", "api"], self._folder / "api.log", **self._environ)
-        eventually(self._live, what="a live API")
         return self.api
+
+    def wait_live(self) -> None:
+        eventually(self._live, 60, "a live API")
 
     def start_worker(self, module: str = "worker", **settings: str) -> Process:
         log = self._folder / f"worker-{len(self.workers)}.log"

@@ -62,10 +62,11 @@ class SupervisedService(Service):
         self._supervisor.start()
 
     def start(self, workers: int = 1) -> None:
-        """Start the API and that many workers; return when they are ready."""
-        self.start_api()
+        """Start the API and that many workers, all at once; return when they are ready."""
+        self.begin_api()
         for _ in range(workers):
             self.start_worker()
+        self.wait_live()
         self.wait_ready(workers)
 
     def start_worker(self, **settings: str) -> Process:
