@@ -15,7 +15,7 @@ from shared.jobs.models import ImageInfo
 
 MOST_THREADS = 32
 # gevent replaces the selector that asyncio would choose.
-NativeSelector = selectors.EpollSelector if hasattr(selectors, "EpollSelector") else selectors.KqueueSelector
+NativeSelector = getattr(selectors, "EpollSelector", None) or getattr(selectors, "KqueueSelector")  # noqa: B009
 # The headers of these are checked within a millisecond; others may take up to half a second.
 QUICK_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 QUICK_BYTES = 1024 * 1024

@@ -158,7 +158,7 @@ class Connection:
     def _send(self, head: bytes, result: Iterable[bytes]) -> None:
         try:
             for piece in result:
-                self._pace.send(head, *self._http.send_with_data_passthrough(h11.Data(data=piece)))
+                self._pace.send(head, *(self._http.send_with_data_passthrough(h11.Data(data=piece)) or ()))
                 head = b""
         finally:
             if hasattr(result, "close"):
