@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop model test browser check lint types imports contract faults simulate nightly hostile fuzz failed key bench
+.PHONY: help run stop model test browser check lint types imports contract reference faults simulate nightly hostile fuzz failed key bench
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
@@ -59,6 +59,9 @@ imports: $(VENV)/.dev ## who may import whom
 
 contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of the contract
 	$(BIN)/python -m api.contract > docs/openapi.json
+
+reference: contract ## write the tables of settings, metrics and routes in docs/ anew, after a wanted change of the source
+	$(BIN)/python -m tests.support.reference
 
 faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults

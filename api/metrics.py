@@ -27,20 +27,25 @@ class ApiMetrics(JobEvents):
         self.registry = CollectorRegistry()
         route = ["method", "route"]
         self._requests = Counter(
-            "topthree_requests", "Requests that were answered.", [*route, "status"], registry=self.registry
+            "topthree_requests",
+            "Requests answered by the application. Unknown methods and paths are counted as `other`.",
+            [*route, "status"],
+            registry=self.registry,
         )
         self._seconds = Histogram(
             "topthree_request_seconds",
-            "Time to answer a request, waiting for a result included.",
+            "Time to answer a request, including the wait for a result.",
             route,
             buckets=SECONDS,
             registry=self.registry,
         )
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._accepted = Counter("topthree_jobs_accepted", "Jobs that were accepted.", registry=self.registry)
-        self._hits = Counter(
-            "topthree_cache_hits", "Jobs whose result was known when they were accepted.", registry=self.registry
+        self._accepted = Counter(
+            "topthree_jobs_accepted",
+            "Accepted jobs. A retry that joined an earlier job is not counted.",
+            registry=self.registry,
         )
+        self._hits = Counter("topthree_cache_hits", "Accepted jobs whose result was cached.", registry=self.registry)
         self._finished = finished_counter(self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -80,19 +85,34 @@ class QueueCollector(Collector):
         try:
             backlog, ready = self._reader.read(), self._workers.ready()
         except redis.RedisError:
-            yield _gauge("topthree_redis_up", "Whether Redis answers.", 0)
+            yield _redis_up(0)
             return
-        yield _gauge("topthree_redis_up", "Whether Redis answers.", 1)
+        yield _redis_up(1)
         yield _gauge("topthree_jobs_queued", "Jobs that wait for a worker.", backlog.open_jobs - backlog.running)
-        yield _gauge("topthree_jobs_in_flight", "Jobs that a worker is at.", backlog.running)
-        yield _gauge("topthree_oldest_job_seconds", "Age of the oldest open job.", backlog.oldest_seconds)
-        yield _gauge("topthree_stored_bytes", "Bytes of the pictures of open jobs.", backlog.stored_bytes)
+        yield _gauge("topthree_jobs_in_flight", "Running jobs.", backlog.running)
+        yield _gauge(
+            "topthree_oldest_job_seconds",
+            "Age of the oldest job that has not ended, queued or running; 0 if there is none.",
+            backlog.oldest_seconds,
+        )
+        yield _gauge(
+            "topthree_stored_bytes",
+            "Total size of the pictures of jobs that have not ended, limited by `MAX_STORED_BYTES`.",
+            backlog.stored_bytes,
+        )
         models = GaugeMetricFamily(
-            "topthree_workers_ready", "Workers that are ready, by what they answer with.", labels=["model", "answers"]
+            "topthree_workers_ready",
+            "Ready workers. Workers with equal `answers` (engine, preprocessing, digest of the model) give identical "
+            "results.",
+            labels=["model", "answers"],
         )
         for names, count in Tally((record.model, record.result_version) for record in ready).items():
             models.add_metric(names, count)
         yield models
+
+
+def _redis_up(value: int) -> Metric:
+    return _gauge("topthree_redis_up", "1 if Redis answered, else 0.", value)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -12,6 +12,8 @@ from shared.api_keys import ApiKey, parse_api_keys
 from shared.redis_url import RedisUrl, parse_redis_url
 
 MEBIBYTE = 1024 * 1024
+# The processes that read a setting.
+API, WORKER, BOTH = "API", "worker", "both"
 LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 # In the format of browsers: no path, no wildcard.
@@ -29,8 +31,15 @@ class SettingsError(ValueError):
     """An environment variable has an invalid value."""
 
 
+def one_per_core() -> int:
+    """Return the number of CPU cores."""
+    return os.cpu_count() or 1
+
+
 class Settings(BaseModel):
     """The settings; a field `max_image_bytes` is read from `TOPTHREE_MAX_IMAGE_BYTES`, else from `MAX_IMAGE_BYTES`.
+
+    `make reference` copies the fields' docstrings into docs/configuration.md: they are Markdown, with links from there.
 
     Fields that may contain a password have `repr=False`: their values never appear in output or errors, and may be in a
     file, named by `TOPTHREE_API_KEYS_FILE` or `API_KEYS_FILE`, for example.
@@ -38,81 +47,88 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    host: str = Field(
-        "127.0.0.1", min_length=1, description="Address the API listens on, and a worker with its metrics."
+    host: Annotated[str, BOTH] = Field("127.0.0.1", min_length=1)
+    """Address that the API listens on, and that a worker serves its metrics on."""
+    port: Annotated[int, API] = Field(5000, ge=1, le=65535)
+    """Port the API listens on."""
+    redis_url: Annotated[RedisUrl, BeforeValidator(parse_redis_url), BOTH] = Field(
+        parse_redis_url("redis://127.0.0.1:6379/0"), repr=False
     )
-    port: int = Field(5000, ge=1, le=65535, description="Port the API listens on.")
-    redis_url: Annotated[RedisUrl, BeforeValidator(parse_redis_url)] = Field(
-        parse_redis_url("redis://127.0.0.1:6379/0"),
-        repr=False,
-        description="The Redis-protocol server; `rediss://` for TLS.",
-    )
-    redis_prefix: str = Field(
-        "",
-        pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
-        description="What every key in Redis begins with, such as `cats:`; services on one Redis need different ones.",
-    )
-    image_store_url: str = Field(
-        "redis:",
-        min_length=1,
-        repr=False,
-        description="Where pictures wait: `redis:` or any fsspec URL such as `file:///data`.",
-    )
-    model_dir: str = Field(
-        "models/mobilenet_v2", min_length=1, description="The prepared model folder a worker loads (see `make model`)."
-    )
+    """The [Redis server](#redis), such as `redis://:password@host:6379/0`. `make run` starts a server and sets this
+    itself."""
+    redis_prefix: Annotated[str, BOTH] = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
+    """Prefix of every key in Redis, such as `cats:` (letters, digits, `_`, `.`, `:`, `-`). Services that share one
+    database need different prefixes; otherwise they take each other's jobs. `make failed` needs the same prefix."""
+    image_store_url: Annotated[str, BOTH] = Field("redis:", min_length=1, repr=False)
+    """Where pictures are stored until they are classified: `redis:` (the same server), an [S3 bucket](how-to/s3.md), a
+    [folder](#pictures-in-a-folder) such as `file:///data/pictures`, or any other
+    [fsspec](https://filesystem-spec.readthedocs.io/) URL."""
+    model_dir: Annotated[str, WORKER] = Field("models/mobilenet_v2", min_length=1)
+    """The prepared model folder. `make run` sets it from `MODEL`."""
     # Any name: shared code must not import the worker's registry of engines (worker/inference/engines/). `python -m
     # worker` refuses unknown engines at its start; the API does not use this setting.
-    engine: str = Field("litert", description="The inference library of a worker.")
-    workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Child processes of one worker."
-    )
-    max_batch: int = Field(
-        32, ge=1, le=256, description="Pictures that an engine with batches, such as TensorFlow, gets at once, at most."
-    )
-    max_image_bytes: int = Field(20 * MEBIBYTE, ge=1, description="Largest accepted picture, in bytes.")
-    max_image_pixels: int = Field(64_000_000, ge=1, description="Largest accepted picture, width times height.")
-    max_open_jobs: int = Field(10_000, ge=1, description="Jobs not yet ended; above it uploads answer 503.")
-    max_stored_bytes: int = Field(
-        1024 * MEBIBYTE, ge=1, description="Bytes of the pictures of open jobs; above it uploads answer 503."
-    )
-    max_waiters: int = Field(
-        4000, ge=1, le=10_000, description="Requests of one API process that may wait for an answer at once."
-    )
-    wait_seconds: float = Field(30, gt=0, le=60, description="How long a plain `POST /upload` waits.")
-    result_ttl_seconds: int = Field(3600, ge=1, description="How long a finished job can be read.")
-    result_cache_ttl_seconds: int = Field(
-        3600, ge=0, description="How long the result of a picture counts for the same bytes; 0 turns the cache off."
-    )
-    tombstone_ttl_seconds: int = Field(86_400, ge=1, description="How long a gone result answers 410 and not 404.")
-    job_attempts: int = Field(3, ge=1, description="How often a job may begin before it fails.")
-    job_time_limit_seconds: int = Field(10, ge=2, description="Longest run of one job in a worker child.")
-    consume_seconds: int = Field(
-        1, ge=0, le=60, description="How long a child claims jobs itself after a Celery task; 0: one task a job."
-    )
-    job_memory_bytes: int = Field(
-        1024 * MEBIBYTE, ge=64 * MEBIBYTE, description="Memory one job may take in a worker child, beside the model."
-    )
-    api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys)] = Field(
-        (), repr=False, description="Who may use the service: `name:sha256` entries; empty: everybody."
-    )
-    rate_limit: str = Field(
-        "", pattern=f"^{RATE}(;{RATE})*$", description="Uploads per key or address, such as `60/minute;5000/day`."
-    )
-    trusted_proxies: int = Field(
-        0, ge=0, le=10, description="Proxies that every request comes through, each of which adds to `X-Forwarded-For`."
-    )
-    cors_origins: str = Field(
-        "",
-        pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$",
-        description="Origins whose pages may use the API, with commas between them; none by default.",
-    )
-    metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="Port on which a worker serves `/metrics`; none by default."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    access_log: bool = Field(False, description="Whether the API logs every request.")
-    log_format: LogFormat = Field("auto", description="`json`, `text`, or `auto`: text on a terminal, else JSON.")
+    engine: Annotated[str, WORKER] = Field("litert")
+    """`litert` for CPUs, `tensorflow` for GPUs and for models that do not convert to LiteRT."""
+    workers: Annotated[int, WORKER] = Field(default_factory=one_per_core, ge=1, le=256)
+    """Child processes of one worker. With LiteRT each child runs one picture at a time. With TensorFlow each decodes
+    one picture at a time for the process that holds the model."""
+    max_batch: Annotated[int, WORKER] = Field(32, ge=1, le=256)
+    """TensorFlow only: the most pictures in one call of the model. The worker runs 2 x `MAX_BATCH` + `WORKERS` jobs at
+    once. At its start it reduces the batch until it fits into memory. If that batch takes more than half of
+    `JOB_TIME_LIMIT_SECONDS`, the worker does not start."""
+    max_image_bytes: Annotated[int, API] = Field(20 * MEBIBYTE, ge=1)
+    """Largest accepted picture, in bytes. Larger ones get 413."""
+    max_image_pixels: Annotated[int, API] = Field(64_000_000, ge=1)
+    """Largest accepted picture, width times height, read from its header. Larger ones get 413."""
+    max_open_jobs: Annotated[int, BOTH] = Field(10_000, ge=1)
+    """Most jobs that are accepted and have not ended. Further uploads get 503 with `Retry-After`."""
+    max_stored_bytes: Annotated[int, API] = Field(1024 * MEBIBYTE, ge=1)
+    """Most bytes of pictures of open jobs. Further uploads get 503."""
+    max_waiters: Annotated[int, API] = Field(4000, ge=1, le=10_000)
+    """Most requests that may wait for a result at once, per API process. A further plain upload gets 503; one with
+    `Prefer` gets its 202 at once."""
+    wait_seconds: Annotated[float, API] = Field(30, gt=0, le=60)
+    """How long a plain `POST /upload` waits before it answers 504. At most 60."""
+    result_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=1)
+    """How long a finished job can be read."""
+    result_cache_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=0)
+    """How long the cached result of a picture answers uploads of the same bytes. `0` turns the cache off."""
+    tombstone_ttl_seconds: Annotated[int, BOTH] = Field(86_400, ge=1)
+    """How long the id of an expired or deleted result answers 410 instead of 404."""
+    job_attempts: Annotated[int, WORKER] = Field(3, ge=1)
+    """How often a job is tried before it fails."""
+    job_time_limit_seconds: Annotated[int, WORKER] = Field(10, ge=2)
+    """Longest run of one job in a worker child. With TensorFlow: longest decoding of one picture (less two seconds),
+    and longest run of one batch."""
+    consume_seconds: Annotated[int, WORKER] = Field(1, ge=0, le=60)
+    """How long a worker child claims waiting jobs itself after each Celery task. `0`: every job is a Celery task, and
+    Celery's events show each ([Celery](celery.md)), which costs a sixteenth more CPU time. With TensorFlow every job is
+    a task anyway. A larger value lengthens leases and shutdown by the same time: keep `JOB_TIME_LIMIT_SECONDS` +
+    `CONSUME_SECONDS` below compose's `stop_grace_period` (30 s)."""
+    job_memory_bytes: Annotated[int, WORKER] = Field(1024 * MEBIBYTE, ge=64 * MEBIBYTE)
+    """Memory that one job may use in a worker child in addition to the model (Linux). The largest pictures that
+    `MAX_IMAGE_PIXELS` allows need about this much: lower both together."""
+    api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys), API] = Field((), repr=False)
+    """Who may use the service: `name:sha256` entries, see [Keys and quotas](#keys-and-quotas). If it is not
+    set, no key is needed."""
+    rate_limit: Annotated[str, API] = Field("", pattern=f"^{RATE}(;{RATE})*$")
+    """Uploads allowed per key name, or per address if there are no keys: a number and `/second`, `/minute`, `/hour` or
+    `/day`; separate several limits with `;`."""
+    trusted_proxies: Annotated[int, API] = Field(0, ge=0, le=10)
+    """Number of proxies that every request passes and that add to `X-Forwarded-For`."""
+    cors_origins: Annotated[str, API] = Field("", pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$")
+    """Origins whose pages may use the API, separated by commas: `https://example.org,http://localhost:3000`. Pages of
+    other origins cannot read answers."""
+    metrics_port: Annotated[int | None, WORKER] = Field(None, ge=1, le=65535)
+    """If set, a worker serves [`/metrics`](metrics.md) on this port, without a key: allow access only for Prometheus.
+    The API serves its own at `/metrics`."""
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BOTH] = "INFO"
+    """Lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."""
+    access_log: Annotated[bool, API] = False
+    """`1`: log every request, see [Logs](operations.md#logs)."""
+    log_format: Annotated[LogFormat, BOTH] = "auto"
+    """`json`: one JSON object per line, with `event`, `level`, `logger`, `timestamp` and, if known, `job_id` and
+    `request_id`. `text`: for people. `auto`: text on a terminal (also under `make run`), else JSON."""
 
     @property
     def allowed_origins(self) -> list[str]:

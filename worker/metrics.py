@@ -44,24 +44,34 @@ class WorkerMetrics(JobEvents):
         def histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, meaning, buckets=buckets, registry=registry)
 
-        self._attempts = Counter("topthree_job_attempts", "Jobs that were begun here.", registry=registry)
+        self._attempts = Counter(
+            "topthree_job_attempts", "Attempts started, first and repeated ones.", registry=registry
+        )
         self._requeued = Counter(
             "topthree_job_redeliveries",
-            "Jobs that this worker requeued, as their attempt was `lost`, or published again, as `overtaken`.",
+            "Requeued jobs. `lost`: the attempt counts, because the process or worker was lost or the image store did "
+            "not return the picture. `overtaken`: the message was lost, or the job waited for a store to come back.",
             ["reason"],
             registry=registry,
         )
         for reason in ("lost", "overtaken"):
             self._requeued.labels(reason)
         self._foreign = Counter(
-            "topthree_foreign_messages", "Messages of other programs that were found in the queue.", registry=registry
+            "topthree_foreign_messages",
+            "Messages of other programs found in the queue. The list `jobs:foreign` keeps the last 100, and each is "
+            "logged with its task's name.",
+            registry=registry,
         )
         self._finished = finished_counter(registry)
-        self._queue = histogram("topthree_queue_seconds", "From acceptance to the first begin of a job.", JOB_SECONDS)
-        self._decode = histogram("topthree_decode_seconds", "Decoding one picture.", STAGE_SECONDS)
-        self._inference = histogram("topthree_inference_seconds", "One run of the model.", STAGE_SECONDS)
-        self._batch = histogram("topthree_batch_pictures", "Pictures that the model got at once.", BATCH_PICTURES)
-        self._whole = histogram("topthree_job_seconds", "From acceptance to the end of a job run here.", JOB_SECONDS)
+        self._queue = histogram("topthree_queue_seconds", "Time from acceptance to the first start.", JOB_SECONDS)
+        self._decode = histogram("topthree_decode_seconds", "Time to decode one picture.", STAGE_SECONDS)
+        self._inference = histogram("topthree_inference_seconds", "Time of one run of the model.", STAGE_SECONDS)
+        self._batch = histogram(
+            "topthree_batch_pictures", "Pictures per run of the model; always 1 with LiteRT.", BATCH_PICTURES
+        )
+        self._whole = histogram(
+            "topthree_job_seconds", "Time from acceptance to the end, for jobs run by this worker.", JOB_SECONDS
+        )
 
     def begun(self, job: Job) -> None:
         """Count an attempt; for a first attempt, record how long the job has waited."""

@@ -34,7 +34,7 @@ TAGS = [
     {"name": "contract", "description": "This document."},
 ]
 KEY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, where the operator has set some."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, if the operator has set some."},
     "header": {
         "type": "apiKey",
         "in": "header",

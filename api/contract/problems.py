@@ -12,33 +12,36 @@ ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
 BEFORE_JOBS = (401, 503)
 
 MEANINGS: dict[int, tuple[str, str]] = {
-    400: ("The request cannot be understood.", "`top` must be a whole number from 1 to 10."),
-    401: ("A key is needed, and none or a wrong one came.", "Send a key: `Authorization: Bearer <key>`."),
-    404: ("There never was such a job, or there is no such page.", "There is no job with this id."),
+    400: (
+        "Bad request, such as no picture, an empty picture or a bad `top`.",
+        "`top` must be a whole number from 1 to 10.",
+    ),
+    401: ("The API key is missing or wrong.", "Send a key: `Authorization: Bearer <key>`."),
+    404: ("No such job, a job of another key, or no such page.", "There is no job with this id."),
     410: (
-        "The job was canceled, deleted or not begun before its deadline, its time is over, or its record is damaged.",
+        "`POST /upload`: the job was canceled or missed its deadline while the request waited, or the job of the "
+        "`Idempotency-Key` is gone. `/result/{job_id}`: the result was deleted or has outlived `RESULT_TTL_SECONDS`, "
+        "or the record is damaged. A canceled or expired job whose record can still be read is 200.",
         "The result of this job is gone.",
     ),
     413: ("Too many bytes or pixels.", "The picture has 30000000 bytes; at most 20971520 are accepted."),
-    415: (
-        "Not a picture of an accepted format.",
-        UNREADABLE,
-    ),
+    415: ("Not a picture in an accepted format.", UNREADABLE),
     422: (
-        "The picture cannot be decoded, or its idempotency key came with another request.",
+        "The picture cannot be decoded or is too expensive, or the idempotency key was used for a different request.",
         "The picture cannot be decoded.",
     ),
-    429: ("Too many requests of this client.", "Too many requests. Try again later."),
+    429: ("The quota is used up.", "Too many requests. Try again later."),
     431: ("The request's headers are too long.", "exceeds max_header of 32768."),
-    500: ("The model failed, or the service made a mistake.", "The service made a mistake. It was logged."),
+    500: ("The model failed, or the service has a bug.", "The service made a mistake. It was logged."),
     501: ("The request's transfer encoding is not supported.", "Unsupported Transfer-Encoding."),
     503: (
-        "The queue or the waiting room is full, or Redis is away or not fit for accepted jobs. An upload may have been "
-        "accepted all the same if its sentence says so.",
+        "The queue is full, too many requests are waiting, Redis is unreachable or unsuitable, the image store is "
+        "unavailable, or the API's disk is full. The picture was not accepted, unless `detail` says that it may have "
+        "been, because the answer of a store was lost. Send it again with the same `Idempotency-Key`.",
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (
-        "A plain upload has waited in vain; the job goes on at its Location.",
+        "A plain upload has waited `WAIT_SECONDS`. The job continues; see its `Location`.",
         "The answer took too long. The job goes on: ask for it at the Location.",
     ),
 }

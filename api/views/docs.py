@@ -18,11 +18,17 @@ ASSETS = {
     "start.js": PAGE / "start.js",
 }
 ASSET_SECONDS = 3600
-NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": list(ASSETS)}}
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The name of the file.",
+    "schema": {"type": "string", "enum": list(ASSETS)},
+}
 TEXT = {"type": "string"}
 ASSET_ANSWERS = {
     200: Answer("The file.", TEXT, media_types=("text/css", "text/javascript"), headers=("ETag",)),
-    304: Answer("The client has it."),
+    304: Answer("The client already has this file."),
 }
 
 
@@ -36,21 +42,21 @@ def docs_blueprint() -> Blueprint:
         return contract_text(current_app)
 
     @blueprint.get("/openapi.json")
-    @operation("contract", {200: Answer("This document.", {"type": "object"})})
+    @operation("contract", {200: Answer("The document.", {"type": "object"})})
     def get_contract() -> Response:
-        """This document, in OpenAPI 3.1."""
+        """Get the contract, in OpenAPI 3.1."""
         return Response(contract(), content_type="application/json")
 
     @blueprint.get("/docs")
     @operation("contract", {200: Answer("The page.", TEXT, media_types=("text/html",))})
     def get_page() -> Response:
-        """This document as a page, where every route can be tried."""
+        """Get the contract as a page, on which every route can be tried."""
         return Response((PAGE / "index.html").read_bytes(), content_type="text/html; charset=utf-8")
 
     @blueprint.get("/docs/<name>")
     @operation("contract", ASSET_ANSWERS, problems=(404,), parameters=(NAME,))
     def get_asset(name: str) -> Response:
-        """A file of the page."""
+        """Get a file of this page."""
         if name not in ASSETS:
             abort(404)
         # Read from disk each time: requests are too rare to keep the file in memory.

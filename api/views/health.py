@@ -32,16 +32,15 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
     @blueprint.get("/live")
     @operation("health", {200: Answer("The process answers.", Live, {"status": "live"})})
     def live() -> Response:
-        """Whether the process answers."""
+        """Does the process answer?"""
         return jsonify(status="live")
 
     @blueprint.get("/ready")
     @operation("health", {200: Answer("Pictures can be accepted.", Ready, READY_EXAMPLE)}, problems=(503,))
     def ready() -> Response:
-        """Whether pictures can be accepted.
+        """Can the service accept pictures, and if not, why?
 
-        503 says why not: Redis is unreachable or not set up as the service needs it. Ready workers are listed in the
-        body and do not change the status: without a ready worker, pictures are accepted and wait.
+        Also lists the ready workers and counts the jobs. Without workers, pictures are accepted and wait.
         """
         flaw = server.state().flaw
         if flaw:

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from api.contract.operation import Answer, operation
 
 ANSWERS = {
-    200: Answer("The figures.", {"type": "string"}, media_types=("text/plain",), headers=("Cache-Control",)),
+    200: Answer("The metrics.", {"type": "string"}, media_types=("text/plain",), headers=("Cache-Control",)),
 }
 
 
@@ -17,7 +17,7 @@ def metrics_blueprint(registry: CollectorRegistry) -> Blueprint:
     @blueprint.get("/metrics")
     @operation("operations", ANSWERS, problems=(401,))
     def metrics() -> Response:
-        """Metrics in Prometheus' text format.
+        """Get metrics in Prometheus' text format.
 
         While Redis is unreachable, only the metrics that the API process counts itself.
         """

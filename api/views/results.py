@@ -18,15 +18,15 @@ JOB_ID = {
     "name": "job_id",
     "in": "path",
     "required": True,
-    "description": "As in the answer to the upload.",
+    "description": "The id from the answer to the upload: 32 hexadecimal digits.",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "example": QUEUED_JOB["id"],
 }
 GET_ANSWERS = {
-    200: Answer("The job has ended, well or not.", JobRecord, FINISHED_JOB, headers=ABOUT_A_JOB),
-    202: Answer("The job goes on.", OpenJob, QUEUED_JOB, headers=(*ABOUT_A_JOB, "Retry-After")),
+    200: Answer("The job has ended, with or without success.", JobRecord, FINISHED_JOB, headers=ABOUT_A_JOB),
+    202: Answer("The job has not ended.", OpenJob, QUEUED_JOB, headers=(*ABOUT_A_JOB, "Retry-After")),
 }
-DELETE_ANSWERS = {204: Answer("An open job is canceled, one that has ended is forgotten.")}
+DELETE_ANSWERS = {204: Answer("Canceled or deleted.")}
 
 
 def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, responses: JobResponses) -> Blueprint:
@@ -36,7 +36,7 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
     @blueprint.get("/result/<job_id>")
     @operation("pictures", GET_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID, PREFER))
     def get_result(job_id: str) -> Response:
-        """Ask for a job.
+        """Get the state of a job.
 
         With `Prefer: wait=N` the answer comes when the job has ended, or after N seconds.
         """
@@ -47,9 +47,9 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
     @blueprint.delete("/result/<job_id>")
     @operation("pictures", DELETE_ANSWERS, problems=(*BEFORE_JOBS, 404, 410), parameters=(JOB_ID,))
     def delete_result(job_id: str) -> Response:
-        """Cancel a job, or forget its result.
+        """Cancel a job, or delete its result.
 
-        A canceled job can still be asked for: it has ended, as `canceled`. A result that was deleted is gone.
+        A canceled job can still be read: it has ended, as `canceled`. A deleted result answers 410.
         """
         picture_jobs.cancel(job_id, required_owner())
         response = Response(status=204)

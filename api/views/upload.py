@@ -43,13 +43,13 @@ PARAMETERS = (
     {
         "name": "top",
         "in": "query",
-        "description": "How many labels.",
+        "description": f"Number of labels, 1 to {MAX_TOP}. The default is {DEFAULT_TOP}.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP},
     },
     {
         "name": "deadline",
         "in": "query",
-        "description": "Drop the job if it has not begun within so many seconds.",
+        "description": f"Drop the job if it has not started within this many seconds, 1 to {MAX_DEADLINE_SECONDS:,}.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_SECONDS},
     },
     PREFER,
@@ -59,7 +59,7 @@ JOB_ID = {"job_id": "$response.body#/id"}
 ANSWERS = {
     200: Answer("The labels.", Labels, LABELS, headers=(*ABOUT_A_JOB, "Cache-Status")),
     202: Answer(
-        "The job goes on, as the client does not want to wait (any longer).",
+        "The job has not ended: ask for it at the `Location`.",
         OpenJob,
         QUEUED_JOB,
         headers=(*ABOUT_A_JOB, "Retry-After", "Cache-Status"),
@@ -84,7 +84,10 @@ def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits:
         request_body=BODY,
     )
     def upload() -> Response:
-        """Have a picture classified."""
+        """Classify a picture.
+
+        The body is a form with a file `image`, or the picture's bytes as `image/*`.
+        """
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         key = read_idempotency_key(request)
         found = submission.submit(preferences, key, lambda: read_upload(request, limits), client_left())

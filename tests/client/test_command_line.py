@@ -319,7 +319,8 @@ def test_what_cannot_be_printed_is_told_in_a_sentence_unless_nobody_reads(stdout
     # When the command prints into it
     program = (
         "import sys; from topthree_client import command_line\n"
-        "command_line._status = lambda _: print('labels', flush=True)\n"
+        "command_line.Client.status = lambda _: None\n"
+        "command_line.print_status = lambda *_: print('labels', flush=True)\n"
         "sys.exit(command_line.main(['status']))"
     )
     environ = {**os.environ, **ENVIRON}

@@ -22,6 +22,19 @@ def eventually(condition: Callable[[], T], seconds: float = 15, what: str = "the
         pause.wait(POLL_SECONDS)
 
 
+def in_time(call: Callable[[], T], seconds: float, tries: int = 10) -> T:
+    """Return the result of the first `call` that takes less than `seconds`; AssertionError if none of them does.
+
+    A busy machine delays some of the calls, a fault all of them.
+    """
+    for _ in range(tries):
+        began = time.monotonic()
+        result = call()
+        if time.monotonic() - began < seconds:
+            return result
+    raise AssertionError(f"{tries} calls took {seconds} s or longer, each of them")
+
+
 def take_time(seconds: float) -> None:
     """Be busy as a model is that takes so long: the work of a stand-in, not a wait for anything."""
     threading.Event().wait(seconds)

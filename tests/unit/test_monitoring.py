@@ -6,36 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from api.metrics import ApiMetrics
 from tests.support.monitoring import ALERTS, MONITORING, dashboard_queries, documented, metric_names, rule_queries
 from tests.support.repository import ROOT
 
 GUIDE = ROOT / "docs" / "operations.md"
-# In a process of its own, as figures of several processes would be kept otherwise.
-WORKER_NAMES = """
-import json
-from prometheus_client import CollectorRegistry
-from worker.metrics import WorkerMetrics
-registry = CollectorRegistry()
-WorkerMetrics(registry)
-print(json.dumps([metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()]))
-"""
-
-
-def counted() -> Iterator[str]:
-    """Yield the names of all that API and worker count; the queue's are in the end-to-end test."""
-    for metric in ApiMetrics().registry.collect():
-        yield metric.name + "_total" * (metric.type == "counter")
-    yield from json.loads(subprocess.check_output([sys.executable, "-c", WORKER_NAMES], cwd=ROOT))
-
-
-def test_every_metric_is_in_the_reference() -> None:
-    assert set(counted()) - documented() == set()
 
 
 @pytest.mark.parametrize("queries", [dashboard_queries, rule_queries])

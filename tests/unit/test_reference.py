@@ -1,25 +1,20 @@
 """The reference is whole: what there is stands in it, and what stands in it is there."""
 
-import argparse
-import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
 
-from api.contract.problems import MEANINGS
+import pytest
+
+from tests.support.command_line import topthree
 from tests.support.documentation import pages
+from tests.support.reference import PAGES, written
 from tests.support.repository import ROOT
-from topthree_client import command_line
-
-Method = dict[str, Any]
 
 HTTP = (ROOT / "docs" / "http.md").read_text("utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
-CONTRACT = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
-# Where the contract has keys: as security schemes, not as parameters.
-KEY_HEADERS = {"Authorization", "X-API-Key"}
 
 
 def section(text: str, title: str) -> str:
@@ -42,51 +37,10 @@ def names(cells: Iterable[str]) -> set[str]:
     return {name for cell in cells for name in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", cell)}
 
 
-def operations() -> dict[str, Method]:
-    return {
-        f"{method.upper()} {path}": operation
-        for path, methods in CONTRACT["paths"].items()
-        for method, operation in methods.items()
-    }
-
-
-def parameters() -> dict[tuple[str, str], set[str]]:
-    """Return, by name and place, the routes that take a parameter."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for route, operation in operations().items():
-        for parameter in operation.get("parameters", []):
-            found.setdefault((parameter["name"], parameter["in"]), set()).add(route)
-    return found
-
-
-def test_every_route_has_its_statuses_in_the_reference() -> None:
-    told = {row[0].strip("`"): set(re.findall(r"\b[1-5]\d\d\b", row[2])) for row in rows(section(HTTP, "Routes"))}
-    assert told == {route: set(operation["responses"]) for route, operation in operations().items()}
-
-
-def test_every_status_is_explained() -> None:
-    told = {row[0] for row in rows(section(HTTP, "Statuses"))}
-    assert told == {status for operation in operations().values() for status in operation["responses"]}
-    assert {str(status) for status in MEANINGS} <= told
-
-
-def test_every_parameter_is_in_the_reference_with_its_routes() -> None:
-    told = {
-        (name, row[1]): names([row[2]])
-        for row in rows(section(HTTP, "What a request may carry"))
-        for name in names([row[0]])
-    }
-    for (name, place), routes in parameters().items():
-        # A path alone stands for all its methods.
-        paths = {route.split()[1] for route in routes}
-        assert told[name, place] in (routes, paths), name
-    beyond = {name for name, _ in told.keys() - parameters().keys()}
-    assert beyond == {*KEY_HEADERS, "X-Request-ID"}
-
-
-def test_every_header_of_an_answer_is_in_the_reference() -> None:
-    told = names(row[0] for row in rows(section(HTTP, "What an answer carries")))
-    assert told == set(CONTRACT["components"]["headers"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_the_ones_that_the_source_makes(page: Path) -> None:
+    # If they are not and the change is wanted: `make reference`.
+    assert page.read_text("utf-8") == written(page)
 
 
 def test_every_problem_that_ends_a_job_is_in_the_reference() -> None:
@@ -100,35 +54,21 @@ def test_every_problem_that_ends_a_job_is_in_the_reference() -> None:
     assert told == made
 
 
-def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    return {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+def options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
-def test_every_option_of_the_command_line_is_in_the_reference() -> None:
-    parser = command_line._parser()
-    (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    there = options_of(parser).union(*map(options_of, commands.choices.values()))
-    told = {name.split()[0] for name in names([COMMAND_LINE]) if re.match(r"--\w", name)}
-    assert told == there - {"--help"}
-    assert {f"topthree {name}" for name in commands.choices} == names(re.findall(r"^## .*", COMMAND_LINE, re.MULTILINE))
-    first_cells = [row[0] for row in rows(section(COMMAND_LINE, "`topthree classify`"))]
-    table = {name.split()[0] for name in names(first_cells) if name.startswith("--")}
-    assert table == options_of(commands.choices["classify"]) - options_of(commands.choices["status"])
-
-
-def test_every_exit_code_of_the_command_line_is_in_the_reference() -> None:
-    told = {row[0] for row in rows(COMMAND_LINE) if row[0].isdigit()}
-    codes = (
-        *(command_line.DONE, command_line.SOME_FAILED, command_line.USAGE),
-        *(command_line.UNAVAILABLE, command_line.INTERRUPTED),
-    )
-    assert told == {str(code) for code in codes}
-
-
-def test_every_variable_of_the_command_line_is_in_the_reference() -> None:
-    source = (ROOT / "client" / "topthree_client" / "command_line.py").read_text("utf-8")
-    read = re.findall(r'environ\.get\("(\w+)"', source)
-    assert read and {f"${name}" for name in read} <= names([COMMAND_LINE])
+def test_the_help_of_the_command_line_and_the_reference_agree() -> None:
+    # Given the help, as users see it
+    general, classify, status = (topthree(*words, "--help").stdout.decode() for words in ([], ["classify"], ["status"]))
+    # Then the page has the same commands, options, exit codes and variables
+    commands = re.findall(r"^    (\w+) ", general, re.MULTILINE)
+    assert commands == re.findall(r"^## `topthree (\w+)`", COMMAND_LINE, re.MULTILINE)
+    assert options(" ".join(names([COMMAND_LINE]))) == options(classify + status) - {"--help"}
+    table = rows(section(COMMAND_LINE, "`topthree classify`"))
+    assert options(" ".join(row[0] for row in table)) == options(classify) - options(status)
+    assert [row[0] for row in table if row[0].isdigit()] == re.findall(r"^  (\d+) ", classify, re.MULTILINE)
+    assert set(re.findall(r"TOPTHREE_\w+", COMMAND_LINE)) == set(re.findall(r"TOPTHREE_\w+", classify))
 
 
 def settings() -> set[str]:

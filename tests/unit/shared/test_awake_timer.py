@@ -1,14 +1,7 @@
 """A time limit goes by while somebody looks, and not during a pause."""
 
 from shared.awake_timer import AwakeTimer
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def test_time_that_is_looked_at_counts() -> None:

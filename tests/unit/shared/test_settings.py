@@ -7,8 +7,6 @@ import pytest
 
 from shared.settings import Settings, SettingsError, unknown_settings
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
-
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     settings = Settings.from_environ({})
@@ -76,12 +74,6 @@ def test_origins_are_a_list_and_none_by_default() -> None:
     assert Settings.from_environ({}).allowed_origins == []
     given = Settings.from_environ({"CORS_ORIGINS": "https://a.example,http://localhost:3000"})
     assert given.allowed_origins == ["https://a.example", "http://localhost:3000"]
-
-
-@pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_every_setting_is_documented(name: str) -> None:
-    assert f"`{name.upper()}`" in DOCUMENT.read_text("utf-8")
-    assert Settings.model_fields[name].description
 
 
 def test_variables_with_the_prefix_win() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.images import availability as availability_module
 from shared.images.availability import StoreAvailability
 from shared.images.store import ImageStoreAway, RecordImageStore, RemoverOfProcess
 from tests.support.wait import eventually
@@ -36,8 +37,9 @@ def test_a_store_that_only_answers_slowly_comes_back() -> None:
     eventually(lambda: not is_away(availability), 10)
 
 
-def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once() -> None:
-    # Given a store on which a probe hangs for so long that the next one would come after minutes
+def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a store on which a probe hangs, so that the next one would come after minutes
+    monkeypatch.setattr(availability_module, "RECHECK_SECONDS", 300)
     hangs, probes = threading.Event(), []
 
     def probe() -> None:
@@ -49,11 +51,12 @@ def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once() -> None:
     availability = StoreAvailability(never, probe, most_pause_seconds=600)
     with pytest.raises(ImageStoreAway):
         availability.confirm(TimeoutError("one picture"))
-    hangs.wait(10)
+    availability.answered()
+    assert hangs.wait(10)
     # When the call that hung comes back with an error
     availability.answered()
     # Then the store is looked at again without the pause
-    eventually(lambda: not is_away(availability), 1)
+    eventually(lambda: not is_away(availability))
 
 
 def test_a_process_that_can_start_no_thread_looks_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,13 @@ import hashlib
 import io
 import re
 import struct
-import time
 import warnings
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import Image
 
 from shared.errors import PictureTooLarge, UnsupportedPicture
 from shared.images.formats import UNREADABLE
@@ -125,13 +124,10 @@ def test_a_header_without_an_end_is_given_up(make: Callable[[], bytes]) -> None:
 def test_exif_data_without_an_end_are_not_looked_at() -> None:
     # Given a picture with two million fractions where its orientation should be
     data = bombs.avif_with_long_exif()
-    # When its header is read, and its orientation, as a worker does
-    began = time.process_time()
+    # Then its size is read, and none of its EXIF data (which would take seconds)
     assert inspect_picture(data).width == 32
     with open_picture(data) as image:
-        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    # Then that took no seconds (it took five)
-    assert time.process_time() - began < 1
+        assert len(image.getexif()) == 0
 
 
 def test_the_strips_of_a_tiff_may_not_be_millions() -> None:

@@ -61,10 +61,9 @@ def test_what_was_left_behind_is_swept_without_waiting_for_it(
     sweep: Sweep, pictures: dict[str, Path], client: Any
 ) -> None:
     # When a sweep is due
-    began = time.monotonic()
     sweep.run_if_due()
-    # Then that takes no time
-    assert time.monotonic() - began < 0.3
+    # Then it is begun, and not waited for
+    assert pictures["left"].exists()
     # And what no job waits for goes
     eventually(lambda: not pictures["left"].exists(), what="a sweep")
     assert pictures["open"].exists() and pictures["new"].exists()

@@ -4,24 +4,18 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 
 import fakeredis
 import pytest
 
 from shared.jobs.queue import QUEUE_NAME, Queue
-from tests.support.supervised import outlast
+from tests.support.clock import Clock
 from worker.runtime import watchdog
-from worker.runtime.watchdog import Watchdog
+from worker.runtime.watchdog import CHECK_SECONDS, DEAF_MARGIN_SECONDS, IDLE_SECONDS, Watchdog
 
 WARMED = threading.Event()
 WARMED.set()
-
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "DEAF_MARGIN_SECONDS", 0.2)
-    monkeypatch.setattr(watchdog, "IDLE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -29,12 +23,9 @@ def client() -> fakeredis.FakeRedis:
     return fakeredis.FakeRedis(decode_responses=True)
 
 
-def ends_within(dog: Watchdog, ended: list[bool], seconds: float = 0.6) -> bool:
-    """Run the loop for `seconds`; return whether the worker was ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not ended:
-        dog.check()
-    return bool(ended)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -43,47 +34,96 @@ def ended() -> list[bool]:
 
 
 @pytest.fixture
-def dog(client: fakeredis.FakeRedis, ended: list[bool]) -> Watchdog:
-    return Watchdog(client, Queue(), WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
+def make_dog(client: fakeredis.FakeRedis, clock: Clock, ended: list[bool]) -> Callable[..., Watchdog]:
+    """What makes a watchdog of a worker whose jobs take ten seconds at most."""
+
+    def make(client: fakeredis.FakeRedis = client, warmed: threading.Event = WARMED) -> Watchdog:
+        return Watchdog(client, Queue(), warmed, 10, lambda: ended.append(True), clock)
+
+    return make
 
 
-def test_a_worker_with_nothing_to_do_is_left_alone(dog: Watchdog, ended: list[bool]) -> None:
-    assert not ends_within(dog, ended)
+@pytest.fixture
+def dog(make_dog: Callable[..., Watchdog]) -> Watchdog:
+    return make_dog()
+
+
+def turn(dog: Watchdog, clock: Clock, seconds: float) -> None:
+    """Turn the event loop for that long."""
+    for _ in range(int(seconds / CHECK_SECONDS)):
+        clock.now += CHECK_SECONDS
+        dog.check()
+
+
+def test_a_worker_with_nothing_to_do_is_left_alone(dog: Watchdog, clock: Clock, ended: list[bool]) -> None:
+    turn(dog, clock, 600)
+    assert not ended
 
 
 def test_a_worker_that_leaves_jobs_lying_is_ended(
-    dog: Watchdog, ended: list[bool], client: fakeredis.FakeRedis
+    dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
 ) -> None:
     client.lpush(QUEUE_NAME, "message")
-    assert ends_within(dog, ended, 5)
+    turn(dog, clock, IDLE_SECONDS)
+    assert not ended
+    turn(dog, clock, CHECK_SECONDS)
+    assert ended
 
 
-def test_a_busy_worker_that_takes_jobs_is_left_alone(
-    dog: Watchdog, ended: list[bool], client: fakeredis.FakeRedis
+def test_a_worker_that_takes_jobs_is_left_alone(
+    dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
 ) -> None:
     # Given a long queue
     client.lpush(QUEUE_NAME, "message")
     # When jobs are taken now and then, Then it is no cause to end
     for _ in range(8):
-        assert not ends_within(dog, ended, 0.1)
+        turn(dog, clock, IDLE_SECONDS - CHECK_SECONDS)
         dog.taken()
+    assert not ended
 
 
-def test_a_worker_that_still_loads_its_model_is_left_alone(client: fakeredis.FakeRedis, ended: list[bool]) -> None:
+def test_a_busy_worker_has_the_time_of_a_job_to_take_the_next(
+    dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a worker that runs a job, and another one that waits
+    client.lpush(QUEUE_NAME, "message")
+    monkeypatch.setattr(watchdog.state, "active_requests", {"a job"})
+    # Then it is ended after the longest time of a job, and some
+    turn(dog, clock, 10 + DEAF_MARGIN_SECONDS - CHECK_SECONDS)
+    assert not ended
+    turn(dog, clock, 2 * CHECK_SECONDS)
+    assert ended
+
+
+def test_a_loop_that_stood_still_gives_the_worker_its_time_again(
+    dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
+) -> None:
+    client.lpush(QUEUE_NAME, "message")
+    clock.now += 600
+    dog.check()
+    turn(dog, clock, IDLE_SECONDS)
+    assert not ended
+
+
+def test_a_worker_that_still_loads_its_model_is_left_alone(
+    make_dog: Callable[..., Watchdog], clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
+) -> None:
     # Given jobs, and a model that takes long to load
     client.lpush(QUEUE_NAME, "message")
-    dog = Watchdog(client, Queue(), threading.Event(), job_limit_seconds=0.1, end=lambda: ended.append(True))
-    assert not ends_within(dog, ended)
+    turn(make_dog(warmed=threading.Event()), clock, 600)
+    assert not ended
 
 
-def test_a_worker_without_redis_is_left_alone(ended: list[bool]) -> None:
+def test_a_worker_without_redis_is_left_alone(
+    make_dog: Callable[..., Watchdog], clock: Clock, ended: list[bool]
+) -> None:
     # Given jobs in a queue that cannot be reached
     server = fakeredis.FakeServer()
     client = fakeredis.FakeRedis(server=server, decode_responses=True)
     client.lpush(QUEUE_NAME, "message")
     server.connected = False
-    dog = Watchdog(client, Queue(), WARMED, job_limit_seconds=0.1, end=lambda: ended.append(True))
-    assert not ends_within(dog, ended)
+    turn(make_dog(client), clock, 600)
+    assert not ended
 
 
 @pytest.mark.parametrize(("hang", "stopping"), [("STALLED_SECONDS = 0.2", False), ("STOP_MARGIN_SECONDS = -0.8", True)])
@@ -98,19 +138,15 @@ def test_a_loop_that_stands_still_and_a_stop_that_hangs_are_killed(hang: str, st
 
 
 def test_a_pause_of_the_machine_is_no_hang() -> None:
-    # Given a process whose loop may stand still for two seconds
-    program = "import threading, worker.runtime.watchdog as w; w.STALLED_SECONDS = 2; w.CHECK_SECONDS = 0.05\n"
-    program += (
-        "w.Watchdog(None, None, None, 1, print).start(lambda: False); print(flush=True); threading.Event().wait(20)"
+    # Given a process whose loop may stand still for a second, on a machine that pauses for much longer
+    program = (
+        "import itertools, threading, worker.runtime.watchdog as w; w.STALLED_SECONDS = 1; w.CHECK_SECONDS = 0.01\n"
+        "times = itertools.chain([0] * 10, itertools.count(1000, 0.01))\n"
+        "look = lambda: print('look', flush=True) or next(times)\n"
+        "w.Watchdog(None, None, None, 1, print, look).start(lambda: False)\n"
+        "threading.Event().wait(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
-        assert process.stdout and process.stdout.readline()
-        # When it is paused for longer, and goes on
-        process.send_signal(signal.SIGSTOP)
-        outlast(2.5)
-        process.send_signal(signal.SIGCONT)
-        # Then it is not killed for that
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        # But for a loop that stands still
-        assert process.wait(20) == -signal.SIGKILL
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    # Then it is not killed for that, but later for a loop that stands still
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout.count("look") > 50
