@@ -448,7 +448,8 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     # Then the job has failed and says why
     job = jobs.get("j")
     assert job.state is JobState.FAILED
-    assert job.problem is not None and "its worker died" in job.problem["detail"]
+    assert job.problem is not None and (job.problem["status"], job.problem["title"]) == (500, "Too many attempts")
+    assert "its worker died" in job.problem["detail"]
 
 
 def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
