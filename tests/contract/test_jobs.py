@@ -189,7 +189,8 @@ def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, stalled: 
     admit(jobs, *"abc")
     claim_job(jobs, "a", Claim("x1", "w1", LONG))
     claim_job(jobs, "b", Claim("x2", "w2", LONG))
-    assert stalled.running("w1") == {"a": "x1"}
+    claim_job(jobs, "c", Claim("x3", "w1", LONG))
+    assert stalled.running("w1") == {"a": "x1", "c": "x3"}
 
 
 def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
