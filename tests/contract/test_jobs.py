@@ -22,7 +22,7 @@ from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
 from tests.support.wait import eventually
-from worker.jobs.stalled import StalledJobs
+from worker.jobs.stalled import LostMessages, StalledJobs
 
 PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
 LIMITS = JobLimits(
@@ -519,6 +519,15 @@ def test_a_message_is_lost_when_the_queue_is_empty(jobs: Jobs, client: Any, stal
     assert stalled.publish_lost().published == take_all(client) == ["j"]
 
 
+def test_every_lost_message_is_published_again(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
+    # Given jobs whose messages were lost, some time ago
+    admit(jobs, *"abc")
+    take_all(client)
+    age(client, *"abc")
+    # Then all are published again, and no record is missing
+    assert stalled.publish_lost() == LostMessages([*"abc"], [])
+
+
 def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader) -> None:
     # Given room for three pictures
     jobs = Jobs(client, QUEUE, JobLimits(100, 3_500, 3, 100, 200))
@@ -538,9 +547,10 @@ def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(j
 
 
 def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
-    # Given a job with a deadline that passes while it is queued, and one with time left
+    # Given a job with a deadline that passes while it is queued, one with time left, and one without a deadline
     jobs.admit("late", JobRequest(PICTURE, 3, deadline_seconds=0.001))
     jobs.admit("early", JobRequest(PICTURE, 3, deadline_seconds=100))
+    admit(jobs, "any time")
     eventually(lambda: stalled.past_deadline(now_ms(client)) == ["late"])
     # When both are delivered
     assert claim_job(jobs, "late", Claim("x", "w", LONG)) is None
@@ -667,6 +677,9 @@ def test_failed_jobs_are_listed(jobs: Jobs) -> None:
     # Then the two are listed with their reasons
     assert {job.id: job.problem["detail"] for job in jobs.failed(10) if job.problem} == {"b": "first", "c": "second"}
     assert len(jobs.failed(1)) == 1
+    # And one whose record was deleted is not
+    jobs.delete("b")
+    assert [job.id for job in jobs.failed(10)] == ["c"]
 
 
 def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(

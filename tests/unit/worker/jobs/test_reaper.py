@@ -79,8 +79,9 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     claim_job(jobs, "j", Claim("x1", "w", 0))
     # When a round is done
     assert reaper.run_once() == ["j"]
-    # Then it was published and can be begun again
+    # Then it was published and can be begun again, with its picture
     assert take_all(client) == ["j"]
+    assert stored(images)
     claim_job(jobs, "j", Claim("x2", "w", 0))
     # And when its attempts are used up, it fails and is not published
     client.delete(CLOCK_KEY)
