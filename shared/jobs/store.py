@@ -14,22 +14,9 @@ from shared.jobs.backlog import BacklogReader
 from shared.jobs.calls import JobCalls
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import (
-    CacheEntry,
-    Claim,
-    ClaimedJob,
-    Job,
-    JobState,
-    Outcome,
-    Requeued,
-)
+from shared.jobs.models import Claim, ClaimedJob, Job, JobState, Outcome, Requeued
 from shared.jobs.queue import Queue
-from shared.jobs.redis_keys import (
-    CLAIMED_PREFIX,
-    FAILED_KEY,
-    GONE_PREFIX,
-    JOB_PREFIX,
-)
+from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
 from shared.jobs.script import ScriptCall, run_calls
 from shared.result_cache import KnownResult
 
@@ -178,21 +165,6 @@ class Jobs:
             _, noted = pipe.execute()
         for job_id in json.loads(noted)[0] if noted else []:
             self.requeue(job_id, execution, "its claim was not heard of", counted=False)
-
-    def succeed(
-        self,
-        job_id: str,
-        result: Mapping[str, Any],
-        model: Mapping[str, str],
-        entry: CacheEntry | None = None,
-        execution: str = "",
-    ) -> bool:
-        """End the job with its labels and store `entry` in the cache; returns False as `end` does."""
-        return self.end(job_id, Outcome.succeeded(result, model, entry), execution)
-
-    def fail(self, job_id: str, problem: Mapping[str, Any], execution: str = "") -> bool:
-        """End the job with a problem (`status`, `title`, `detail`); returns False as `end` does."""
-        return self.end(job_id, Outcome.failed(problem), execution)
 
     def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
         """End the job with a problem, but only while the execution holds it; returns False as `end` does."""

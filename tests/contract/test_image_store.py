@@ -20,6 +20,7 @@ from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
 from shared.settings import SettingsError
 from tests.support.claims import claim_job
+from tests.support.outcomes import fail
 from tests.support.processes import RedisServer
 from tests.support.s3_server import BUCKET, S3Server
 from tests.support.tcp_proxy import HEALTHY, Fault, TcpProxy
@@ -66,7 +67,7 @@ class Bench:
         self.store.sweep(max_age_seconds, is_open)
 
     def finish(self, job_id: str) -> None:
-        self.jobs.fail(job_id, {"status": 422})
+        fail(self.jobs, job_id, {"status": 422})
         self.store.delete(job_id)
 
 

@@ -15,6 +15,7 @@ from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs
 from tests.support.claims import claim_job
+from tests.support.outcomes import fail, succeed
 from tests.support.processes import RedisServer
 from worker.jobs.stalled import StalledJobs
 
@@ -83,11 +84,11 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(job_id=ids, label=st.integers(0, 5))
     def succeed(self, job_id: str, label: int) -> None:
         """A worker reports a result: in time, late, or a second time."""
-        self.end(job_id, JobState.SUCCEEDED, self.jobs.succeed(job_id, {"label": label}, MODEL))
+        self.end(job_id, JobState.SUCCEEDED, succeed(self.jobs, job_id, {"label": label}, MODEL))
 
     @rule(job_id=ids)
     def fail(self, job_id: str) -> None:
-        self.end(job_id, JobState.FAILED, self.jobs.fail(job_id, {"status": 422}))
+        self.end(job_id, JobState.FAILED, fail(self.jobs, job_id, {"status": 422}))
 
     @rule(job_id=ids)
     def cancel(self, job_id: str) -> None:

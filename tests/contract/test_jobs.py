@@ -17,11 +17,12 @@ from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
 from tests.support.claims import claim_job, claim_next, new_claim
 from tests.support.messages import take_all
+from tests.support.outcomes import fail, succeed
 from tests.support.processes import RedisServer
 from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
 from tests.support.wait import eventually
-from worker.jobs.stalled import StalledJobs
+from worker.jobs.stalled import LostMessages, StalledJobs
 
 PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=640, height=480, bytes=1000)
 LIMITS = JobLimits(
@@ -79,8 +80,8 @@ def put_into(jobs: Jobs, state: JobState) -> None:
     if state is not JobState.QUEUED and state is not JobState.CANCELED:
         claim_job(jobs, "j", Claim("x", "w", LONG))
     moves = {
-        JobState.SUCCEEDED: lambda: jobs.succeed("j", {}, MODEL),
-        JobState.FAILED: lambda: jobs.fail("j", {"status": 422}),
+        JobState.SUCCEEDED: lambda: succeed(jobs, "j", {}, MODEL),
+        JobState.FAILED: lambda: fail(jobs, "j", {"status": 422}),
         JobState.CANCELED: lambda: jobs.cancel("j"),
     }
     moves.get(state, lambda: None)()
@@ -188,7 +189,8 @@ def test_what_runs_on_a_worker_is_known_with_its_execution(jobs: Jobs, stalled: 
     admit(jobs, *"abc")
     claim_job(jobs, "a", Claim("x1", "w1", LONG))
     claim_job(jobs, "b", Claim("x2", "w2", LONG))
-    assert stalled.running("w1") == {"a": "x1"}
+    claim_job(jobs, "c", Claim("x3", "w1", LONG))
+    assert stalled.running("w1") == {"a": "x1", "c": "x3"}
 
 
 def test_an_id_that_never_was_is_unknown(jobs: Jobs) -> None:
@@ -298,13 +300,13 @@ def test_a_running_job_is_changed_by_its_execution_only(jobs: Jobs, execution: s
     claim_job(jobs, "j", Claim("x1", "w", LONG))
     before = jobs.get("j")
     # When another execution ends it or gives it up, Then nothing changes
-    assert not jobs.fail("j", {"status": 500}, execution)
-    assert not jobs.succeed("j", {}, MODEL, execution=execution)
+    assert not fail(jobs, "j", {"status": 500}, execution)
+    assert not succeed(jobs, "j", {}, MODEL, execution=execution)
     assert jobs.requeue("j", execution, "lost") is Requeued.NONE
     assert jobs.requeue("j", execution, "lost", counted=False) is Requeued.NONE
     assert jobs.get("j") == before
     # And its own may
-    assert jobs.succeed("j", {}, MODEL, execution="x1")
+    assert succeed(jobs, "j", {}, MODEL, execution="x1")
 
 
 def test_a_late_result_is_not_taken_while_another_execution_runs_the_job(jobs: Jobs) -> None:
@@ -355,7 +357,7 @@ def test_a_clock_that_is_set_does_not_make_the_queue_look_slow(
         turned.wait(1)
         if number == 2:
             turned.set(seconds)
-        jobs.succeed(job_id, {}, MODEL)
+        succeed(jobs, job_id, {}, MODEL)
     # Then the expected time between two ends is no more than a few seconds
     assert 0 <= reader.read().interval_ms <= 2_000
 
@@ -380,8 +382,8 @@ def test_every_end_is_reached_from_where_the_table_allows_it_and_from_nowhere_el
     put_into(jobs, origin)
     # When it is moved to `target`
     moves = {
-        JobState.SUCCEEDED: lambda: jobs.succeed("j", {"late": True}, MODEL),
-        JobState.FAILED: lambda: jobs.fail("j", {"status": 500}),
+        JobState.SUCCEEDED: lambda: succeed(jobs, "j", {"late": True}, MODEL),
+        JobState.FAILED: lambda: fail(jobs, "j", {"status": 500}),
         JobState.CANCELED: lambda: jobs.cancel("j"),
     }
     moved = moves[target]()
@@ -394,7 +396,7 @@ def test_a_finished_job_is_no_longer_open_and_expires(jobs: Jobs, client: Any) -
     # Given a running job
     put_into(jobs, JobState.RUNNING)
     # When it succeeds
-    jobs.succeed("j", {"prediction_1": {}}, MODEL)
+    succeed(jobs, "j", {"prediction_1": {}}, MODEL)
     # Then its result is there for a while, and nothing of it is open
     assert jobs.get("j").result == {"prediction_1": {}}
     assert jobs.get("j").model == MODEL
@@ -426,7 +428,7 @@ def test_the_end_of_a_job_is_published(jobs: Jobs, client: Any) -> None:
         subscription.subscribe("jobs:ended")
         subscription.get_message(timeout=1)
         # When the job ends
-        jobs.succeed("j", {}, MODEL)
+        succeed(jobs, "j", {}, MODEL)
         # Then it hears how
         message = eventually(lambda: subscription.get_message(timeout=1))
         notice = EndNotice.parse(message["data"])
@@ -447,7 +449,8 @@ def test_release_queues_the_job_again_until_its_attempts_are_used_up(jobs: Jobs)
     # Then the job has failed and says why
     job = jobs.get("j")
     assert job.state is JobState.FAILED
-    assert job.problem is not None and "its worker died" in job.problem["detail"]
+    assert job.problem is not None and (job.problem["status"], job.problem["title"]) == (500, "Too many attempts")
+    assert "its worker died" in job.problem["detail"]
 
 
 def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
@@ -455,7 +458,7 @@ def test_a_late_result_of_a_released_attempt_counts(jobs: Jobs) -> None:
     put_into(jobs, JobState.RUNNING)
     jobs.requeue("j", "x", "slow")
     # When the slow attempt ends after all, Then its result is taken, and the new delivery is dropped
-    assert jobs.succeed("j", {"slow": 1}, MODEL)
+    assert succeed(jobs, "j", {"slow": 1}, MODEL)
     assert claim_job(jobs, "j", Claim("x2", "w", LONG)) is None
 
 
@@ -516,6 +519,15 @@ def test_a_message_is_lost_when_the_queue_is_empty(jobs: Jobs, client: Any, stal
     assert stalled.publish_lost().published == take_all(client) == ["j"]
 
 
+def test_every_lost_message_is_published_again(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
+    # Given jobs whose messages were lost, some time ago
+    admit(jobs, *"abc")
+    take_all(client)
+    age(client, *"abc")
+    # Then all are published again, and no record is missing
+    assert stalled.publish_lost() == LostMessages([*"abc"], [])
+
+
 def test_admission_stops_at_the_stored_bytes(client: Any, reader: BacklogReader) -> None:
     # Given room for three pictures
     jobs = Jobs(client, QUEUE, JobLimits(100, 3_500, 3, 100, 200))
@@ -535,9 +547,10 @@ def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(j
 
 
 def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
-    # Given a job with a deadline that passes while it is queued, and one with time left
+    # Given a job with a deadline that passes while it is queued, one with time left, and one without a deadline
     jobs.admit("late", JobRequest(PICTURE, 3, deadline_seconds=0.001))
     jobs.admit("early", JobRequest(PICTURE, 3, deadline_seconds=100))
+    admit(jobs, "any time")
     eventually(lambda: stalled.past_deadline(now_ms(client)) == ["late"])
     # When both are delivered
     assert claim_job(jobs, "late", Claim("x", "w", LONG)) is None
@@ -576,7 +589,7 @@ def test_a_job_may_be_requeued_uncounted_to_wait_for_some_seconds(jobs: Jobs, cl
 
 def test_a_job_that_has_ended_is_not_requeued(jobs: Jobs) -> None:
     admit(jobs, "j")
-    jobs.fail("j", {"status": 422})
+    fail(jobs, "j", {"status": 422})
     assert jobs.requeue("j", "", "store away", counted=False) is Requeued.NONE
     assert jobs.get("j").state is JobState.FAILED
 
@@ -618,7 +631,7 @@ def test_a_job_has_an_owner_and_the_id_of_its_request_to_its_end_and_beyond(jobs
     begun = claim_next(jobs, Claim("x", "w", LONG))
     assert begun is not None and (begun.job.owner, begun.job.request_id) == ("alice", "r1")
     # And when it has ended and was deleted or has outlived its time, it still has its owner
-    jobs.succeed("j", {}, MODEL)
+    succeed(jobs, "j", {}, MODEL)
     assert jobs.get("j", "alice").owner == jobs.get("k", "alice").owner == "alice"
     jobs.delete("j")
     client.delete("job:k")
@@ -644,7 +657,7 @@ def test_a_job_of_somebody_else_or_of_nobody_is_unknown_to_its_end_and_beyond(jo
                 jobs.get(job_id, "alice")
         # And the same when they are gone
         for job_id in ("bobs", "nobodys"):
-            jobs.succeed(job_id, {}, MODEL)
+            succeed(jobs, job_id, {}, MODEL)
             jobs.delete(job_id)
 
 
@@ -658,12 +671,15 @@ def test_the_requests_of_jobs_are_known(jobs: Jobs) -> None:
 def test_failed_jobs_are_listed(jobs: Jobs) -> None:
     # Given one that succeeded and two that failed
     admit(jobs, *"abc")
-    jobs.succeed("a", {}, MODEL)
-    jobs.fail("b", {"status": 422, "detail": "first"})
-    jobs.fail("c", {"status": 500, "detail": "second"})
+    succeed(jobs, "a", {}, MODEL)
+    fail(jobs, "b", {"status": 422, "detail": "first"})
+    fail(jobs, "c", {"status": 500, "detail": "second"})
     # Then the two are listed with their reasons
     assert {job.id: job.problem["detail"] for job in jobs.failed(10) if job.problem} == {"b": "first", "c": "second"}
     assert len(jobs.failed(1)) == 1
+    # And one whose record was deleted is not
+    jobs.delete("b")
+    assert [job.id for job in jobs.failed(10)] == ["c"]
 
 
 def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(
@@ -676,6 +692,6 @@ def test_the_drain_rate_is_learnt_from_jobs_that_end_while_others_wait(
         claim_job(jobs, job_id, Claim(job_id, "w", LONG))
         client.hset(f"job:{job_id}", "begun_ms", int(client.hget(f"job:{job_id}", "begun_ms")) - 4000)
         client.delete("jobs:drain")
-        jobs.succeed(job_id, {}, MODEL)
+        succeed(jobs, job_id, {}, MODEL)
     # Then the next ones are expected to take as long
     assert 7 <= reader.read().seconds_for(2) <= 9

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from shared.api_keys import digest_of
+from tests.support.outcomes import succeed
 from tests.support.processes import RedisServer
 from tests.unit.api.conftest import encode, make_bench
 
@@ -35,7 +36,7 @@ def test_a_result_is_read_once(client: redis.Redis, keys: str, prefer: str) -> N
     # Given a job that has ended
     bench = make_bench(client, api_keys=keys)
     job_id = bench.upload(encode("PNG"), headers={**KEY, "Prefer": "respond-async"}).json["id"]
-    bench.jobs.succeed(job_id, {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}, {})
+    succeed(bench.jobs, job_id, {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}, {})
     # When it is asked for
     client.config_resetstat()
     answer = bench.http.get(f"/result/{job_id}", headers={**KEY, "Prefer": prefer})

@@ -4,6 +4,7 @@ import pytest
 
 from api import new_key
 from shared.api_keys import digest_of, parse_api_keys
+from tests.support.outcomes import succeed
 from tests.unit.api.conftest import Bench, make_bench
 
 ALICE, BOB, OLD = "alices key", "bobs key", "alices old key"
@@ -95,7 +96,7 @@ def test_a_result_is_there_for_the_key_that_made_it_only(bench: Bench, png: byte
 def test_a_result_that_is_gone_is_gone_for_its_owner_only(bench: Bench, png: bytes) -> None:
     # Given a result of Alice's that she has deleted
     job_id = accept(bench, png, ALICE)
-    bench.jobs.succeed(job_id, {}, {})
+    succeed(bench.jobs, job_id, {}, {})
     assert bench.http.delete(f"/result/{job_id}", headers=bearer(ALICE)).status_code == 204
     # Then Bob does not learn that it was there
     assert bench.http.get(f"/result/{job_id}", headers=bearer(ALICE)).status_code == 410

@@ -9,6 +9,7 @@ import redis
 from shared.jobs.queue import Queue
 from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.support.claims import claim_job, new_claim
+from tests.support.outcomes import fail
 from tests.unit.api.conftest import Bench
 
 
@@ -29,7 +30,7 @@ def test_ready_counts_jobs_and_tells_nothing_else_of_them(bench: Bench, png: byt
     for _ in range(2):
         ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
     claim_job(bench.jobs, ids[0], new_claim("w1"))
-    bench.jobs.fail(ids[0], {"status": 500, "title": "A secret", "detail": "A secret"})
+    fail(bench.jobs, ids[0], {"status": 500, "title": "A secret", "detail": "A secret"})
     ids.append(bench.upload(png, headers={"Prefer": "respond-async"}).json["id"])
     claim_job(bench.jobs, ids[1], new_claim("w1"))
     # When health is asked for, Then they are counted

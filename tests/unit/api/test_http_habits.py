@@ -3,6 +3,7 @@
 import pytest
 
 from shared.jobs.store import Jobs
+from tests.support.outcomes import succeed
 from tests.unit.api.conftest import Bench, make_bench
 
 
@@ -66,7 +67,7 @@ def test_head_answers_as_get_without_the_body(bench: Bench, png: bytes) -> None:
 def test_a_deleted_job_leaves_an_empty_answer_and_is_gone(bench: Bench, png: bytes) -> None:
     # Given a job that has ended
     job_id = bench.upload(png, headers={"Prefer": "respond-async"}).json["id"]
-    bench.jobs.succeed(job_id, {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}, {})
+    succeed(bench.jobs, job_id, {"prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"}}, {})
     # When it is deleted
     answer = bench.http.delete(f"/result/{job_id}")
     # Then the answer is empty, and later ones are problems

@@ -8,6 +8,7 @@ from api.uploads import Upload
 from shared.errors import TooManyWaiters
 from shared.jobs.admission import JobRequest
 from shared.jobs.models import ImageInfo, JobState
+from tests.support.outcomes import fail
 from tests.unit.api.conftest import Bench, make_bench
 
 PLAIN, ASYNC, WAIT = Preferences(False, None), Preferences(True, None), Preferences(False, 1)
@@ -23,7 +24,7 @@ def fail_to_read() -> Upload:
 
 def test_a_client_that_waits_gets_the_ended_job(bench: Bench) -> None:
     # Given a worker, When a client waits, Then it gets the job as it ended
-    with bench.worker(lambda job_id: bench.jobs.fail(job_id, {"status": 500, "title": "T", "detail": "D"})):
+    with bench.worker(lambda job_id: fail(bench.jobs, job_id, {"status": 500, "title": "T", "detail": "D"})):
         found = bench.submission.submit(PLAIN, "", read_upload)
     assert isinstance(found, Finished) and found.job.state is JobState.FAILED
     # And the cache did not know the result

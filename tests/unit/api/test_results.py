@@ -1,6 +1,7 @@
 """What `/result/<id>` answers."""
 
 from tests.support.claims import claim_job, new_claim
+from tests.support.outcomes import fail, succeed
 from tests.unit.api.conftest import Bench
 
 MODEL = {"name": "m", "digest": "d"}
@@ -29,7 +30,7 @@ def test_a_finished_job_answers_everything_about_it(bench: Bench, png: bytes) ->
     # Given a job that a worker has finished
     job_id = accept(bench, png)
     claim_job(bench.jobs, job_id, new_claim("worker-1"))
-    bench.jobs.succeed(job_id, LABELS, MODEL)
+    succeed(bench.jobs, job_id, LABELS, MODEL)
     # When it is asked for
     answer = bench.http.get(f"/result/{job_id}")
     # Then labels, model, worker and times are there
@@ -46,7 +47,7 @@ def test_a_finished_job_answers_everything_about_it(bench: Bench, png: bytes) ->
 
 def test_a_failed_job_answers_200_with_its_problem(bench: Bench, png: bytes) -> None:
     job_id = accept(bench, png)
-    bench.jobs.fail(job_id, {"status": 422, "title": "T", "detail": "D"})
+    fail(bench.jobs, job_id, {"status": 422, "title": "T", "detail": "D"})
     answer = bench.http.get(f"/result/{job_id}")
     assert (answer.status_code, answer.json["status"]) == (200, "failed")
     assert answer.json["problem"] == {"type": "about:blank", "status": 422, "title": "T", "detail": "D"}
@@ -72,7 +73,7 @@ def test_deleting_an_open_job_cancels_it(bench: Bench, png: bytes) -> None:
 
 def test_deleting_a_finished_job_makes_it_gone(bench: Bench, png: bytes) -> None:
     job_id = accept(bench, png)
-    bench.jobs.succeed(job_id, LABELS, MODEL)
+    succeed(bench.jobs, job_id, LABELS, MODEL)
     assert bench.http.delete(f"/result/{job_id}").status_code == 204
     assert bench.http.get(f"/result/{job_id}").status_code == 410
     assert bench.http.delete(f"/result/{job_id}").status_code == 410

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.outcomes import fail, succeed
 from tests.support.wait import eventually
 from tests.unit.api.conftest import Bench, encode, make_bench
 
@@ -51,7 +52,7 @@ def test_a_raw_body_of_any_image_type_is_taken_for_a_picture(bench: Bench, png: 
 
 def test_a_plain_upload_waits_and_answers_the_original_shape(bench: Bench, png: bytes) -> None:
     # Given a worker
-    with bench.worker(lambda job_id: bench.jobs.succeed(job_id, LABELS, {})):
+    with bench.worker(lambda job_id: succeed(bench.jobs, job_id, LABELS, {})):
         # When a client of the original program uploads a picture
         answer = bench.upload(png)
     # Then it gets what it always got
@@ -62,7 +63,7 @@ def test_a_plain_upload_waits_and_answers_the_original_shape(bench: Bench, png: 
 @pytest.mark.parametrize(("status", "title"), [(422, "Picture cannot be decoded"), (500, "Model failed")])
 def test_a_failed_job_answers_its_problem(bench: Bench, png: bytes, status: int, title: str) -> None:
     problem = {"status": status, "title": title, "detail": "Why."}
-    with bench.worker(lambda job_id: bench.jobs.fail(job_id, problem)):
+    with bench.worker(lambda job_id: fail(bench.jobs, job_id, problem)):
         answer = bench.upload(png)
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
@@ -232,7 +233,7 @@ def test_a_retry_with_the_same_key_joins_the_first_job(bench: Bench, png: bytes)
     assert len(bench.published) == 1
     assert keys_left(bench) == [f"image:{first.json['id']}", f"job:{first.json['id']}"]
     # And when the job has ended, it gets the answer
-    bench.jobs.succeed(first.json["id"], LABELS, {})
+    succeed(bench.jobs, first.json["id"], LABELS, {})
     assert bench.upload(png, headers=headers).json == {"id": first.json["id"], "status": "succeeded"}
     assert bench.upload(png, headers={"Idempotency-Key": "abc"}).json == LABELS
 

@@ -5,8 +5,8 @@ from typing import Any
 import fakeredis
 import pytest
 
-from shared.jobs.backlog import BacklogReader
-from shared.jobs.limits import limits_of
+from shared.jobs.backlog import Backlog, BacklogReader
+from shared.jobs.limits import JobLimits, limits_of
 from shared.jobs.queue import Queue
 from shared.settings import Settings
 
@@ -46,6 +46,31 @@ def test_an_absurd_interval_does_not_count(client: Any, interval_ms: float | str
 
 def test_what_was_never_seen_is_the_first_guess(client: Any) -> None:
     assert BacklogReader(client, Queue(), limits_of(Settings.from_environ({}))).read().interval_ms == FIRST_MS
+
+
+@pytest.mark.parametrize(
+    ("open_jobs", "stored_bytes", "reason"),
+    [(4, 4_000, None), (5, 0, "5 jobs are open; the limit is 5"), (0, 4_001, "the pictures of open jobs take")],
+)
+def test_a_picture_is_refused_when_it_does_not_fit(open_jobs: int, stored_bytes: int, reason: str | None) -> None:
+    # Given so many open jobs and bytes
+    limits = JobLimits(
+        max_open_jobs=5, max_stored_bytes=5_000, attempts=3, result_ttl_seconds=1, tombstone_ttl_seconds=1
+    )
+    backlog = Backlog(open_jobs, 0, 0, oldest_seconds=0, stored_bytes=stored_bytes, interval_ms=FIRST_MS)
+    # When a picture of 1,000 bytes comes, Then it is refused if there is no room for it, with the reason
+    full = backlog.full(limits, 1_000)
+    assert (full is None) if reason is None else (full is not None and reason in str(full))
+
+
+def test_the_age_of_the_oldest_open_job_is_read(client: Any) -> None:
+    reader = BacklogReader(client, Queue(), limits_of(Settings.from_environ({})))
+    assert reader.read().oldest_seconds == 0, "no job is open"
+    # Given jobs that were accepted ten seconds ago and just now
+    seconds, _ = client.time()
+    client.zadd("jobs:open", {"old": (seconds - 10) * 1000, "new": seconds * 1000})
+    # Then the age is that of the first
+    assert reader.read().oldest_seconds == pytest.approx(10, abs=3)
 
 
 def test_a_service_that_was_idle_expects_a_quick_end(client: Any) -> None:

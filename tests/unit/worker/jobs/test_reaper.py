@@ -10,7 +10,7 @@ from shared.errors import GoneJob, ImageMissing
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, open_image_store
 from shared.jobs.admission import JobRequest
-from shared.jobs.events import NO_EVENTS
+from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import Claim, ImageInfo, JobState
 from shared.jobs.queue import Queue
@@ -47,9 +47,19 @@ def reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reape
     return make_reaper(client, jobs, images)
 
 
-def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reaper:
+def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, events: JobEvents = NO_EVENTS) -> Reaper:
     turns = Turns(client, Queue(), REAP_SECONDS)
-    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, NO_EVENTS)
+    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, events)
+
+
+class SeenEvents(JobEvents):
+    """Notes how many jobs were requeued, and why."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+
+    def requeued(self, reason: str, count: int) -> None:
+        self.seen.append((reason, count))
 
 
 def stored(images: ImageStore) -> bool:
@@ -69,8 +79,9 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     claim_job(jobs, "j", Claim("x1", "w", 0))
     # When a round is done
     assert reaper.run_once() == ["j"]
-    # Then it was published and can be begun again
+    # Then it was published and can be begun again, with its picture
     assert take_all(client) == ["j"]
+    assert stored(images)
     claim_job(jobs, "j", Claim("x2", "w", 0))
     # And when its attempts are used up, it fails and is not published
     client.delete(CLOCK_KEY)
@@ -114,12 +125,28 @@ def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
     assert not stored(images)
 
 
-def test_a_job_at_its_time_limit_is_not_begun_again(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:
+def test_a_job_at_its_time_limit_is_not_begun_again(
+    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, reaper: Reaper
+) -> None:
     jobs.admit("j", JobRequest(PICTURE, 3))
+    images.put("j", b"data")
     take_all(client)
     claim_job(jobs, "j", Claim("t:1", "w", 60))
     reaper.fail("j", "t:1", {"status": 500, "title": "Time limit", "detail": "Too long."})
     assert (jobs.get("j").state, take_all(client)) == (JobState.FAILED, [])
+    assert not stored(images)
+
+
+def test_a_canceled_job_leaves_no_picture(jobs: Jobs, images: ImageStore, reaper: Reaper) -> None:
+    # Given a queued job
+    jobs.admit("j", JobRequest(PICTURE, 3))
+    images.put("j", b"data")
+    # When it is canceled, Then its picture is deleted
+    assert reaper.cancel("j")
+    assert jobs.get("j").state is JobState.CANCELED
+    assert not stored(images)
+    # And there is nothing to cancel any more
+    assert not reaper.cancel("j")
 
 
 def test_the_jobs_of_a_lost_process_are_known(jobs: Jobs, reaper: Reaper) -> None:
@@ -140,6 +167,30 @@ def test_the_job_of_a_lost_process_is_requeued_at_once(client: fakeredis.FakeRed
     claim_job(jobs, "j", Claim("t:1", "w", 60))
     reaper.requeue("j", "t:1", "killed")
     assert (jobs.get("j").state, take_all(client)) == (JobState.QUEUED, ["j"])
+
+
+def test_lost_attempts_and_lost_messages_are_counted_by_reason(
+    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore
+) -> None:
+    # Given a queued job whose message was lost, and two running ones
+    for job_id in ("no message", "killed", "store away"):
+        jobs.admit(job_id, JobRequest(PICTURE, 3))
+    take_all(client)
+    client.hset("job:no message", "published_ms", 1)
+    claim_job(jobs, "killed", Claim("x1", "w", 60))
+    claim_job(jobs, "store away", Claim("x2", "w", 60))
+    events = SeenEvents()
+    reaper = make_reaper(client, jobs, images, events)
+    # When the running ones are requeued, one of them uncounted, and a round is done
+    reaper.requeue("killed", "x1", "killed")
+    reaper.requeue_uncounted("store away", "x2", "store away", publish=False)
+    assert reaper.run_once() == ["no message"]
+    # Then an event was reported for the lost attempt and for the lost message
+    assert events.seen == [("lost", 1), ("overtaken", 1)]
+    # And none for a last attempt, which fails the job
+    claim_job(jobs, "killed", Claim("x3", "w", 60))
+    reaper.requeue("killed", "x3", "killed")
+    assert (jobs.get("killed").state, len(events.seen)) == (JobState.FAILED, 2)
 
 
 def test_an_accepted_job_whose_record_was_evicted_is_logged_and_gone(

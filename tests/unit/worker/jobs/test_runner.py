@@ -1,6 +1,7 @@
-"""Which errors of an image store count as an attempt, and which do not."""
+"""What a runner does with errors of the image store, and what it counts."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -40,12 +41,19 @@ class Store(RecordImageStore):
         return self._given
 
 
-def run(given: bytes | Exception) -> JobState:
-    picture = ImageInfo(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
+def make_runner(given: bytes | Exception, registry: CollectorRegistry) -> JobRunner:
     cache = ResultCache(fakeredis.FakeRedis(), Queue(), 100)
-    runner = JobRunner(Store(given), cache, "litert-1:d", WorkerMetrics(CollectorRegistry()), NoProgress())
-    job = Job("j", JobState.RUNNING, picture, 3, 1, 0, 0, 0, "w", {}, None, None, 1, "", "")
-    return runner.run(ClaimedJob(job, b"", "x"), StubClassifier()).state  # type: ignore[arg-type]
+    return JobRunner(Store(given), cache, "litert-1:d", WorkerMetrics(registry), NoProgress())
+
+
+def claimed_job() -> ClaimedJob:
+    picture = ImageInfo(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
+    return ClaimedJob(Job("j", JobState.RUNNING, picture, 3, 1, 0, 0, 0, "w", {}, None, None, 1, "", ""), b"", "x")
+
+
+def run(given: bytes | Exception) -> JobState:
+    runner = make_runner(given, CollectorRegistry())
+    return runner.run(claimed_job(), StubClassifier()).state  # type: ignore[arg-type]
 
 
 def test_the_bytes_that_were_stored_are_classified() -> None:
@@ -67,3 +75,15 @@ def test_a_picture_that_is_not_there_any_more_ends_the_job() -> None:
 def test_other_bytes_than_were_stored_are_no_fault_of_the_picture(given: bytes) -> None:
     with pytest.raises(ImageRefused, match="other bytes than it took"):
         run(given)
+
+
+def test_a_job_counts_as_an_attempt_and_its_time_is_recorded() -> None:
+    # Given a job that is run
+    registry = CollectorRegistry()
+    runner, claimed = make_runner(DATA, registry), claimed_job()
+    runner.run(claimed, StubClassifier())  # type: ignore[arg-type]
+    # When its outcome is written, two seconds after its start
+    runner.leave(claimed.job, time.monotonic() - 2, forget=False)
+    # Then the metrics say so
+    assert registry.get_sample_value("topthree_job_attempts_total") == 1
+    assert registry.get_sample_value("topthree_job_seconds_sum") == pytest.approx(2, abs=1)

@@ -1,0 +1,62 @@
+"""A thread of a worker that forms batches: a decoder for each picture, and the model shared with other threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.inference.labels import Prediction
+from worker.jobs.batch_runner import BatchRunner
+
+
+class Stubs:
+    """Pool, lease, batcher, times, model folder and consumer in one; notes what is called, in order."""
+
+    name = "stub"
+    digest = "0"
+    labels = ("cat", "dog")
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.found: list[Prediction] = []
+        self.model: Any = None
+
+    @contextmanager
+    def lease(self) -> Iterator["Stubs"]:
+        self.calls.append("lease")
+        yield self
+        self.calls.append("end of the lease")
+
+    @contextmanager
+    def decode_timing(self) -> Iterator[None]:
+        self.calls.append("timing")
+        yield
+        self.calls.append("end of the timing")
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        self.calls.append(f"decode {data.decode()}")
+        return np.full((1, 1, 3), 255, np.uint8)
+
+    def logits(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.calls.append(f"model {picture.max():.0f}")
+        return np.array([0, 100], np.float32)
+
+    def run(self, task_id: str, classifier: Any) -> None:
+        self.calls.append(f"run {task_id}")
+        self.found = classifier.classify(b"data", 1)
+        self.model = classifier.model
+
+
+def test_a_task_is_run_with_a_decoder_and_the_shared_model() -> None:
+    # Given stand-ins for all parts
+    stubs = Stubs()
+    parts: Any = (stubs, stubs, stubs, stubs, stubs)
+    # When a thread runs a task
+    BatchRunner(*parts).run("t")
+    # Then the job is started only when there is a decoder, and only decoding is timed as such
+    steps = ["lease", "run t", "timing", "decode data", "end of the timing", "model 1", "end of the lease"]
+    assert stubs.calls == steps
+    # And the result has the labels of this model
+    assert (stubs.found, stubs.model) == ([Prediction("dog", 1.0)], {"name": "stub", "digest": "0"})
