@@ -3,6 +3,7 @@
 import signal
 import socket
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.processes import RedisServer, Service
-from tests.support.raw_http import established
+from tests.support.processes import Process, RedisServer, Service
+from tests.support.raw_http import connect, established, exchange, head, read_all, statuses
 from tests.support.repository import ROOT
+from tests.support.stub_worker import digest_of, make_picture
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
@@ -133,7 +135,7 @@ def test_a_full_queue_refuses_before_the_body_is_sent(server: RedisServer, tmp_p
             # An upload with its body finds the queue full; the ones that come right after it are turned away sooner.
             assert service.upload(PICTURE, headers=ASYNC).status_code == 503
             with socket.create_connection(("127.0.0.1", service.port), timeout=0.5) as connection:
-                connection.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n")
+                connection.sendall(head("Content-Type: image/png", "Content-Length: 50000"))
                 try:
                     return connection.recv(65536)
                 except TimeoutError:
@@ -155,3 +157,100 @@ def test_a_client_that_leaves_keeps_no_place(own: Service) -> None:
     # Then its connection is forgotten and the service goes on
     eventually(lambda: established(own.port) == 0, what="closed connections")
     assert own.upload(PICTURE, headers=ASYNC).status_code == 202
+
+
+PATIENT_FOR_A_SECOND = """
+import sys
+from api.__main__ import main
+from api.server import pace
+pace.BLOCK_SECONDS = 1.0
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def impatient(server: RedisServer, tmp_path: Path) -> Iterator[Service]:
+    """An API that gives each 64 KiB one second."""
+    service = Service(server.url, tmp_path, tmp_path)
+    environ = {"REDIS_URL": server.url, "PORT": str(service.port)}
+    service.api = Process([sys.executable, "-c", PATIENT_FOR_A_SECOND], tmp_path / "api.log", **environ)
+    eventually(lambda: "serving on" in service.api.output if service.api else False, what="a live API")
+    yield service
+    service.stop()
+
+
+def test_a_line_that_is_slow_but_steady_gets_its_picture_through(impatient: Service) -> None:
+    # Given a picture that takes several times as long as one block may
+    body = PICTURE + b"\0" * (512 * 1024)
+    pieces = [body[start : start + 16 * 1024] for start in range(0, len(body), 16 * 1024)]
+    with connect(impatient.port) as connection:
+        connection.sendall(head("Content-Type: image/png", "Prefer: respond-async", f"Content-Length: {len(body)}"))
+        began = time.monotonic()
+        # When it comes at 160 KiB a second
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.1)
+        # Then it is accepted
+        assert statuses(read_all(connection)) == [202]
+    assert time.monotonic() - began > 2
+
+
+def test_a_body_that_stops_is_told_so(impatient: Service) -> None:
+    # Given a client that stops in the middle of its body, and one in the middle of its headers
+    body = head("Content-Type: image/png", "Content-Length: 100000") + b"x" * 70_000
+    for request in (body, head()[:-2]):
+        # When it sends no more, Then it is told why the connection ends
+        answer = exchange(impatient.port, request)
+        assert statuses(answer) == [408], answer
+        assert b"application/problem+json" in answer
+
+
+def test_clients_that_have_gone_take_no_place_from_those_that_wait(
+    server: RedisServer, tmp_path: Path, model_dir: Path
+) -> None:
+    # Given an API without a worker, in which few may wait
+    service = Service(server.url, tmp_path / "few", model_dir, MAX_WAITERS="2", WAIT_SECONDS="60")
+    request = head("Content-Type: image/png", f"Content-Length: {len(PICTURE)}") + PICTURE
+    try:
+        service.start_api()
+        for _ in range(2):
+            with connect(service.port) as connection:
+                connection.sendall(request)
+                eventually(lambda: established(service.port) == 1, what="a client that waits")
+
+        def waits() -> bool:
+            with connect(service.port) as connection:
+                connection.settimeout(3)
+                connection.sendall(request)
+                try:
+                    assert statuses(connection.recv(65536)) == [503]
+                except TimeoutError:
+                    return True
+            return False
+
+        # When they are gone, Then others can wait in their places
+        eventually(waits, what="a place to wait")
+    finally:
+        service.stop()
+
+
+MANY = 300
+
+
+def test_hundreds_of_plain_uploads_wait_at_once(server: RedisServer, tmp_path: Path) -> None:
+    # Given a worker that takes a moment for each picture
+    service = Service(server.url, tmp_path, tmp_path, STUB_EXECUTIONS=str(tmp_path / "executions"))
+    try:
+        service.start_api()
+        service.start_worker("tests.support.stub_worker")
+        service.wait_ready()
+        pictures = [make_picture("sleep=0.01") for _ in range(MANY)]
+        # When hundreds of clients upload at once
+        with ThreadPoolExecutor(MANY) as pool:
+            answers = list(pool.map(service.upload, pictures))
+        # Then each of them gets the labels of its picture
+        assert [answer.status_code for answer in answers] == [200] * MANY
+        labels = [answer.json()["prediction_1"]["predicted_label"] for answer in answers]
+        assert labels == [digest_of(picture) for picture in pictures]
+    finally:
+        service.stop()
