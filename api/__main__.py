@@ -21,8 +21,9 @@ def main() -> int:
     try:
         settings = Settings.from_environ(os.environ)
         configure_logging(settings.log_level, settings.log_format)
-        # One connection per request, one for the subscription, and one for probing an unavailable image store.
-        client = connect(settings.redis_url, max_connections=most_requests(settings) + 2)
+        # One connection per request, and one each for the subscription, for reading the ready workers, and for probing
+        # an unavailable image store.
+        client = connect(settings.redis_url, max_connections=most_requests(settings) + 3)
         services = Services.from_settings(settings, client)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)
@@ -37,6 +38,7 @@ def main() -> int:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
         return 1
     services.waiters.start()
+    services.ready_workers.start()
     # Serve even so: `/health/ready` reports the same until Redis is reachable and correctly configured.
     if flaw := services.redis_server.flaw():
         log.error("Not ready: %s", flaw)

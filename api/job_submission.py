@@ -1,13 +1,16 @@
 """Submits an upload and decides on the response: the labels, the open job, or a timeout."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from api.admission_control import AdmissionControl
 from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
 from api.preferences import Preferences
+from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
 from api.waiters import Waiters
 from shared.errors import TooManyWaiters
@@ -16,6 +19,8 @@ from shared.jobs.models import Job, JobState
 
 NO_SLOT = "Too many requests wait for an answer. Try again, or send `Prefer: respond-async` and poll."
 NO_SLOT_RETRY_AFTER_SECONDS = 2
+# A plain upload that waits looks for workers when the grace time may be over, and no more often than this.
+SHORTEST_TURN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +44,23 @@ class Finished(Submitted):
 
 @dataclass(frozen=True, kw_only=True)
 class Open(Submitted):
-    """The client does not wait (any longer); `position` in the queue is None if unknown or if the job is not queued."""
+    """The client does not wait (any longer); `position` in the queue is None if unknown or if the job is not queued.
+
+    `no_worker` is whether the job waits for a worker to start.
+    """
 
     job_id: str
     state: JobState
     position: int | None = None
+    no_worker: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimedOut(Submitted):
-    """A client without preferences waited until the timeout; the job continues."""
+    """A client without preferences waited until the timeout, or there is `no_worker` to wait for; the job continues."""
 
     job_id: str
+    no_worker: bool
 
 
 class JobSubmission:
@@ -62,13 +72,15 @@ class JobSubmission:
         cached_results: CachedResults,
         admission_control: AdmissionControl,
         waiters: Waiters,
+        ready_workers: ReadyWorkers,
         wait_seconds: float,
     ) -> None:
-        """`wait_seconds` is how long an upload without preferences waits."""
+        """`wait_seconds` is how long an upload without preferences waits, at most."""
         self._picture_jobs = picture_jobs
         self._cached_results = cached_results
         self._admission_control = admission_control
         self._waiters = waiters
+        self._ready_workers = ready_workers
         self._wait_seconds = wait_seconds
 
     def submit(
@@ -95,16 +107,17 @@ class JobSubmission:
             if seconds and not may_wait:
                 preferences = preferences.without_wait()
             if not may_wait and not admission.joined:
-                return _just_accepted(admission, preferences, known)
+                return self._just_accepted(admission, preferences, known)
             if admission.joined or admission.known:
-                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0)
+                wait = partial(self._waiters.wait, admission.job_id)
             else:
-                job = self._waiters.wait_for(waiter, seconds)
+                wait = partial(self._waiters.wait_for, waiter)
+            job = self._wait_for_worker(wait, seconds) if plain else wait(seconds if may_wait else 0)
         if job.state.terminal and may_wait:
             return Finished(job=job, preferences=preferences, known=known)
         if plain:
-            return TimedOut(job_id=job.id, preferences=preferences, known=known)
-        return Open(job_id=job.id, state=job.state, preferences=preferences, known=known)
+            return TimedOut(job_id=job.id, no_worker=self._ready_workers.absent, preferences=preferences, known=known)
+        return self._open(job, preferences, known)
 
     def follow(self, job_id: str, preferences: Preferences, owner: str | None) -> Finished | Open:
         """Return the job once it has ended, or its current state when the client's preferred wait is over.
@@ -123,7 +136,21 @@ class JobSubmission:
                     preferences = preferences.without_wait()
         if job.state.terminal:
             return Finished(job=job, preferences=preferences)
-        return Open(job_id=job.id, state=job.state, preferences=preferences)
+        return self._open(job, preferences)
+
+    def _wait_for_worker(self, wait: Callable[[float], Job], seconds: float) -> Job:
+        """Call `wait` in turns of some seconds until the job has ended, `seconds` are over, or no worker is running."""
+        deadline = time.monotonic() + seconds
+        while True:
+            turn_seconds = 0.0
+            if not self._ready_workers.absent:
+                turn_seconds = max(SHORTEST_TURN_SECONDS, self._ready_workers.grace_left_seconds())
+            turn_end = min(deadline, time.monotonic() + turn_seconds)
+            job = wait(turn_end - time.monotonic())
+            # Waiting ends early when the service stops.
+            stopped = time.monotonic() < turn_end
+            if job.state.terminal or stopped or turn_end == deadline or self._ready_workers.absent:
+                return job
 
     def _check_room(self, preferences: Preferences, key: str) -> None:
         if key:
@@ -135,13 +162,25 @@ class JobSubmission:
     def _known(self, admission: Admission) -> bool | None:
         return admission.known if self._cached_results.enabled and not admission.joined else None
 
+    def _just_accepted(self, admission: Admission, preferences: Preferences, known: bool | None) -> Open:
+        """Return the outcome for a client that does not wait; a job with a cached result has already ended."""
+        if admission.known:
+            return Open(job_id=admission.job_id, state=JobState.SUCCEEDED, preferences=preferences, known=known)
+        return Open(
+            job_id=admission.job_id,
+            state=JobState.QUEUED,
+            position=admission.position,
+            no_worker=self._ready_workers.absent,
+            preferences=preferences,
+            known=known,
+        )
+
+    def _open(self, job: Job, preferences: Preferences, known: bool | None = None) -> Open:
+        # A job that was joined may have ended.
+        no_worker = self._ready_workers.absent and not job.state.terminal
+        return Open(job_id=job.id, state=job.state, no_worker=no_worker, preferences=preferences, known=known)
+
 
 def new_job_id() -> str:
     """Return a random, unguessable id."""
     return secrets.token_hex(16)
-
-
-def _just_accepted(admission: Admission, preferences: Preferences, known: bool | None) -> Open:
-    """Return the outcome for a client that does not wait; a job with a cached result has already ended."""
-    state, position = (JobState.SUCCEEDED, None) if admission.known else (JobState.QUEUED, admission.position)
-    return Open(job_id=admission.job_id, state=state, position=position, preferences=preferences, known=known)

@@ -80,6 +80,9 @@ class Settings(BaseModel):
         64, ge=1, le=1000, description="Requests of one API process that may wait for an answer at once."
     )
     wait_seconds: float = Field(30, gt=0, le=60, description="How long a plain `POST /upload` waits.")
+    no_worker_grace_seconds: float = Field(
+        15, ge=0, le=60, description="How long a plain `POST /upload` waits while no worker is ready."
+    )
     result_ttl_seconds: int = Field(3600, ge=1, description="How long a finished job can be read.")
     result_cache_ttl_seconds: int = Field(
         3600, ge=0, description="How long the result of a picture counts for the same bytes; 0 turns the cache off."
