@@ -72,8 +72,8 @@ class WebServer:
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=MAINTENANCE_SECONDS,
             ident=None,
-            clear_untrusted_proxy_headers=True,
-            **_trust(settings.trusted_proxies),
+            # The application decides which proxies it trusts.
+            clear_untrusted_proxy_headers=False,
         )
         self._server.channel_class = Connection
         self._server.adj.refuse = services.early_rejection.refusal
@@ -150,16 +150,6 @@ class WebServer:
                 if idle or stuck:
                     connection.will_close = True
             self._turn(0.1)
-
-
-def _trust(proxies: int) -> dict[str, Any]:
-    """Return waitress' options for this number of trusted proxies, at any address.
-
-    Each proxy appends an entry to `X-Forwarded-For`; the first of these entries is the client's address.
-    """
-    if not proxies:
-        return {}
-    return {"trusted_proxy": "*", "trusted_proxy_count": proxies, "trusted_proxy_headers": {"x-forwarded-for"}}
 
 
 def _listen(host: str, port: int) -> socket.socket:
