@@ -6,6 +6,7 @@ from api.auth import register_keys
 from api.metrics import register_metrics
 from api.middleware import Middleware
 from api.problems import register_problem_handlers
+from api.proxies import TrustedProxies
 from api.quotas import register_quotas
 from api.services import Services
 from api.views.docs import docs_blueprint
@@ -36,6 +37,8 @@ def create_app(services: Services) -> Flask:
     register_quotas(app, services.client, services.queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint())
     app.register_blueprint(page_blueprint(limits.max_image_bytes))
+    if settings.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     app.wsgi_app = Middleware(  # type: ignore[method-assign]
         app.wsgi_app, services.headers, services.access_log
     )

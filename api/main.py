@@ -43,6 +43,7 @@ def main() -> int:
         log.critical("cannot listen on %s:%d: %s", settings.host, settings.port, error.strerror)
         return 1
     services.waiters.start()
+    services.ready_workers.start()
     # Serve even so: `/health/ready` reports the same until Redis is reachable and correctly configured.
     if flaw := services.redis_server.flaw():
         log.error("Not ready: %s", flaw)

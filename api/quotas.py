@@ -1,6 +1,7 @@
 """Upload quotas per API key, or per address if no keys are set; counted in Redis for all API processes."""
 
 import ipaddress
+import re
 import time
 from typing import Any, cast
 
@@ -10,6 +11,10 @@ from flask import Blueprint, Flask, Response, request
 from api.auth import current_owner
 from api.problems import problem
 from shared.jobs.queue import Queue
+
+# An address with a port, as some proxies write it; IPv6 may be in brackets without a port too.
+_WITH_PORT = re.compile(r"\[([^]]*)].*|([0-9]+\.[0-9.]+):.*")
+UNKNOWN = "unknown"
 
 
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
@@ -57,11 +62,15 @@ def caller() -> str:
 
 
 def network_of(address: str) -> str:
-    """Return an IPv4 address unchanged and an IPv6 address as its /64, which usually belongs to one customer."""
+    """Return an IPv4 address, and an IPv6 address as its /64, which usually belongs to one customer.
+
+    Ports and IPv6 zones are dropped. Whatever is no address counts as one caller, UNKNOWN.
+    """
+    with_port = _WITH_PORT.fullmatch(address)
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(with_port[1] or with_port[2] if with_port else address)
     except ValueError:
-        return address
+        return UNKNOWN
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     # A dual-stack socket reports IPv4 addresses as IPv4-mapped ones.

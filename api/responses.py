@@ -13,6 +13,7 @@ from shared.jobs.backlog import BacklogReader
 from shared.jobs.models import JobState
 
 MAX_POLL_SECONDS = 10
+NO_WORKER = "No worker is running; the job is kept."
 
 
 class JobResponses:
@@ -29,6 +30,8 @@ class JobResponses:
             position = self._reader.position(found.job_id) if found.position is None else found.position
             body["position"] = position
             retry_after = min(MAX_POLL_SECONDS, self._reader.read().seconds_for(position))
+        if found.no_worker:
+            body["detail"] = NO_WORKER
         response = jsonify(body)
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = str(retry_after)
@@ -45,8 +48,11 @@ class JobResponses:
         return _about(response, job.id, found)
 
     def timed_out(self, found: TimedOut) -> Response:
-        """504: a client without preferences waited until the timeout; the job continues."""
-        response = problem(504, "The answer took too long. The job goes on: ask for it at the Location.")
+        """504: a client without preferences waited in vain; the job continues."""
+        if found.no_worker:
+            response = problem(504, f"{NO_WORKER} Ask for it at the Location.")
+        else:
+            response = problem(504, "The answer took too long. The job goes on: ask for it at the Location.")
         return _about(response, found.job_id, found)
 
     def record(self, found: Finished) -> Response:

@@ -12,6 +12,7 @@ from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
 from api.picture_jobs import PictureJobs
+from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.waiters import Waiters
@@ -36,6 +37,7 @@ class Services:
     queue: Queue
     redis_server: RedisServer
     workers: WorkerRegistry
+    ready_workers: ReadyWorkers
     jobs: Jobs
     waiters: Waiters
     admission_control: AdmissionControl
@@ -63,7 +65,9 @@ class Services:
         jobs = Jobs(client, queue, limits, metrics)
         metrics.registry.register(QueueCollector(jobs.backlog, workers))
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
-        cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), workers)
+        # An absence that a plain upload cannot outlast counts.
+        ready_workers = ReadyWorkers(workers, min(settings.no_worker_grace_seconds, settings.wait_seconds))
+        cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), ready_workers)
         admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
         picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
         waiters = Waiters(client, queue, jobs, settings.max_waiters)
@@ -74,11 +78,14 @@ class Services:
             queue=queue,
             redis_server=redis_server,
             workers=workers,
+            ready_workers=ready_workers,
             jobs=jobs,
             waiters=waiters,
             admission_control=admission_control,
             picture_jobs=picture_jobs,
-            submission=JobSubmission(picture_jobs, cached_results, admission_control, waiters, settings.wait_seconds),
+            submission=JobSubmission(
+                picture_jobs, cached_results, admission_control, waiters, ready_workers, settings.wait_seconds
+            ),
             responses=JobResponses(jobs.backlog),
             upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
             keys=keys,

@@ -19,15 +19,15 @@ from shared.jobs.store import Jobs
 
 log = logging.getLogger(__name__)
 
-# How often a waiting request looks whether its client is still there.
+# How often a waiting request looks whether to give up.
 LOOK_SECONDS = 1.0
 # How often a waiter reads its job again, in case its notice was lost.
 RECHECK_SECONDS = 15.0
 RESUBSCRIBE_SECONDS = 1.0
 
 
-def stays() -> bool:
-    """Whether the client has left, where that cannot be known."""
+def goes_on() -> bool:
+    """Whether to give up waiting: never."""
     return False
 
 
@@ -92,10 +92,10 @@ class Waiters:
                 if not self._waiting[job_id]:
                     del self._waiting[job_id]
 
-    def wait(self, job_id: str, seconds: float, client_left: Callable[[], bool] = stays) -> Job:
+    def wait(self, job_id: str, seconds: float, gives_up: Callable[[], bool] = goes_on) -> Job:
         """Return the job once it has ended, or in its current state after `seconds`; the caller holds a slot.
 
-        It is also returned when `client_left` says that nobody waits for it any more.
+        It is also returned within LOOK_SECONDS after `gives_up` has become true.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
@@ -103,21 +103,18 @@ class Waiters:
         # Subscribe before reading the job, so that no completion in between is missed.
         with self.listen(job_id) as waiter:
             job = self._jobs.get(job_id)
-            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds, client_left)
+            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds, gives_up)
 
-    def wait_for(self, waiter: Waiter, seconds: float, client_left: Callable[[], bool] = stays) -> Job:
+    def wait_for(self, waiter: Waiter, seconds: float, gives_up: Callable[[], bool] = goes_on) -> Job:
         """Wait as `wait` does, for a job that had not ended when `waiter` was created."""
         deadline = time.monotonic() + seconds
         while True:
-            remaining = deadline - time.monotonic()
-            if remaining > 0 and not self._closed.is_set():
-                waiter.woken.wait(min(remaining, LOOK_SECONDS))
-            over = time.monotonic() >= deadline or self._closed.is_set() or client_left()
-            if not over and not waiter.looks_again:
-                continue
-            job = self._job_of(waiter)
-            if job.state.terminal or over:
-                return job
+            over = time.monotonic() >= deadline or self._closed.is_set() or gives_up()
+            if over or waiter.looks_again:
+                job = self._job_of(waiter)
+                if job.state.terminal or over:
+                    return job
+            waiter.woken.wait(min(max(0.0, deadline - time.monotonic()), LOOK_SECONDS))
 
     def _job_of(self, waiter: Waiter) -> Job:
         waiter.woken.clear()

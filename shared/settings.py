@@ -89,6 +89,9 @@ class Settings(BaseModel):
     `Prefer` gets its 202 at once."""
     wait_seconds: Annotated[float, API] = Field(30, gt=0, le=60)
     """How long a plain `POST /upload` waits before it answers 504. At most 60."""
+    no_worker_grace_seconds: Annotated[float, API] = Field(15, ge=0, le=60)
+    """How long a plain `POST /upload` waits while no worker is ready, at most `WAIT_SECONDS`. If none has been ready
+    for longer, it answers 504 at once; the job is kept."""
     result_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=1)
     """How long a finished job can be read."""
     result_cache_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=0)

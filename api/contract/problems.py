@@ -41,8 +41,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (
-        "A plain upload has waited `WAIT_SECONDS`. The job continues; see its `Location`.",
-        "The answer took too long. The job goes on: ask for it at the Location.",
+        "A plain upload has waited in vain, or no worker is running; the job is kept, at its Location.",
+        "No worker is running; the job is kept. Ask for it at the Location.",
     ),
 }
 HEADERS_OF: dict[int, tuple[str, ...]] = {

@@ -40,6 +40,7 @@ class OpenJob(TypedDict):
     id: JobId
     status: JobState
     position: NotRequired[Annotated[int, Field(ge=1, description="Of a queued job: 1 for the next to begin.")]]
+    detail: NotRequired[Annotated[str, Field(description="What the job waits for, if that is unusual.")]]
 
 
 class JobProblem(TypedDict):

@@ -2,6 +2,8 @@
 
 import * as apiKey from "./api_key.js";
 
+// Of the service: not the page's own address, which may lack the slash at its end.
+const ROOT = new URL("..", import.meta.url);
 const ANSWER_MS = 15000;
 // The service itself gives up an upload that takes longer than two minutes.
 const UPLOAD_MS = 120000 + ANSWER_MS;
@@ -21,7 +23,7 @@ export function upload(picture, progress) {
     const request = new XMLHttpRequest();
     const timer = setTimeout(() => request.abort(), UPLOAD_MS);
     let sent = false;
-    request.open("POST", "upload");
+    request.open("POST", new URL("upload", ROOT));
     request.setRequestHeader("Prefer", "respond-async");
     request.setRequestHeader("Idempotency-Key", picture.key);
     for (const name in key) request.setRequestHeader(name, key[name]);
@@ -68,7 +70,7 @@ export function sentence({ status, body }) {
 }
 
 export function resultAddress(id) {
-  return `result/${encodeURIComponent(id)}`;
+  return new URL(`result/${encodeURIComponent(id)}`, ROOT).href;
 }
 
 export function pause(seconds, signal) {

@@ -56,12 +56,13 @@ export class Uploads {
     }
   }
 
-  async #accept(picture, { id, status, position }, signal) {
+  async #accept(picture, { id, status, position, detail }, signal) {
     if (signal.aborted) {
       await service.forget(id);
       return;
     }
-    picture.become(status === "succeeded" ? "queued" : status, { id, position: position ?? 0 });
+    const known = { id, position: position ?? 0, note: detail ?? "" };
+    picture.become(status === "succeeded" ? "queued" : status, known);
     this.#accepted(picture);
   }
 }

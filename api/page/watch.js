@@ -66,8 +66,8 @@ export class Watch {
     picture.failures = seconds ? picture.failures + 1 : 0;
     picture.lookedAt = Date.now();
     if (answer.status === 202) {
-      const { status, position } = answer.body;
-      picture.become(status, { position: position ?? 0 });
+      const { status, position, detail } = answer.body;
+      picture.become(status, { position: position ?? 0, note: detail ?? "" });
       // A running job has nothing to tell before its end; a queued one moves on.
       picture.wait = status === "running" ? LONGEST_WAIT : Math.max(answer.retryAfter, 1);
       picture.lookAfter = answer.waited ? 0 : Date.now() + (answer.retryAfter || 1) * 1000;

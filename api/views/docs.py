@@ -1,10 +1,11 @@
 """`/openapi.json` and `/docs`: the contract, for tools and for people. The page loads nothing from other hosts."""
 
+import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, current_app
+from flask import Blueprint, Response, abort, current_app, request
 
 from api.assets import asset
 from api.contract.document import contract_text
@@ -45,7 +46,11 @@ def docs_blueprint() -> Blueprint:
     @operation("contract", {200: Answer("The document.", {"type": "object"})})
     def get_contract() -> Response:
         """Get the contract, in OpenAPI 3.1."""
-        return Response(contract(), content_type="application/json")
+        text = contract()
+        if request.script_root:
+            # Without servers the routes would be those at the root of the proxy.
+            text = json.dumps({**json.loads(text), "servers": [{"url": request.script_root}]}, ensure_ascii=False)
+        return Response(text, content_type="application/json")
 
     @blueprint.get("/docs")
     @operation("contract", {200: Answer("The page.", TEXT, media_types=("text/html",))})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from api.assets import CONTENT_TYPES, asset
@@ -10,6 +10,8 @@ from shared.images.formats import NAMES, SUFFIXES
 
 FOLDER = Path(__file__).parents[1] / "page"
 INDEX = "index.html"
+# Browsers revalidate each time, so that they do not mix files of two versions.
+CACHE_CONTROL = "no-cache"
 # With the suffixes, because some systems do not recognize files such as .heic as images.
 ACCEPT = ",".join(("image/*", *SUFFIXES))
 
@@ -24,16 +26,14 @@ def page_blueprint(max_image_bytes: int) -> Blueprint:
 
     @blueprint.get("/")
     def index() -> Response:
-        return _answer(INDEX)
+        # Relative links would lead astray from `/cats`, the page of a service behind a proxy that removes `/cats`.
+        root = f"{request.script_root}/" if request.script_root else ""
+        return asset(INDEX, contents[INDEX].replace(b"{{root}}", root.encode()), CACHE_CONTROL)
 
     @blueprint.get("/page/<name>")
     def file(name: str) -> Response:
         if name not in contents or name == INDEX:
             raise NotFound()
-        return _answer(name)
-
-    def _answer(name: str) -> Response:
-        # Browsers revalidate each time, so that they do not mix files of two versions.
-        return asset(name, contents[name], "no-cache")
+        return asset(name, contents[name], CACHE_CONTROL)
 
     return blueprint

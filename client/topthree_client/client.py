@@ -17,7 +17,7 @@ import httpx
 from topthree_client.answers import Result, Status
 from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable
 from topthree_client.loopback import is_loopback
-from topthree_client.patience import FIRST_DELAY_SECONDS, Patience, read_retry_after
+from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, Patience, read_retry_after
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 # A restart or a full queue is over within this time; a longer outage needs the operator.
@@ -195,6 +195,8 @@ class Client:
             # These responses concern the service, not the picture.
             if answer.status_code in (401, 403, 405) or answer.is_redirect or not _is_json(answer):
                 raise self._unexpected(answer)
+            if answer.status_code == 202 and (note := _note(answer)):
+                LOG.info("%s: %s", self.url, note)
             return answer
 
     def _read(self, answer: httpx.Response, read: Callable[[dict[str, Any]], T]) -> T:
@@ -230,6 +232,14 @@ def _key(picture: Picture, top: int, salt: str) -> str:
 def _is_json(answer: httpx.Response) -> bool:
     kind = answer.headers.get("Content-Type", "").partition(";")[0]
     return kind in ("application/json", "application/problem+json")
+
+
+def _note(answer: httpx.Response) -> str:
+    """Return what an open job waits for, such as a worker; "" if the service does not say."""
+    try:
+        return str(answer.json().get("detail", ""))
+    except (AttributeError, ValueError):
+        return ""
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -140,6 +140,18 @@ def test_a_job_is_asked_for_at_once_while_the_service_waits_and_else_later(clock
     assert clock.slept == [4]
 
 
+def test_what_a_job_waits_for_is_logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    # Given a service without a worker, which starts later
+    note = {"id": "a" * 32, "status": "queued", "position": 1, "detail": "No worker is running; the job is kept."}
+    waited = httpx.Response(202, json=note, headers={"Preference-Applied": "wait=20", "Retry-After": "1"})
+    script = Script(httpx.Response(202, json=note), waited, labels())
+    # When a picture is classified
+    with caplog.at_level("INFO", "topthree_client"), script.client() as client:
+        client.classify(b"a picture")
+    # Then what the answers said is logged
+    assert [record.getMessage() for record in caplog.records] == [f"http://service: {note['detail']}"] * 2
+
+
 def test_a_wait_can_be_bounded(clock: Clock) -> None:
     # Given a job that does not end
     script = Script(httpx.Response(202, json={"id": "a"}, headers={"Retry-After": "1"}))

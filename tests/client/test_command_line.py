@@ -181,6 +181,26 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
 
 
+def test_what_the_jobs_wait_for_is_told_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a service without a worker
+    service = Service()
+
+    def without_worker(request: httpx.Request) -> httpx.Response:
+        if request.method != "POST":
+            return service(request)
+        note = {"id": "a" * 32, "status": "queued", "detail": "No worker is running; the job is kept."}
+        return httpx.Response(202, json=note)
+
+    monkeypatch.setattr(
+        command_line, "Client", partial(Client, transport=httpx.MockTransport(without_worker), patience_seconds=0.05)
+    )
+    # When pictures are classified, Then standard error says so, once for all of them
+    assert run("classify", "good.png", "bad.png", "--format", "jsonl") == 0
+    assert capsys.readouterr().err.count("No worker is running; the job is kept.") == 1
+
+
 def test_sixteen_pictures_are_sent_at_a_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given more pictures than that, and a service that keeps each upload waiting for a seventeenth
     Path("many").mkdir()

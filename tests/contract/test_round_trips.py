@@ -52,3 +52,16 @@ def test_an_open_job_is_read_once_and_then_its_place_in_the_queue(client: redis.
     assert bench.http.get(f"/result/{job_id}").json["position"] == 1
     # `zrank` asks for the place, the others for the `Retry-After`
     assert (sent(client)["hgetall"], sent(client)["zrank"], "exists" in sent(client)) == (1, 1, False)
+
+
+def test_an_upload_reads_no_workers(client: redis.Redis) -> None:
+    # Given an API with a result cache, which needs the workers' result version
+    bench = make_bench(client)
+    bench.worker_beats()
+    # When pictures are uploaded
+    client.config_resetstat()
+    for _ in range(2):
+        assert bench.upload(encode("PNG"), headers={"Prefer": "respond-async"}).status_code == 202
+    # Then the cache is asked for each, and nothing for the workers: a thread reads them
+    assert sent(client)["evalsha"] == 2
+    assert not {"smembers", "pttl", "hgetall"} & sent(client).keys()

@@ -118,8 +118,8 @@ def test_behind_proxies_the_entry_of_the_first_of_them_counts(start_api: StartAp
     # When clients come through them, Then each has its own quota
     assert [through("192.0.2.1"), through("192.0.2.2"), through("192.0.2.1")] == [202, 202, 429]
     # And what one says of itself is not believed, however it is written
-    assert [through("192.0.2.1", said) for said in ("192.0.2.9", "192.0.2.8, 192.0.2.7", "::1")] == [429] * 3
-    assert through("192.0.2.1", '"192.0.2.9') == 400, "an open quote swallows no entry of a proxy"
+    said = ("192.0.2.9", "192.0.2.8, 192.0.2.7", "::1", '"192.0.2.9')
+    assert [through("192.0.2.1", each) for each in said] == [429] * 4, "an open quote swallows no entry of a proxy"
 
 
 def test_with_quotas_a_redis_that_is_away_answers_503_soon(start_api: StartApi, server: RedisServer) -> None:
@@ -138,7 +138,6 @@ def test_every_answer_has_a_request_id_also_those_of_the_server_itself(start_api
         "404": "GET /nothing HTTP/1.1\r\nHost: x\r\n" + named,
         "413": UPLOAD.replace("50000", "99999999") + named,
         "501": "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n" + named,
-        "400": 'GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: "\r\n' + named,
     }
     for status, head in heads.items():
         answer = answer_to(service, head).lower()

@@ -11,6 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, Worker
 
 from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
+from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
 from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
@@ -297,7 +298,7 @@ class SimulatedClient:
         self._habits = habits
         client = SimulatedRedis(service.network, service.server)
         self._jobs = service.make_jobs(client)
-        lookup = CachedResults(ResultCache(client, QUEUE, 0), WorkerRegistry(client, QUEUE))
+        lookup = CachedResults(ResultCache(client, QUEUE, 0), ReadyWorkers(WorkerRegistry(client, QUEUE), 0))
         self._picture_jobs = PictureJobs(self._jobs, service.store, lookup, NO_EVENTS)
         self.actor = service.world.spawn(name, self._live, patient=False)
 

@@ -17,11 +17,13 @@ from api import admission_control
 from api.admission_control import AdmissionControl
 from api.app import create_app
 from api.job_submission import JobSubmission
+from api.ready_workers import ReadyWorkers
 from api.services import Services
 from api.waiters import Waiters
-from shared.jobs.queue import QUEUE_NAME
+from shared.jobs.queue import QUEUE_NAME, Queue
 from shared.jobs.store import Jobs
 from shared.settings import Settings
+from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.support.contract import Contract
 from tests.support.messages import job_of
 
@@ -61,10 +63,16 @@ class Bench:
     admission_control: AdmissionControl
     submission: JobSubmission
     waiters: Waiters
+    ready_workers: ReadyWorkers
     redis: Any
 
     def upload(self, data: bytes, **options: Any) -> Any:
         return self.http.post("/upload", data={"image": (BytesIO(data), "picture.png")}, **options)
+
+    def worker_beats(self, name: str = "w1", answers: str = "litert-1:d") -> None:
+        """A worker registers as ready, and the API reads it."""
+        WorkerRegistry(self.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
+        self.ready_workers.read()
 
     @property
     def published(self) -> list[str]:
@@ -101,6 +109,7 @@ def make_bench(client: Any = None, **settings: Any) -> Bench:
         services.admission_control,
         services.submission,
         services.waiters,
+        services.ready_workers,
         client,
     )
 

@@ -3,8 +3,6 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.jobs.queue import Queue
-from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.support.claims import claim_job, new_claim
 from tests.unit.api.conftest import Bench, make_bench
 
@@ -65,7 +63,7 @@ def test_what_a_client_cancels_is_an_outcome(bench: Bench, png: bytes) -> None:
 def test_hits_are_accepted_and_finished_and_joined_jobs_are_neither(png: bytes) -> None:
     # Given a result that is known, and a job under a key
     bench = make_bench(wait_seconds=0.05)
-    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w", "litert", "m", "d", "litert-1:d", 1))
+    bench.worker_beats()
     keyed = {**ASYNC, "Idempotency-Key": "k"}
     first = bench.jobs.get(bench.upload(png, headers=keyed).json["id"])
     bench.redis.set(f"cache:litert-1:d:{first.picture.sha256}", '{"result": {}, "model": {}}')

@@ -45,7 +45,7 @@ def test_nothing_else_is_served(bench: Bench, name: str) -> None:
 
 def test_every_file_that_the_page_names_is_there_and_none_is_elsewhere(bench: Bench) -> None:
     texts = {name: (FOLDER / name).read_text("utf-8") for name in FILES}
-    named = set(re.findall(r'(?:src|href)="page/([^"]+)"', texts["index.html"]))
+    named = set(re.findall(r'(?:src|href)="{{root}}page/([^"]+)"', texts["index.html"]))
     named |= {name for text in texts.values() for name in re.findall(r'from "\./([^"]+)"', text)}
     assert named == {*FILES} - {"index.html"}
     assert [name for name, text in texts.items() if re.search(r"(src|href|url|import|from)\W+(https?:)?//", text)] == []

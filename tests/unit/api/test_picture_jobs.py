@@ -5,6 +5,7 @@ import pytest
 
 from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
+from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
 from shared.errors import QueueFull
 from shared.jobs.admission import JobRequest
@@ -35,7 +36,7 @@ def picture_jobs(client: fakeredis.FakeRedis, jobs: Jobs) -> PictureJobs:
     return PictureJobs(
         jobs,
         KeepingStore(),
-        CachedResults(ResultCache(client, Queue(), 0), WorkerRegistry(client, Queue())),
+        CachedResults(ResultCache(client, Queue(), 0), ReadyWorkers(WorkerRegistry(client, Queue()), 0)),
         NO_EVENTS,
     )
 

@@ -1,6 +1,7 @@
 """Quotas: uploads per key or address."""
 
 import time
+from io import BytesIO
 
 import pytest
 
@@ -69,6 +70,48 @@ def test_each_name_has_its_own_quota_whatever_its_addresses_and_keys(png: bytes)
     assert upload(bench, png, "192.0.2.3") == 401
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[2001:db8::1]:{n}",
+        "2001:db8::{n}",
+        "[2001:db8::1%eth{n}]",
+        "192.0.2.1:{n}",
+        "[::ffff:192.0.2.1]:{n}",
+        "unknown-{n}",
+        '"x{n}, 192.0.2.1',
+        "\\{n}, 192.0.2.1",
+    ],
+)
+def test_no_spelling_of_an_address_gets_around_the_quota(png: bytes, written: str) -> None:
+    # Given a service behind a proxy, and a quota of three
+    bench = make_bench(rate_limit="3/minute", trusted_proxies=1)
+    # When one client comes with changing ports, addresses of its network or entries of its own
+    answers = [upload(bench, png, **{"X-Forwarded-For": written.format(n=1001 + n)}) for n in range(4)]
+    # Then it gets what one client gets
+    assert answers == [202, 202, 202, 429]
+
+
+@pytest.mark.parametrize(("proxies", "counts"), [(0, [202, 429]), (1, [202, 202]), (2, [202, 429])])
+def test_an_address_is_believed_from_trusted_proxies_only(png: bytes, proxies: int, counts: list[int]) -> None:
+    bench = make_bench(rate_limit="1/minute", trusted_proxies=proxies)
+    assert [upload(bench, png, **{"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(2)] == counts
+
+
+def test_the_body_of_an_upload_too_many_is_not_read(png: bytes) -> None:
+    # Given a client with a quota of one upload
+    bench = make_bench(rate_limit="1/hour")
+    bodies = [BytesIO(png), BytesIO(png)]
+    # When it uploads twice
+    answers = [
+        bench.http.post("/upload", input_stream=body, content_type="image/png", headers=ASYNC).status_code
+        for body in bodies
+    ]
+    # Then the second one is refused before its body is read
+    assert answers == [202, 429]
+    assert [body.tell() for body in bodies] == [len(png), 0]
+
+
 def test_two_api_processes_share_the_count(png: bytes) -> None:
     first = make_bench(rate_limit="1/hour")
     second = make_bench(client=first.redis, rate_limit="1/hour")
@@ -89,8 +132,14 @@ def test_while_redis_is_away_the_answer_is_that_of_any_upload(png: bytes) -> Non
         ("::ffff:192.0.2.1", "192.0.2.1"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
-        ("nonsense", "nonsense"),
-        ("", ""),
+        ("192.0.2.1:1001", "192.0.2.1"),
+        ("[2001:db8:1:2::1]", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::1]:1001", "2001:db8:1:2::/64"),
+        ("[fe80::1%eth0]:1001", "fe80::/64"),
+        ("[::ffff:192.0.2.1]:1001", "192.0.2.1"),
+        ("nonsense", "unknown"),
+        ("[192.0.2.1", "unknown"),
+        ("", "unknown"),
     ],
 )
 def test_one_customers_addresses_count_as_one(address: str, network: str) -> None:

@@ -4,26 +4,15 @@ import hashlib
 
 import pytest
 
-from api import cached_results
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import OPEN_KEY
 from shared.result_cache import KnownResult, ResultCache
-from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.unit.api.conftest import Bench, make_bench
 
 ANSWERS = "litert-1:d"
 MODEL = {"name": "m", "digest": "d"}
 RESULT = {f"prediction_{n}": {"confidence_level": 1 / n, "predicted_label": f"l{n}"} for n in range(1, 11)}
 ASYNC = {"Prefer": "respond-async"}
-
-
-@pytest.fixture(autouse=True)
-def _look_at_workers_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached_results, "WORKERS_SECONDS", 0)
-
-
-def ready(bench: Bench, name: str, answers: str = ANSWERS) -> None:
-    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
 
 
 def remember(bench: Bench, png: bytes, answers: str = ANSWERS) -> None:
@@ -36,7 +25,7 @@ def remember(bench: Bench, png: bytes, answers: str = ANSWERS) -> None:
 
 def test_known_bytes_are_answered_at_once_and_have_a_record(bench: Bench, png: bytes) -> None:
     # Given a picture that the ready worker has seen
-    ready(bench, "w1")
+    bench.worker_beats()
     remember(bench, png)
     # When it is uploaded again, Then the labels come with the first answer, as many as wanted
     answer = bench.upload(png)
@@ -51,21 +40,21 @@ def test_known_bytes_are_answered_at_once_and_have_a_record(bench: Bench, png: b
 
 
 def test_a_client_that_does_not_wait_gets_its_202_all_the_same(bench: Bench, png: bytes) -> None:
-    ready(bench, "w1")
+    bench.worker_beats()
     remember(bench, png)
     answer = bench.upload(png, headers=ASYNC)
     assert (answer.status_code, answer.json["status"], "position" in answer.json) == (202, "succeeded", False)
 
 
 def test_a_picture_that_is_not_known_is_a_miss(bench: Bench, png: bytes) -> None:
-    ready(bench, "w1")
+    bench.worker_beats()
     answer = bench.upload(png, headers=ASYNC)
     assert (answer.status_code, answer.headers["Cache-Status"]) == (202, "topthree; fwd=miss")
 
 
 @pytest.mark.parametrize("answers", ["litert-1:other", "tensorflow-1:d", "litert-2:d"])
 def test_another_model_engine_or_preprocessing_is_a_miss(bench: Bench, png: bytes, answers: str) -> None:
-    ready(bench, "w1")
+    bench.worker_beats()
     remember(bench, png, answers)
     assert bench.upload(png, headers=ASYNC).headers["Cache-Status"] == "topthree; fwd=miss"
 
@@ -74,20 +63,20 @@ def test_another_model_engine_or_preprocessing_is_a_miss(bench: Bench, png: byte
 def test_without_one_model_for_all_workers_nothing_is_known(bench: Bench, png: bytes, workers: dict[str, str]) -> None:
     remember(bench, png)
     for name, answers in workers.items():
-        ready(bench, name, answers)
+        bench.worker_beats(name, answers)
     assert bench.upload(png, headers=ASYNC).headers["Cache-Status"] == "topthree; fwd=miss"
 
 
 def test_the_cache_can_be_turned_off(png: bytes) -> None:
     bench = make_bench(result_cache_ttl_seconds=0)
-    ready(bench, "w1")
+    bench.worker_beats()
     remember(bench, png)
     answer = bench.upload(png, headers=ASYNC)
     assert answer.status_code == 202 and "Cache-Status" not in answer.headers
 
 
 def test_a_key_is_kept_for_a_known_result_too(bench: Bench, png: bytes) -> None:
-    ready(bench, "w1")
+    bench.worker_beats()
     remember(bench, png)
     headers = {"Idempotency-Key": "abc"}
     first, again = bench.upload(png, headers=headers), bench.upload(png, headers=headers)

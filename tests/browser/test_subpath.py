@@ -1,0 +1,49 @@
+"""The web page and the API's page behind a proxy that serves the service below a path."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import Desk, Save, stub_service
+from tests.support.subpath_proxy import subpath_proxy
+
+OpenDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of a service below `/cats`."""
+    with stub_service(tmp_path, TRUSTED_PROXIES="1") as service, subpath_proxy(service.port, "/cats") as address:
+        yield address
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_page_works_below_a_path(open_desk: OpenDesk, address: str, save: Save, end: str) -> None:
+    # Given the page below a path, with and without a slash at its end
+    desk = open_desk(address + end)
+    # When a picture is chosen, Then it gets its labels
+    desk.choose(save("picture.png"))
+    expect(desk.cards("succeeded")).to_have_count(1)
+    # And the link to its JSON leads to it
+    link = desk.card("picture.png").get_by_role("link").get_attribute("href")
+    assert link is not None and link.startswith(f"{address}/result/")
+    # And it can be removed
+    with desk.page.expect_response(f"{address}/result/*") as removed:
+        desk.button("Remove", "picture.png").click()
+    assert removed.value.status == 204
+
+
+def test_a_request_can_be_tried_out_below_a_path(browser: Browser, address: str) -> None:
+    # Given the page of the API below a path
+    page = browser.new_page()
+    page.goto(f"{address}/docs")
+    # When a request is tried out there
+    page.locator("#operations-health-live").get_by_role("button").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    with page.expect_response("**/health/live") as answer:
+        page.get_by_role("button", name="Execute").click()
+    # Then it comes to the service
+    assert (answer.value.url, answer.value.status) == (f"{address}/health/live", 200)
+    page.close()
