@@ -41,7 +41,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (
-        "A plain upload has waited in vain, or no worker is running; the job is kept, at its Location.",
+        "A plain upload has waited `WAIT_SECONDS`, or no worker has been ready for `NO_WORKER_GRACE_SECONDS`. The job is kept; see its `Location`.",
         "No worker is running; the job is kept. Ask for it at the Location.",
     ),
 }

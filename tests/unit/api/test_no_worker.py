@@ -8,6 +8,7 @@ import pytest
 
 from shared.jobs.queue import Queue
 from shared.worker_registry import WorkerRecord, WorkerRegistry
+from tests.support.outcomes import succeed
 from tests.support.wait import eventually
 from tests.unit.api.conftest import Bench, make_bench
 
@@ -75,7 +76,7 @@ def test_a_worker_that_starts_in_time_gives_the_upload_its_labels(png: bytes) ->
     # When one starts and ends the job after what would have been the end of the wait
     bench.worker_beats()
     time.sleep(2)
-    bench.jobs.succeed(job_id, LABELS, {})
+    succeed(bench.jobs, job_id, LABELS, {})
     # Then the client gets the labels
     upload.join(10)
     assert [(answer.status_code, answer.json) for answer in answers] == [(200, LABELS)]
@@ -131,7 +132,7 @@ def test_a_job_that_has_ended_is_not_kept_waiting_by_anybody(png: bytes) -> None
     bench = make_bench(no_worker_grace_seconds=0)
     headers = {**ASYNC, "Idempotency-Key": "k"}
     job_id = bench.upload(png, headers=headers).json["id"]
-    bench.jobs.succeed(job_id, LABELS, {})
+    succeed(bench.jobs, job_id, LABELS, {})
     bench.ready_workers.read()
     # When the picture is sent again, Then its labels are there, and nothing is said of workers
     assert "detail" not in bench.upload(png, headers=headers).json
