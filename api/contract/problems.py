@@ -19,7 +19,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The job was canceled, deleted or not begun before its deadline, its time is over, or its record is damaged.",
         "The result of this job is gone.",
     ),
-    413: ("Too many bytes or pixels.", "The picture has 30000000 bytes; at most 20971520 are accepted."),
+    413: ("Too many bytes or pixels.", "The picture is too large: at most 20 MiB are accepted."),
     415: (
         "Not a picture of an accepted format.",
         UNREADABLE,
