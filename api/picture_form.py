@@ -1,5 +1,6 @@
 """Reads the picture from a multipart form."""
 
+import re
 from io import BytesIO
 
 from flask import Request
@@ -8,6 +9,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from api.picture_body import FIELD, NO_PICTURE, PictureBody
 from shared.errors import BadRequest, NoPicture
 
+# As a parameter of `Content-Disposition`; the parser does not know `filename*`.
+FILE_NAME = re.compile(r";\s*filename\*?\s*=", re.IGNORECASE)
 MOST_PARTS = 10
 # Limit for one header of a part: file names may be long.
 MOST_HEADER_BYTES = 16 * 1024
@@ -91,8 +94,8 @@ class _Form:
 
 
 def _is_file(part: MultipartSegment) -> bool:
-    """Whether the client sent the part as a file; `part.filename` lacks names in `filename*` alone."""
-    return "filename" in part["Content-Disposition"].lower() or (part.content_type or "text/plain") != "text/plain"
+    """Whether the client sent the part as a file: with a file name or a type that is not text."""
+    return bool(FILE_NAME.search(part["Content-Disposition"])) or (part.content_type or "text/plain") != "text/plain"
 
 
 def _shown(name: str | None) -> str:

@@ -48,7 +48,7 @@ class UploadLimits:
     @property
     def too_many_bytes(self) -> str:
         """The message for a picture or a request body that is too large."""
-        return f"The picture is too large: at most {_rounded(self.max_image_bytes / MEBIBYTE)} MiB are accepted."
+        return f"The upload is too large: a picture may have at most {_rounded(self.max_image_bytes / MEBIBYTE)} MiB."
 
     def check_pixels(self, picture: ImageInfo) -> None:
         """Raise PictureTooLarge if the picture has too many pixels."""

@@ -19,7 +19,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The job was canceled, deleted or not begun before its deadline, its time is over, or its record is damaged.",
         "The result of this job is gone.",
     ),
-    413: ("Too many bytes or pixels.", "The picture is too large: at most 20 MiB are accepted."),
+    413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),
     415: (
         "Not a picture of an accepted format.",
         UNREADABLE,

@@ -151,6 +151,10 @@ REFUSED = {
         [(b'Content-Disposition: form-data; name="top"\r\nContent-Type: text/plain; charset=utf-8', b"5")],
         "No image provided",
     ),
+    "text in a field called filename": (
+        [(b'Content-Disposition: form-data; name="filename"', b"photo.jpg")],
+        "No image provided",
+    ),
     "an empty file": ([(IMAGE, b"")], "The picture is empty."),
     "a path instead of a file": ([(IMAGE_TEXT, b"photo.jpg")], '`-F "image=@photo.jpg"`'),
     "two pictures": ([(IMAGE, PICTURE), (IMAGE, PICTURE)], "several pictures in `image`"),

@@ -283,6 +283,7 @@ def multipart(name: str, data: bytes) -> dict[str, Any]:
 
 FORM = {"content_type": "multipart/form-data; boundary=x"}
 FORM_TYPE = {"content_type": "multipart/form-data"}
+TOO_LARGE = "The upload is too large: a picture may have at most 0.05 MiB."
 URL_ENCODED = {"content_type": "application/x-www-form-urlencoded"}
 FILE = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
 REFUSED = {
@@ -316,9 +317,17 @@ REFUSED = {
     "raw text without a type": ({"data": b"hello"}, 415, "JPEG, PNG"),
     "text named .jpg": (multipart("image", b"hello, world"), 415, "JPEG, PNG"),
     "raw text as jpeg": ({"data": b"hello", "content_type": "image/jpeg"}, 415, "JPEG, PNG"),
-    "too many bytes": (multipart("image", b"\xff\xd8" * 30_000), 413, "too large: at most 0.05 MiB"),
-    "far too many bytes": (multipart("image", b"\xff\xd8" * 90_000), 413, "too large: at most 0.05 MiB"),
-    "too many raw bytes": ({"data": b"\xff" * 50_001, "content_type": "image/png"}, 413, "too large: at most 0.05 MiB"),
+    "too many bytes": (multipart("image", b"\xff\xd8" * 30_000), 413, TOO_LARGE),
+    "far too many bytes": (
+        multipart("image", b"\xff\xd8" * 90_000),
+        413,
+        TOO_LARGE,
+    ),
+    "too many raw bytes": (
+        {"data": b"\xff" * 50_001, "content_type": "image/png"},
+        413,
+        TOO_LARGE,
+    ),
     "too many pixels": (
         multipart("image", encode("PNG", (200, 100))),
         413,
