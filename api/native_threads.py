@@ -5,13 +5,16 @@ import selectors
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import gevent
 from gevent.threadpool import ThreadPool
 
 from shared.images.inspect import inspect_picture
 from shared.jobs.models import ImageInfo
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MOST_THREADS = 32
 # gevent replaces the selector that asyncio would choose.
@@ -54,15 +57,20 @@ def inspect_uploaded(data: bytes) -> ImageInfo:
     """Do as `inspect_picture` does, in a native thread if that may take long."""
     if len(data) <= QUICK_BYTES and data.startswith(QUICK_STARTS):
         return inspect_picture(data)
-    found: ImageInfo | Exception = gevent.get_hub().threadpool.apply(_inspection_of, (data,))
-    if isinstance(found, Exception):
-        raise found
-    return found
+    return run_natively(inspect_picture, data)
 
 
-def _inspection_of(data: bytes) -> ImageInfo | Exception:
-    """Return an exception instead of raising it: gevent's threads would log it."""
+def run_natively(call: Callable[[T], R], argument: T) -> R:
+    """Return what `call` returns or raise what it raises, after running it in a native thread."""
+    # An exception is returned, as gevent would log one that is raised.
+    error, result = gevent.get_hub().threadpool.apply(_outcome, (call, argument))
+    if error is not None:
+        raise error
+    return cast(R, result)
+
+
+def _outcome(call: Callable[[Any], Any], argument: Any) -> tuple[Exception | None, Any]:
     try:
-        return inspect_picture(data)
+        return None, call(argument)
     except Exception as error:
-        return error
+        return error, None

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.contract.schemas import Problem
@@ -91,8 +91,6 @@ def _store_away(error: Exception) -> Response:
 
 def _http_error(error: HTTPException) -> Response:
     detail = str(error.description or error.name)
-    if isinstance(error, RequestEntityTooLarge):
-        detail = "The request is larger than any accepted picture."
     headers: Any = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return problem(error.code or 500, detail, headers=headers)
 

@@ -3,24 +3,34 @@
 from dataclasses import dataclass
 
 from flask import Request
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth import current_owner
 from api.native_threads import inspect_uploaded
-from shared.errors import BadRequest, NoPicture, PictureTooLarge
+from api.picture_body import NO_PICTURE, PictureBody
+from api.picture_form import read_form
+from api.picture_json import read_json
+from shared.errors import BadRequest, NoPicture, PictureTooLarge, UnsupportedPicture
 from shared.jobs.admission import MAX_TOP, JobRequest
+from shared.jobs.models import ImageInfo
 from shared.log import current_request_id
+from shared.settings import MEBIBYTE
 
-FIELD = "image"
 DEFAULT_TOP = 3
 # One day: no client waits longer for a job to start.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_DIGITS = 9
 MAX_KEY_LENGTH = 255
-MOST_PARTS = 10
-# How many bytes a multipart body may have besides the picture: boundaries, names, headers, other fields.
-MULTIPART_ALLOWANCE_BYTES = 16 * 1024
+# How many bytes a body may always have beside the picture: boundaries, names, headers, other fields.
+ALLOWANCE_BYTES = 16 * 1024
+MEGAPIXEL = 1_000_000
+URL_ENCODED = "application/x-www-form-urlencoded"
+JSON_TYPE_MISSING = "The body is JSON: send it with `Content-Type: application/json`."
+# Also the default of curl's `--data-binary`, which is accepted, and of its `-d`, which removes bytes from the picture.
+NO_FILE_IN_FORM = (
+    'The body is no picture. In an HTML form, set `enctype="multipart/form-data"`; with curl, send '
+    '`-F "image=@photo.jpg"` or `--data-binary @photo.jpg`.'
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,22 @@ class UploadLimits:
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest request body that can hold the largest picture."""
-        return self.max_image_bytes + MULTIPART_ALLOWANCE_BYTES
+        """The largest request body: base64 takes a third more than the picture, line breaks and escapes some more."""
+        return self.max_image_bytes * 3 // 2 + ALLOWANCE_BYTES
+
+    @property
+    def too_many_bytes(self) -> str:
+        """The message for a picture or a request body that is too large."""
+        return f"The upload is too large: a picture may have at most {_rounded(self.max_image_bytes / MEBIBYTE)} MiB."
+
+    def check_pixels(self, picture: ImageInfo) -> None:
+        """Raise PictureTooLarge if the picture has too many pixels."""
+        pixels = picture.width * picture.height
+        if pixels > self.max_image_pixels:
+            raise PictureTooLarge(
+                f"This picture is {picture.width} × {picture.height} ({_rounded(pixels / MEGAPIXEL)} megapixels); "
+                f"the limit is {_rounded(self.max_image_pixels / MEGAPIXEL)} megapixels."
+            )
 
 
 @dataclass(frozen=True)
@@ -48,25 +72,24 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
     """Read and check the upload in `request`.
 
     Raises:
-        NoPicture: no file, a wrong field name or an empty file.
-        BadRequest: `top` or `deadline` is out of range.
-        PictureTooLarge: too many bytes or pixels, or too many other bytes in the multipart body.
+        NoPicture: no picture, an empty one or one in a wrong field.
+        BadRequest: the body cannot be read, or `top` or `deadline` is out of range.
+        PictureTooLarge: too many bytes or pixels.
         UnsupportedPicture: not a picture of an accepted format.
     """
-    if (request.content_length or 0) > limits.max_body_bytes:
-        raise RequestEntityTooLarge
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
     deadline_seconds = _read_number(request, "deadline", 0, MAX_DEADLINE_SECONDS)
-    data = _read_bytes(request)
-    if len(data) > limits.max_image_bytes:
-        raise PictureTooLarge(f"The picture has {len(data)} bytes; at most {limits.max_image_bytes} are accepted.")
-    picture = inspect_uploaded(data)
-    if picture.width * picture.height > limits.max_image_pixels:
-        raise PictureTooLarge(
-            f"The picture has {picture.width} x {picture.height} pixels; "
-            f"at most {limits.max_image_pixels} in all are accepted."
-        )
-    return Upload(data, JobRequest(picture, top, deadline_seconds, current_owner(), current_request_id()))
+    try:
+        body = _read_body(request, limits.max_image_bytes)
+    except RequestEntityTooLarge:
+        raise PictureTooLarge(limits.too_many_bytes) from None
+    if not body.data:
+        raise NoPicture("The picture is empty.")
+    if len(body.data) > limits.max_image_bytes:
+        raise PictureTooLarge(limits.too_many_bytes)
+    picture = _inspect(body)
+    limits.check_pixels(picture)
+    return Upload(body.data, JobRequest(picture, top, deadline_seconds, current_owner(), current_request_id()))
 
 
 def read_idempotency_key(request: Request) -> str:
@@ -88,52 +111,36 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
     return number
 
 
-def _read_bytes(request: Request) -> bytes:
-    """Return the raw body of an `image/*` request, else the file in the multipart field."""
-    data: bytes
-    if request.mimetype.startswith("image/"):
-        data = request.get_data(cache=False)
-        if not data:
-            raise NoPicture("The body is empty: send the bytes of a picture.")
-        return data
-    chunks = _read_file(request)
-    if chunks is None:
-        # The original program's message, and what to do.
-        raise NoPicture(f"No image provided: send a file in the multipart field `{FIELD}`, or the bytes as `image/*`.")
-    data = b"".join(chunks)
-    if not data:
-        raise NoPicture("The picture is empty.")
-    return data
+def _read_body(request: Request, max_image_bytes: int) -> PictureBody:
+    """Return the picture in a form, in JSON, or the body itself: of any type, as many clients set none or a wrong one.
 
-
-def _read_file(request: Request) -> list[bytes] | None:
-    """Return the first file in the multipart field, None if there is none; raises as `read_upload`.
-
-    The file name and all other fields are ignored. The parser used here takes a tenth of the time of Flask's
-    `request.files` (docs/decisions/0008).
+    RequestEntityTooLarge before more of the body is read than may be necessary.
     """
-    boundary = request.mimetype_params.get("boundary", "")
-    if request.mimetype != "multipart/form-data" or not boundary:
-        return None
-    found: list[bytes] | None = None
-    beside_bytes, is_wanted = 0, False
+    if request.mimetype == "multipart/form-data":
+        return read_form(request)
+    if request.is_json:
+        return read_json(request)
+    request.max_content_length = max_image_bytes
+    data = request.get_data(cache=False)
+    if not data:
+        raise NoPicture(f"The body is empty. {NO_PICTURE}")
+    return PictureBody(data, _hint(data, request.mimetype))
+
+
+def _hint(data: bytes, mimetype: str) -> str:
+    if data.startswith(b"{"):
+        return JSON_TYPE_MISSING
+    return NO_FILE_IN_FORM if mimetype == URL_ENCODED else ""
+
+
+def _inspect(body: PictureBody) -> ImageInfo:
     try:
-        with PushMultipartParser(boundary, max_segment_count=MOST_PARTS) as parser:
-            for event in parser.parse_blocking(request.stream.read):
-                if isinstance(event, MultipartSegment):
-                    is_wanted = found is None and event.name == FIELD and event.filename is not None
-                    found = [] if is_wanted else found
-                elif event and is_wanted and found is not None:
-                    found.append(bytes(event))
-                elif event:
-                    beside_bytes += len(event)
-                    _check_beside(beside_bytes)
-    except MultipartError as error:
-        # The first argument is the message; further arguments repeat parts of the body.
-        raise BadRequest(f"The multipart body cannot be read: {error.args[0]}.") from None
-    return found
+        return inspect_uploaded(body.data)
+    except UnsupportedPicture:
+        if body.hint:
+            raise NoPicture(body.hint) from None
+        raise
 
 
-def _check_beside(count: int) -> None:
-    if count > MULTIPART_ALLOWANCE_BYTES:
-        raise PictureTooLarge(f"Beside the picture at most {MULTIPART_ALLOWANCE_BYTES} bytes are accepted.")
+def _rounded(number: float) -> str:
+    return f"{number:,.2f}".rstrip("0").rstrip(".")

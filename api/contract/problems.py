@@ -24,7 +24,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "or the record is damaged. A canceled or expired job whose record can still be read is 200.",
         "The result of this job is gone.",
     ),
-    413: ("Too many bytes or pixels.", "The picture has 30000000 bytes; at most 20971520 are accepted."),
+    413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),
     415: ("Not a picture in an accepted format.", UNREADABLE),
     422: (
         "The picture cannot be decoded or is too expensive, or the idempotency key was used for a different request.",
@@ -41,7 +41,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (
-        "A plain upload has waited `WAIT_SECONDS`, or no worker has been ready for `NO_WORKER_GRACE_SECONDS`. The job is kept; see its `Location`.",
+        "A plain upload has waited `WAIT_SECONDS`, or no worker has been ready for `NO_WORKER_GRACE_SECONDS`. The job "
+        "is kept; see its `Location`.",
         "No worker is running; the job is kept. Ask for it at the Location.",
     ),
 }

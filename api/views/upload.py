@@ -8,14 +8,14 @@ from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
 from api.contract.schemas import Labels, OpenJob
 from api.job_submission import Finished, JobSubmission, Open, TimedOut
+from api.picture_body import FIELD
+from api.picture_form import MOST_PARTS
 from api.preferences import parse_preferences
 from api.responses import JobResponses
 from api.server_hints import client_left
 from api.uploads import (
     DEFAULT_TOP,
-    FIELD,
     MAX_DEADLINE_SECONDS,
-    MOST_PARTS,
     UploadLimits,
     read_idempotency_key,
     read_upload,
@@ -31,12 +31,30 @@ FORM = {
     "maxProperties": MOST_PARTS,
     "description": "The picture as a file; other fields are ignored.",
 }
+JSON = {
+    "type": "object",
+    "properties": {
+        FIELD: {
+            "type": "string",
+            "format": "byte",
+            "contentEncoding": "base64",
+            "description": f"{NAMES} in base64, or as a `data:` URL in base64.",
+        }
+    },
+    "required": [FIELD],
+    "description": "Other members are ignored.",
+}
 BODY = {
     "required": True,
-    "description": "The picture as a file in a form, or its bytes. Its format is read from the bytes.",
+    "description": (
+        "The picture as a file in a form, its bytes, or base64 in JSON. Its format is read from the bytes, and other "
+        "types of the body are taken for the bytes of a picture."
+    ),
     "content": {
         "multipart/form-data": {"schema": FORM, "encoding": {FIELD: {"contentType": "image/*"}}},
         "image/*": {"schema": PICTURE},
+        "application/octet-stream": {"schema": PICTURE},
+        "application/json": {"schema": JSON},
     },
 }
 PARAMETERS = (

@@ -1,5 +1,6 @@
 """Clients as attacks, against a real API: refused in time, nothing stuck, no file astray, memory and files flat."""
 
+import base64
 import socket
 import statistics
 import struct
@@ -22,12 +23,13 @@ from tests.support.wait import eventually, in_time
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
 MEBIBYTE = 1024 * 1024
 MAX_IMAGE_BYTES = 2 * MEBIBYTE
-# What api/uploads.py adds for the rest of a form.
-MAX_BODY_BYTES = MAX_IMAGE_BYTES + 16 * 1024
+# As in api/uploads.py: room for base64 and for the rest of a form.
+MAX_BODY_BYTES = MAX_IMAGE_BYTES * 3 // 2 + 16 * 1024
 ASYNC = "Prefer: respond-async"
 PNG = "Content-Type: image/png"
 CHUNKED = "Transfer-Encoding: chunked"
 FORM = "Content-Type: multipart/form-data; boundary=x"
+JSON = "Content-Type: application/json"
 
 
 class Exposed(Service):
@@ -118,12 +120,22 @@ REQUESTS = {
     # Forms
     "eleven parts": (with_length(b"".join(TEXTS) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM), 400),
     "a megabyte of text fields": (
-        with_length(field("text", b"x" * MEBIBYTE) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM),
+        with_length(field("text", b"x" * MEBIBYTE) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM, ASYNC),
+        202,
+    ),
+    "text fields beyond the limit of a body": (
+        with_length(field("text", b"x" * MAX_BODY_BYTES) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM),
         413,
     ),
+    "a file in a wrong field": (with_length(field("file", PICTURE * 5, "a.png") + b"--x--\r\n", FORM), 400),
+    "an empty form": (with_length(b"", FORM), 400),
     "a field's head without an end": (with_length(b"--x\r\n" + b"X: " + b"x" * MEBIBYTE, FORM), 400),
     "a boundary of 20,000 bytes": (with_length(b"x", f"{FORM}{'x' * 20_000}"), 400),
     "a form that is cut off": (with_length(field("image", PICTURE, "a.png"), FORM), 400),
+    # JSON
+    "a picture in JSON": (with_length(b'{"image": "%b"}' % base64.b64encode(PICTURE), JSON, ASYNC), 202),
+    "JSON of as many objects as fit": (with_length(b"[%b{}]" % (b"{}," * MEBIBYTE), JSON), 400),
+    "one byte over the limit of a body of JSON": (with_length(b"x" * (MAX_BODY_BYTES + 1), JSON), 413),
     # Heads
     "a flood of headers": (head(*[f"X-{number}: x" for number in range(5000)]), 431),
     "a header without an end": (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431),

@@ -1,12 +1,14 @@
 """What schemathesis is told about uploads: what a picture is, how many parts a form has, that a key is used once."""
 
+import base64
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies
 from PIL import Image
 
-from api.uploads import MAX_KEY_LENGTH, MOST_PARTS
+from api.picture_form import MOST_PARTS
+from api.uploads import MAX_KEY_LENGTH
 from shared.images.inspect import set_up_pillow
 from tests.support.pictures import KINDS
 
@@ -24,6 +26,8 @@ def pictures(draw: strategies.DrawFn) -> bytes:
 
 
 schemathesis.openapi.media_type("image/*", pictures())
+schemathesis.openapi.media_type("application/octet-stream", pictures())
+schemathesis.openapi.format("byte", pictures().map(lambda picture: base64.b64encode(picture).decode()))
 
 
 @schemathesis.hook
