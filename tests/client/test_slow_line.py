@@ -53,6 +53,9 @@ class SlowServer(ThreadingHTTPServer):
         self.cut = 0
         self.keys: list[str] = []
 
+    def handle_error(self, *_: object) -> None:
+        """Say nothing about clients that have gone."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
