@@ -10,8 +10,9 @@ from topthree_client.errors import ServiceUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 MOST_DELAY_SECONDS = 10.0
-# Clients that were told the same `Retry-After` spread over the half of it that follows, or at least over this time.
+# Clients that were told the same `Retry-After` return within half of that time after it, but at least and at most this.
 LEAST_SPREAD_SECONDS = 1.0
+MOST_SPREAD_SECONDS = 60.0
 # Longer times in `Retry-After` are taken for this one, so that no sleep overflows.
 MOST_RETRY_AFTER_SECONDS = 366 * 86400.0
 # Pauses from this length on are logged.
@@ -59,11 +60,11 @@ class Patience:
 
 
 def spread(retry_after_seconds: float, most_seconds: float) -> float:
-    """Return a random time from `retry_after_seconds` to one and a half times that, at most `most_seconds`; 0 for 0."""
+    """Return `retry_after_seconds` and a random part of a half of that, at most `most_seconds`; 0 for 0."""
     if not retry_after_seconds:
         return 0
-    latest = retry_after_seconds + max(LEAST_SPREAD_SECONDS, retry_after_seconds / 2)
-    return random.uniform(retry_after_seconds, min(latest, most_seconds))  # noqa: S311 - no secret
+    width = min(max(LEAST_SPREAD_SECONDS, retry_after_seconds / 2), MOST_SPREAD_SECONDS)
+    return random.uniform(retry_after_seconds, min(retry_after_seconds + width, most_seconds))  # noqa: S311 - no secret
 
 
 def read_retry_after(header: str) -> float:
