@@ -9,6 +9,8 @@ const ANSWER_MS = 15000;
 const UPLOAD_MS = 120000 + ANSWER_MS;
 // So long a service may be left alone: a quota may be one for a day.
 const MOST_SECONDS = 86400;
+// Pages that were told the same time return within so long after it.
+const MOST_SPREAD_SECONDS = 60;
 
 // Sends the file; `progress` is called with the fraction that is sent. Once all of it is, it is too late to stop: the
 // answer is awaited, as only it tells the id of the job that is to be canceled.
@@ -50,15 +52,17 @@ export function forget(id) {
   return ask("DELETE", id, {}, 0);
 }
 
-// Seconds until a request that failed in passing is worth repeating; 0 if the answer is to be taken as it is.
+// Seconds until a request that failed in passing is worth repeating; 0 if the answer is to be taken as it is. They are
+// spread: clients that were told the same Retry-After must not all come back at once.
 export function pauseAfter({ status, retryAfter }, failures) {
-  if (![0, 429, 502, 503, 504].includes(status)) return 0;
-  return retryAfter || Math.min(2 ** failures, 15);
+  if (![0, 408, 429, 502, 503, 504].includes(status)) return 0;
+  const least = retryAfter || Math.min(2 ** failures, 15);
+  return least + Math.random() * Math.min(Math.max(1, least / 2), MOST_SPREAD_SECONDS);
 }
 
 // When it is repeated, in words; what is far off as the time of day, as a number would stand still.
 export function later(seconds) {
-  if (seconds < 100) return `in ${seconds} s`;
+  if (seconds < 100) return `in ${Math.ceil(seconds)} s`;
   const now = new Date();
   const then = new Date(now.getTime() + seconds * 1000);
   const time = then.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });

@@ -10,8 +10,8 @@ from topthree_client.answers import Result
 from topthree_client.client import Client
 from topthree_client.errors import JobGone, PictureFailed
 
-# Enough to keep about sixteen worker processes busy; each thread takes one of the service's limited slots to wait.
-AT_A_TIME = 16
+# Enough to keep about sixteen worker processes busy; each takes one of the service's limited slots to wait.
+DEFAULT_JOBS = 16
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Answer:
     final: bool = True
 
 
-def classify_all(client: Client, files: Sequence[str], top: int, salt: str) -> Iterator[Answer]:
-    """Yield the outcome for each file, in the order of completion.
+def classify_all(client: Client, files: Sequence[str], top: int, salt: str, jobs: int) -> Iterator[Answer]:
+    """Yield the outcome for each file, in the order of completion; at most `jobs` are uploaded or waited for at a time.
 
     Raises:
         ServiceUnavailable: the service is unavailable.
@@ -46,7 +46,7 @@ def classify_all(client: Client, files: Sequence[str], top: int, salt: str) -> I
                 return
 
     # Daemon threads, so that Ctrl-C does not wait for pending responses.
-    for _ in range(min(AT_A_TIME, len(files))):
+    for _ in range(min(jobs, len(files))):
         Thread(target=work, daemon=True).start()
     try:
         for _ in files:

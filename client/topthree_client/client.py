@@ -4,31 +4,40 @@ import hashlib
 import io
 import math
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from topthree_client.answers import Result, Status
 from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable
 from topthree_client.loopback import is_loopback
-from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, Patience, read_retry_after
+from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, MOST_DELAY_SECONDS, Patience, read_retry_after, spread
+from topthree_client.uploads import UploadLimit
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 # A restart or a full queue is over within this time; a longer outage needs the operator.
 PATIENCE_SECONDS = 300.0
 # How long one request waits for a job to end.
 WAIT_SECONDS = 20
-# The service responds shortly after the wait, and at once to all other requests.
-TIMEOUT = httpx.Timeout(WAIT_SECONDS + 15, connect=5)
+# The time limits of a request's phases: the connection, each step of sending, and the response. The service responds
+# shortly after a wait, and at once to all other requests.
+CONNECT_SECONDS = 5.0
+SEND_SECONDS = 35.0
+ANSWER_SECONDS = 15.0
+# The response to an upload may take longer: when the last byte is written, this much may still be in the system's
+# buffers, and leave them this slowly.
+MOST_BUFFERED_BYTES = 4 * 1024 * 1024
+SLOWEST_BYTES_PER_SECOND = 32 * 1024
 # How often a picture is submitted if its job is gone before the result was read.
 SUBMISSIONS = 10
-TRY_AGAIN = (429, 502, 503, 504)
+TRY_AGAIN = (408, 429, 502, 503, 504)
 GONE = (404, 410)
 
 T = TypeVar("T")
@@ -39,7 +48,8 @@ class Client:
     """A thread-safe client of one service. Close it, or use it in a `with` statement.
 
     It retries temporary failures: a lost connection, a full queue, a restart of the service. A picture is classified
-    only once nevertheless, because a retry joins the job of the first attempt.
+    only once nevertheless, because a retry joins the job of the first attempt. Only a service that has never answered
+    this client is not waited for: its address is probably wrong.
     """
 
     def __init__(
@@ -50,7 +60,7 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`patience_seconds` limits the total time of all attempts of a request; `transport` is httpx's.
+        """`patience_seconds` limits the total time of the retries of a request; `transport` is httpx's.
 
         Requests to this machine go directly, all others through the proxy set in the environment, if any.
 
@@ -68,12 +78,15 @@ class Client:
             raise ValueError(f"{url!r} is no URL of a service, such as {DEFAULT_URL}.")
         self.url = url
         self._patience_seconds = patience_seconds
+        self._uploads = UploadLimit()
+        self._has_answered = False
+        self._proxied = transport is None and _has_proxy(base)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             if transport is None and is_loopback(base.host):
                 # Without an explicit transport, httpx uses the proxy set in the environment.
                 transport = httpx.HTTPTransport()
-            self._http = httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+            self._http = httpx.Client(base_url=base, headers=headers, transport=transport)
         except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
             raise ValueError(
                 f"The proxy or the certificates that the environment names cannot be used: {error}"
@@ -125,7 +138,15 @@ class Client:
             "Prefer": "respond-async",
             "Idempotency-Key": key or secrets.token_hex(16),
         }
-        answer = self._ask("POST", "/upload", headers, picture=picture, query={"top": top})
+
+        def send() -> httpx.Response:
+            with _opened(picture) as content:
+                return self._http.post(
+                    "/upload", params={"top": top}, headers=headers, content=content, timeout=_upload_timeout(picture)
+                )
+
+        self._check_address()
+        answer = self._ask(send, self._uploads)
         if answer.status_code in GONE:
             raise JobGone(_detail(answer))
         if answer.status_code != 202:
@@ -140,10 +161,11 @@ class Client:
             PictureFailed: the job ended without labels.
             JobGone, ServiceUnavailable: as `classify`.
         """
+        self._check_address()
         until = math.inf if seconds is None else time.monotonic() + seconds
         while True:
             wait_seconds = int(min(WAIT_SECONDS, max(0, until - time.monotonic())))
-            answer = self._ask("GET", f"/result/{job_id}", {"Prefer": f"wait={wait_seconds}"})
+            answer = self._get(f"/result/{job_id}", wait_seconds)
             if answer.status_code in GONE:
                 raise JobGone(_detail(answer))
             if answer.status_code == 200:
@@ -155,8 +177,8 @@ class Client:
                 raise TimeoutError(f"The job {job_id} has not ended within {seconds} s.")
             if not wait_seconds or "wait=" not in answer.headers.get("Preference-Applied", ""):
                 # The service did not wait: all of its slots were taken.
-                retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
-                time.sleep(min(left_seconds, max(FIRST_DELAY_SECONDS, retry_after)))
+                retry_after = min(MOST_DELAY_SECONDS, read_retry_after(answer.headers.get("Retry-After", "")))
+                time.sleep(min(left_seconds, max(FIRST_DELAY_SECONDS, spread(retry_after, math.inf))))
 
     def status(self) -> Status:
         """Return the ready workers and the job counts; does not retry.
@@ -164,33 +186,52 @@ class Client:
         Raises:
             ServiceUnavailable: the service is unavailable.
         """
-        answer = self._ask("GET", "/health/ready", patience_seconds=0)
+        answer = self._get("/health/ready", patience_seconds=0)
         if answer.status_code != 200:
             raise self._unexpected(answer)
         return self._read(answer, Status.from_answer)
 
+    def _check_address(self) -> None:
+        """Raise ServiceUnavailable if nothing has ever answered at the URL, and nothing does now.
+
+        A request of its own, since an upload says too little: over a slow line it can fail at a service that answers.
+        """
+        if self._has_answered:
+            return
+        try:
+            self._http.get("/health/live", timeout=_timeout(ANSWER_SECONDS))
+        except httpx.RequestError as error:
+            raise ServiceUnavailable(self._unreachable(error)) from None
+        self._has_answered = True
+
+    def _get(self, path: str, wait_seconds: int | None = None, patience_seconds: float | None = None) -> httpx.Response:
+        headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
+        timeout = _timeout(ANSWER_SECONDS + (wait_seconds or 0))
+        return self._ask(lambda: self._http.get(path, headers=headers, timeout=timeout), None, patience_seconds)
+
     def _ask(
         self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        picture: Picture | None = None,
-        query: Mapping[str, int] | None = None,
+        send: Callable[[], httpx.Response],
+        limit: UploadLimit | None = None,
         patience_seconds: float | None = None,
     ) -> httpx.Response:
         """Send a request, retrying until the response is about the request and not about the service's state."""
         patience = Patience(self._patience_seconds if patience_seconds is None else patience_seconds)
+
+        def attempt() -> httpx.Response:
+            patience.start_attempt()
+            return send()
+
         while True:
             try:
-                with nullcontext() if picture is None else _opened(picture) as content:
-                    answer = self._http.request(method, path, params=query, headers=headers, content=content)
+                answer = limit.run(attempt) if limit else attempt()
             except httpx.RequestError as error:
-                patience.pause(f"{self.url} cannot be reached: {str(error) or type(error).__name__}")
+                patience.pause(self._unreachable(error))
                 continue
+            self._has_answered = True
             if answer.status_code in TRY_AGAIN:
                 retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
-                patience.pause(f"{self.url} is not ready ({answer.status_code}): {_detail(answer)}", retry_after)
+                patience.pause(f"{self.url} answers {answer.status_code}: {_detail(answer)}", retry_after)
                 continue
             # These responses concern the service, not the picture.
             if answer.status_code in (401, 403, 405) or answer.is_redirect or not _is_json(answer):
@@ -206,6 +247,10 @@ class Client:
         except (KeyError, TypeError, ValueError):
             raise self._unexpected(answer) from None
 
+    def _unreachable(self, error: httpx.RequestError) -> str:
+        way = " through the proxy that the environment names" if self._proxied else ""
+        return f"{self.url} cannot be reached{way}: {_cause(error)}"
+
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
         kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
         return kind(f"{self.url} answers {answer.status_code}: {_detail(answer)}")
@@ -216,6 +261,33 @@ def _result(record: dict[str, Any]) -> Result:
     if "problem" in record:
         raise PictureFailed(record["problem"]["status"], record["problem"]["detail"])
     return Result.from_record(record)
+
+
+def _has_proxy(url: httpx.URL) -> bool:
+    """Whether the environment names a proxy for the URL."""
+    proxies = getproxies()
+    return not is_loopback(url.host) and bool({url.scheme, "all"} & proxies.keys()) and not proxy_bypass(url.host)
+
+
+def _timeout(read_seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(SEND_SECONDS, connect=CONNECT_SECONDS, read=read_seconds)
+
+
+def _upload_timeout(picture: Picture) -> httpx.Timeout:
+    size = len(picture) if isinstance(picture, bytes) else Path(picture).stat().st_size
+    return _timeout(SEND_SECONDS + min(size, MOST_BUFFERED_BYTES) / SLOWEST_BYTES_PER_SECOND)
+
+
+def _cause(error: httpx.RequestError) -> str:
+    """Return a message; those of time limits say nothing about the phase, and others begin with an error number."""
+    limits = error.request.extensions["timeout"]
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"there was no connection within {limits['connect']:.0f} s"
+    if isinstance(error, httpx.WriteTimeout):
+        return f"nothing could be sent for {limits['write']:.0f} s"
+    if isinstance(error, httpx.ReadTimeout):
+        return f"there was no answer within {limits['read']:.0f} s"
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _opened(picture: Picture) -> io.BytesIO | io.BufferedReader:

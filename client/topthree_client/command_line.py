@@ -4,13 +4,13 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from topthree_client.batch import classify_all
+from topthree_client.batch import DEFAULT_JOBS, Answer, classify_all
 from topthree_client.client import DEFAULT_URL, Client
 from topthree_client.errors import KeyRefused, ServiceUnavailable
 from topthree_client.formats import BadOutput, printable
@@ -22,6 +22,8 @@ from topthree_client.waits import waits_told
 DONE, SOME_FAILED, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
 FORMATS = ("table", "json", "jsonl", "csv")
 MOST_LABELS = 10
+# A thread and a connection each.
+MOST_JOBS = 64
 
 EPILOG = """\
 environment:
@@ -108,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="output file for json, jsonl or csv; pictures already answered in it are not sent again",
     )
+    classify.add_argument(
+        "--jobs",
+        type=int,
+        default=DEFAULT_JOBS,
+        choices=range(1, MOST_JOBS + 1),
+        metavar="N",
+        help=f"most pictures at a time, 1 to {MOST_JOBS} (default: {DEFAULT_JOBS}); "
+        "slow uploads reduce their number by themselves",
+    )
     _command(commands, "status", "show workers, model, queue and failed jobs", _status)
     return parser
 
@@ -175,8 +186,12 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
         raise _UsageError(f"{options.out} cannot be written: {error.strerror}. Nothing was sent.") from None
     # A progress bar on a terminal, unless result lines are printed to the same terminal.
     bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
+
+    def classify(open_files: Sequence[str]) -> Iterator[Answer]:
+        return classify_all(client, open_files, options.top, salt, options.jobs)
+
     try:
-        failed, unanswered = _send(client, files, output, options.top, salt, bar)
+        failed, unanswered = _send(classify, files, output, bar)
     finally:
         output.close()
     if resume and not unanswered:
@@ -186,7 +201,9 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
     return SOME_FAILED if failed + unanswered else DONE
 
 
-def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: str, bar: bool) -> tuple[int, int]:
+def _send(
+    classify: Callable[[Sequence[str]], Iterator[Answer]], files: Sequence[str], output: Output, bar: bool
+) -> tuple[int, int]:
     """Classify the pictures without an answer; return how many pictures failed and how many got no answer."""
     before = {os.path.abspath(answer.file): answer for answer in output.answered}  # noqa: PTH100 - as `find_pictures`
     known = [before.get(os.path.abspath(file)) for file in files]  # noqa: PTH100
@@ -200,7 +217,7 @@ def _send(client: Client, files: Sequence[str], output: Output, top: int, salt: 
         waits_told(lambda sentence: _say(sentence, progress.console)),
     ):
         task = progress.add_task("classifying", total=len(files), completed=len(files) - len(open_files))
-        for answer in classify_all(client, open_files, top, salt):
+        for answer in classify(open_files):
             if answer.final:
                 output.add(answer)
             if answer.result is None:

@@ -10,17 +10,31 @@ from topthree_client.errors import ServiceUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 MOST_DELAY_SECONDS = 10.0
+# Clients that were told the same `Retry-After` return within half of that time after it, but at least and at most this.
+LEAST_SPREAD_SECONDS = 1.0
+MOST_SPREAD_SECONDS = 60.0
+# Longer times in `Retry-After` are taken for this one, so that no sleep overflows.
+MOST_RETRY_AFTER_SECONDS = 366 * 86400.0
 # Pauses from this length on are logged.
 LOGGED_SECONDS = 5.0
 LOG = logging.getLogger("topthree_client")
 
 
 class Patience:
-    """The backoff of one request: increasing pauses, up to a total time."""
+    """The backoff of one request: increasing pauses, and a limit on the time of all pauses and repeated attempts.
+
+    The first attempt does not count: on a slow line it may have taken long before it was cut.
+    """
 
     def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
+        self._left_seconds = seconds
         self._delay_seconds = FIRST_DELAY_SECONDS
+        self._started = 0.0
+        self._is_repeated = False
+
+    def start_attempt(self) -> None:
+        """Call this when an attempt starts, after all waiting for its turn."""
+        self._started = time.monotonic()
 
     def pause(self, reason: str, retry_after_seconds: float = 0) -> None:
         """Sleep until the next attempt, at least for `retry_after_seconds`.
@@ -28,24 +42,39 @@ class Patience:
         Raises:
             ServiceUnavailable: the pause would exceed the time limit; `reason` is the message.
         """
+        if self._is_repeated:
+            self._left_seconds -= time.monotonic() - self._started
+        self._is_repeated = True
+        if retry_after_seconds > self._left_seconds:
+            raise ServiceUnavailable(f"{reason.rstrip('.')}; try again in {retry_after_seconds:.0f} s")
         # Jitter: clients that were refused together must not retry together.
-        wanted = max(retry_after_seconds, self._delay_seconds * random.uniform(0.5, 1))  # noqa: S311 - no secret
-        if time.monotonic() + wanted > self._until:
+        backoff_seconds = self._delay_seconds * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        wanted = max(backoff_seconds, spread(retry_after_seconds, self._left_seconds))
+        if wanted > self._left_seconds:
             raise ServiceUnavailable(reason)
         if wanted >= LOGGED_SECONDS:
             LOG.info("%s; trying again in %.0f s", reason.rstrip("."), wanted)
         time.sleep(wanted)
+        self._left_seconds -= wanted
         self._delay_seconds = min(MOST_DELAY_SECONDS, 2 * self._delay_seconds)
+
+
+def spread(retry_after_seconds: float, most_seconds: float) -> float:
+    """Return `retry_after_seconds` and a random part of a half of that, at most `most_seconds`; 0 for 0."""
+    if not retry_after_seconds:
+        return 0
+    width = min(max(LEAST_SPREAD_SECONDS, retry_after_seconds / 2), MOST_SPREAD_SECONDS)
+    return random.uniform(retry_after_seconds, min(retry_after_seconds + width, most_seconds))  # noqa: S311 - no secret
 
 
 def read_retry_after(header: str) -> float:
     """Return the seconds of a `Retry-After` header, which is a number or a date; 0 if it is missing or invalid."""
     if header.isascii() and header.isdigit():
-        return float(header)
+        return min(float(header), MOST_RETRY_AFTER_SECONDS)
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (OverflowError, ValueError):
         return 0
     # "-0000" means UTC with an unknown local zone; it is parsed without a zone.
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (aware - datetime.now(UTC)).total_seconds()), MOST_RETRY_AFTER_SECONDS)

@@ -154,5 +154,5 @@ def test_a_quota_for_an_hour_is_left_alone_for_an_hour(
         assert len(uploads) == 2
         # and is tried then
         with desk.page.expect_request("**/upload"):
-            desk.page.clock.fast_forward("31:00")
+            desk.page.clock.fast_forward("32:00")
         desk.check()

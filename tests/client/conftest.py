@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from topthree_client import Client, client, patience
+from topthree_client import Client, client, patience, uploads
 
 RECORD = {
     "id": "a" * 32,
@@ -33,7 +33,7 @@ def labels() -> httpx.Response:
 
 
 class Script:
-    """Gives its answers one after the other, the last one for ever, and keeps what it was asked."""
+    """Gives its answers one after the other, the last one for ever, and keeps what it was asked; it is always alive."""
 
     def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
         self._answers = list(answers)
@@ -41,6 +41,8 @@ class Script:
         self.bodies: list[bytes] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/health/live":
+            return httpx.Response(200, json={"status": "alive"})
         self.asked.append(request)
         self.bodies.append(request.read())
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -80,4 +82,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(patience, "time", clock)
     monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(uploads, "time", clock)
     return clock

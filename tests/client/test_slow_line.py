@@ -1,0 +1,157 @@
+"""Uploads over a slow line to a server that cuts uploads which take too long: fewer at a time, and all get through."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+
+import pytest
+
+from tests.client.conftest import RECORD
+from tests.support.command_line import read_lines
+from tests.support.wait import eventually, take_time
+from topthree_client import Client, command_line, uploads
+
+PICTURES = 24
+PICTURE_BYTES = 64 * 1024
+# 24 pictures of 1 MB over 2.4 Mbit/s to a server that cuts after some ten of them, forty times as quick.
+LINE_BYTES_PER_SECOND = 600_000
+MOST_UPLOAD_SECONDS = 1.0
+PIECE_BYTES = 4096
+
+
+class Line:
+    """The bandwidth that all connections share."""
+
+    def __init__(self, bytes_per_second: float) -> None:
+        self._bytes_per_second = bytes_per_second
+        self._lock = Lock()
+        self._free_at = 0.0
+
+    def carry(self, size: int) -> None:
+        with self._lock:
+            self._free_at = max(self._free_at, time.monotonic()) + size / self._bytes_per_second
+            wait_seconds = self._free_at - time.monotonic()
+        take_time(wait_seconds)
+
+
+class SlowServer(ThreadingHTTPServer):
+    """Answers like the service to uploads that arrive in time, over a line; `answer_late` says 408 to others."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, line: Line, *, answer_late: bool) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.line = line
+        self.answer_late = answer_late
+        self.cut = 0
+        self.keys: list[str] = []
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing about clients that have gone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: SlowServer
+
+    def do_GET(self) -> None:
+        status = {"workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}}
+        self._answer(200, status if self.path.startswith("/health/") else RECORD)
+
+    def do_POST(self) -> None:
+        started = time.monotonic()
+        left = int(self.headers["Content-Length"])
+        while left > 0:
+            size = min(PIECE_BYTES, left)
+            self.server.line.carry(size)
+            self.rfile.read(size)
+            left -= size
+            if time.monotonic() - started > MOST_UPLOAD_SECONDS:
+                self._cut()
+                return
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        self._answer(202, {"id": "a" * 32, "status": "queued", "position": 1})
+
+    def _cut(self) -> None:
+        self.server.cut += 1
+        self.close_connection = True
+        if self.server.answer_late:
+            self._answer(408, {"status": 408, "detail": "The picture came too slowly."})
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, status: int, body: object) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(params=[False, True], ids=["cut", "408"])
+def server(request: pytest.FixtureRequest) -> Iterator[SlowServer]:
+    with SlowServer(Line(LINE_BYTES_PER_SECOND), answer_late=request.param) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "QUICK_SECONDS", 0.1)
+    monkeypatch.setattr(uploads, "SLOW_SECONDS", 0.4)
+
+
+@pytest.mark.usefixtures("short_limits")
+def test_all_pictures_get_through_a_slow_line(
+    monkeypatch: pytest.MonkeyPatch, server: SlowServer, tmp_path: Path
+) -> None:
+    # Given a line over which sixteen uploads at a time would all take too long, and a client of little patience
+    for number in range(PICTURES):
+        (tmp_path / f"{number}.png").write_bytes(os.urandom(PICTURE_BYTES))
+    monkeypatch.setattr(command_line, "Client", partial(Client, patience_seconds=6))
+    url = f"http://127.0.0.1:{server.server_port}"
+    # When the pictures are classified
+    out = tmp_path / "out.jsonl"
+    started = time.monotonic()
+    assert command_line.main(["classify", str(tmp_path), "--out", str(out), "--url", url]) == 0
+    # Then each has its labels, and the line was hardly used for uploads that were cut
+    assert len(read_lines(out)) == PICTURES
+    assert len(server.keys) == len(set(server.keys)) == PICTURES
+    assert server.cut <= 4
+    assert time.monotonic() - started < 2 * PICTURES * PICTURE_BYTES / LINE_BYTES_PER_SECOND + 2
+
+
+@pytest.mark.usefixtures("short_limits")
+def test_a_line_that_becomes_slow_is_left_to_fewer_uploads(
+    monkeypatch: pytest.MonkeyPatch, server: SlowServer, tmp_path: Path
+) -> None:
+    # Given many small pictures and a quick line, so that many are sent at a time, and then large ones
+    sizes = [10] * PICTURES * 4 + [PICTURE_BYTES] * PICTURES
+    for number, size in enumerate(sizes):
+        (tmp_path / f"{number:03}.png").write_bytes(os.urandom(size))
+    server.line = Line(1e9)
+    monkeypatch.setattr(command_line, "Client", partial(Client, patience_seconds=20))
+
+    def slow_down() -> None:
+        eventually(lambda: len(server.keys) > PICTURES, 15, "the first uploads")
+        server.line = Line(LINE_BYTES_PER_SECOND)
+
+    Thread(target=slow_down, daemon=True).start()
+    # When the line becomes slow on the way
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert command_line.main(["classify", str(tmp_path), "--format", "jsonl", "--url", url]) == 0
+    # Then all pictures get through nevertheless, and few uploads are cut after those that were under way
+    assert len(set(server.keys)) == len(sizes)
+    assert server.cut < 40
