@@ -298,7 +298,7 @@ def test_a_long_wait_is_told_once(
 ) -> None:
     # Given a quota that is used up for a minute, for all who ask at once, and a short wait before
     refusals = [problem(503, "Just now.", **{"Retry-After": "1"})]
-    refusals += [problem(429, "Too many uploads.", **{"Retry-After": "60"}) for _ in range(4)]
+    refusals += [problem(429, "Too many uploads.", **{"Retry-After": "60"}) for _ in range(2)]
 
     def busy(request: httpx.Request) -> httpx.Response:
         return refusals.pop(0) if request.method == "POST" and refusals else Service()(request)

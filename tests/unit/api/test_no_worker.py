@@ -69,6 +69,7 @@ def test_a_worker_that_leaves_while_an_upload_waits_is_noticed(png: bytes) -> No
 def test_a_worker_that_starts_in_time_gives_the_upload_its_labels(png: bytes) -> None:
     # Given a plain upload that waits without a worker
     bench = bench_without_worker(1.5)
+    bench.waiters.start()
     answers: list[Any] = []
     upload = threading.Thread(target=lambda: answers.append(bench.upload(png)))
     upload.start()
