@@ -3,8 +3,8 @@
 # First, so that all other modules use gevent's sockets, locks and threads: then thousands of requests can wait at once.
 from gevent import monkey
 
-# Not `aggressive`: asyncio in native threads needs epoll.
-monkey.patch_all(aggressive=False)
+# `select` stays as it is: redis-py polls without waiting, and asyncio (for S3) runs in a native thread.
+monkey.patch_all(select=False)
 
 import sys  # noqa: E402
 

@@ -1,7 +1,6 @@
 """Native threads for calls that would stop all green threads: files on a hung mount, asyncio, slow header checks."""
 
 import asyncio
-import selectors
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
@@ -17,8 +16,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_THREADS = 32
-# gevent replaces the selector that asyncio would choose.
-NativeSelector = getattr(selectors, "EpollSelector", None) or getattr(selectors, "KqueueSelector")  # noqa: B009
 # The headers of these are checked within a millisecond; others may take up to half a second.
 QUICK_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 QUICK_BYTES = 1024 * 1024
@@ -41,7 +38,7 @@ class NativeThreads:
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
         """An event loop that runs in a native thread of its own, for asynchronous file systems."""
-        loop = asyncio.SelectorEventLoop(NativeSelector())
+        loop = asyncio.new_event_loop()
         ThreadPool(1).spawn(loop.run_forever)
         return loop
 

@@ -20,7 +20,7 @@ from shared.jobs.store import Jobs
 log = logging.getLogger(__name__)
 
 # How often a waiting request looks whether to give up.
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 # How often a waiter reads its job again, in case its notice was lost.
 RECHECK_SECONDS = 15.0
 RESUBSCRIBE_SECONDS = 1.0
@@ -146,7 +146,12 @@ class Waiters:
         with self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(self._channel)
             while not self._closed.is_set():
-                message = subscription.get_message(timeout=LOOK_SECONDS)
+                try:
+                    # Without a time limit, as redis-py would wait with `poll`, which stops all green threads.
+                    message = subscription.get_message(timeout=None)
+                except redis.TimeoutError:
+                    # The time limit of the socket.
+                    continue
                 if message is not None and message["type"] == "subscribe":
                     self._wake_all()
                 elif message is not None:
