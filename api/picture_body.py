@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
 # The field of a form and the member of a JSON body that holds the picture.
 FIELD = "image"
 # The original program's message, and what to do.
@@ -17,3 +20,13 @@ class PictureBody:
 
     data: bytes
     hint: str = ""
+
+
+def whole_body(request: Request, most_bytes: int) -> bytes:
+    """Return the body; RequestEntityTooLarge if it has more bytes."""
+    # One byte more than allowed: at its limit werkzeug ends a body without a length as if it were complete.
+    request.max_content_length = most_bytes + 1
+    data = request.get_data(cache=False)
+    if len(data) > most_bytes:
+        raise RequestEntityTooLarge
+    return data

@@ -6,7 +6,7 @@ import json
 from flask import Request
 
 from api.native_threads import QUICK_BYTES, run_natively
-from api.picture_body import FIELD, PictureBody
+from api.picture_body import FIELD, PictureBody, whole_body
 from shared.errors import BadRequest, NoPicture
 
 # Limit for the values of the document: a body of `[{},{},…` would take twenty times its size.
@@ -18,7 +18,7 @@ TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 WHITESPACE = b" \t\r\n"
 
 
-def read_json(request: Request) -> PictureBody:
+def read_json(request: Request, most_bytes: int) -> PictureBody:
     """Return the picture in the member `image` of a JSON object; all other members are ignored.
 
     It is base64 in the standard or the URL-safe alphabet, with or without padding and line breaks, or a `data:` URL.
@@ -29,7 +29,7 @@ def read_json(request: Request) -> PictureBody:
         RequestEntityTooLarge: the body is too large.
     """
     # Latin-1 keeps one byte per character; those beyond ASCII do not matter.
-    text = request.get_data(cache=False).decode("latin-1")
+    text = whole_body(request, most_bytes).decode("latin-1")
     return PictureBody(_picture(text) if len(text) <= QUICK_BYTES else run_natively(_picture, text))
 
 

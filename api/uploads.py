@@ -7,7 +7,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth import current_owner
 from api.native_threads import inspect_uploaded
-from api.picture_body import NO_PICTURE, PictureBody
+from api.picture_body import NO_PICTURE, PictureBody, whole_body
 from api.picture_form import read_form
 from api.picture_json import read_json
 from shared.errors import BadRequest, NoPicture, PictureTooLarge, UnsupportedPicture
@@ -80,7 +80,7 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
     deadline_seconds = _read_number(request, "deadline", 0, MAX_DEADLINE_SECONDS)
     try:
-        body = _read_body(request, limits.max_image_bytes)
+        body = _read_body(request, limits)
     except RequestEntityTooLarge:
         raise PictureTooLarge(limits.too_many_bytes) from None
     if not body.data:
@@ -111,7 +111,7 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
     return number
 
 
-def _read_body(request: Request, max_image_bytes: int) -> PictureBody:
+def _read_body(request: Request, limits: UploadLimits) -> PictureBody:
     """Return the picture in a form, in JSON, or the body itself: of any type, as many clients set none or a wrong one.
 
     RequestEntityTooLarge before more of the body is read than may be necessary.
@@ -119,9 +119,8 @@ def _read_body(request: Request, max_image_bytes: int) -> PictureBody:
     if request.mimetype == "multipart/form-data":
         return read_form(request)
     if request.is_json:
-        return read_json(request)
-    request.max_content_length = max_image_bytes
-    data = request.get_data(cache=False)
+        return read_json(request, limits.max_body_bytes)
+    data = whole_body(request, limits.max_image_bytes)
     if not data:
         raise NoPicture(f"The body is empty. {NO_PICTURE}")
     return PictureBody(data, _hint(data, request.mimetype))

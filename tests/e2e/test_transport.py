@@ -54,7 +54,7 @@ REQUESTS = {
     "an answer without a body": (head(method="OPTIONS"), 200),
     "a path that is none": (head(method="GET", path="/nowhere"), 404),
     "a method that is none": (head(method="PUT"), 405),
-    "a bad upload": (head("Content-Length: 1") + b"x", 400),
+    "a bad upload": (head("Content-Length: 1") + b"x", 415),
     "a body that is too large": (head("Content-Length: 999999999"), 413),
     "too many headers": (head(f"X: {'x' * 40_000}"), 431),
     "another coding": (head("Transfer-Encoding: gzip"), 501),
