@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from werkzeug.http import parse_list_header
 
-MAX_WAIT_SECONDS = 60
+# Proxies give up on an answer after 60 s by default; then the client would not learn the id.
+MAX_WAIT_SECONDS = 55
 
 
 @dataclass(frozen=True)

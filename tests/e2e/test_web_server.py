@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -254,3 +254,38 @@ def test_hundreds_of_plain_uploads_wait_at_once(server: RedisServer, tmp_path: P
         assert labels == [digest_of(picture) for picture in pictures]
     finally:
         service.stop()
+
+
+FEW_FILES = 256
+
+
+def test_few_open_files_bound_the_connections_and_the_log(server: RedisServer, tmp_path: Path) -> None:
+    # Given an API that may open few files
+    service = Service(server.url, tmp_path, tmp_path)
+    command = ["sh", "-c", f'ulimit -n {FEW_FILES} && exec "$0" -m api', sys.executable]
+    service.api = Process(command, tmp_path / "api.log", REDIS_URL=server.url, PORT=str(service.port))
+    try:
+        eventually(lambda: "serving on" in service.api.output if service.api else False, what="a live API")
+        # When more clients connect than fit, and stay
+        with ExitStack() as stack:
+            for _ in range(FEW_FILES):
+                stack.enter_context(connect(service.port)).sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert not exchange_later(service.port)
+        # Then those behind them are answered once they are gone
+        eventually(lambda: exchange_later(service.port), what="an answer")
+        # And the log says once what the limit is
+        assert service.api.output.count("limit of open files") == 1
+        assert "Traceback" not in service.api.output
+    finally:
+        service.stop()
+
+
+def exchange_later(port: int) -> bool:
+    """Whether a request is answered within half a second."""
+    with connect(port) as connection:
+        connection.settimeout(0.5)
+        connection.sendall(head(method="GET", path="/health/live"))
+        try:
+            return statuses(connection.recv(65536)) == [200]
+        except TimeoutError:
+            return False
