@@ -5,8 +5,9 @@ import * as apiKey from "./api_key.js";
 // Of the service: not the page's own address, which may lack the slash at its end.
 const ROOT = new URL("..", import.meta.url);
 const ANSWER_MS = 15000;
-// The service itself gives up an upload that takes longer than two minutes.
-const UPLOAD_MS = 120000 + ANSWER_MS;
+// An upload of which no byte moves is given up after this time. The service gives up after 30 s without a block of
+// 64 KiB, but the browser's system may hold the last megabytes for longer.
+const STALLED_MS = 120000 + ANSWER_MS;
 // So long a service may be left alone: a quota may be one for a day.
 const MOST_SECONDS = 86400;
 // Pages that were told the same time return within so long after it.
@@ -23,13 +24,20 @@ export function upload(picture, progress) {
       return;
     }
     const request = new XMLHttpRequest();
-    const timer = setTimeout(() => request.abort(), UPLOAD_MS);
-    let sent = false;
+    let timer, sent = false;
+    const moved = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => request.abort(), STALLED_MS);
+    };
+    moved();
     request.open("POST", new URL("upload", ROOT));
     request.setRequestHeader("Prefer", "respond-async");
     request.setRequestHeader("Idempotency-Key", picture.key);
     for (const name in key) request.setRequestHeader(name, key[name]);
-    request.upload.onprogress = (event) => progress(event.loaded / event.total);
+    request.upload.onprogress = (event) => {
+      moved();
+      progress(event.loaded / event.total);
+    };
     request.upload.onload = () => { sent = true; };
     request.onload = () => resolve(
       answer(request.status, request.responseText, (name) => request.getResponseHeader(name))
