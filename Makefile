@@ -37,7 +37,7 @@ test: $(VENV)/.dev browser ## set everything up and run the tests
 	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
 
 guides: $(VENV)/.dev ## follow the documentation: run every command in it that needs no Docker engine
-	$(BIN)/python -m pytest -n 2 tests/guides
+	$(BIN)/python -m pytest tests/guides
 
 monitoring: $(VENV)/.dev ## have Prometheus itself check dashboard and alarms (Debian: apt-get install prometheus)
 	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py

@@ -72,11 +72,16 @@ class Connection:
 
     def run(self) -> None:
         """Serve requests until either side closes the connection."""
-        # An OSError: the client has left, or takes no more bytes.
-        with suppress(OSError):
+        try:
             while self._serve_request():
                 self._body, self.idle = None, True
-        self._socket.close()
+        except OSError:
+            # The client has left, or takes no more bytes.
+            pass
+        except Exception:
+            log.exception("A response could not be completed")
+        finally:
+            self._socket.close()
 
     def finish(self) -> None:
         """Close the connection after the current request."""
