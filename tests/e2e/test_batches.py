@@ -252,7 +252,7 @@ def test_a_picture_over_the_time_limit_fails_alone(service: Observed) -> None:
 
 def test_sigterm_finishes_what_runs_and_hands_back_the_rest(service: Observed, labels: tuple[str, ...]) -> None:
     # Given a worker with more jobs than it runs at once
-    worker = service.start_worker(STUB, MAX_BATCH="4")
+    worker = service.start_worker(STUB, MAX_BATCH="4", **{BATCH_SECONDS: "0.3"})
     service.wait_ready()
     ids = {grey: service.accept(make_picture(grey)) for grey in range(100)}
     # When it is told to stop

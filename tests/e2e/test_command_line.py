@@ -233,9 +233,9 @@ def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_pat
     draw(tmp_path / "pictures", 3)
     controller, window = pty.openpty()
     # When they are classified in it
-    command = [*COMMAND, "classify", str(tmp_path / "pictures"), "--format", form, "--url", stub.url]
+    command = [*COMMAND, "classify", "pictures", "--format", form, "--url", stub.url]
     environ = {**os.environ, **ENVIRON, "TERM": "xterm"}
-    running = subprocess.Popen(command, env=environ, stdout=window, stderr=window)
+    running = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=window, stderr=window)
     os.close(window)
     shown = read_window(controller)
     # Then answers are there, and a bar that was full in the end, or none
