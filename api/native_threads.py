@@ -1,12 +1,14 @@
 """Native threads for calls that would stop all green threads: files on a hung mount, asyncio, slow header checks."""
 
 import asyncio
+import socket
 from collections.abc import Callable
-from concurrent.futures import Future
-from functools import cached_property
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
 import gevent
+from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from shared.images.inspect import inspect_picture
@@ -15,52 +17,69 @@ from shared.jobs.models import ImageInfo
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_THREADS = 32
-# The headers of these are checked within a millisecond; others may take up to half a second.
+# The headers of these are checked within milliseconds; others may take up to half a second, and a PNG with compressed
+# chunks even seconds.
 QUICK_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
+SLOW_CHUNKS = (b"iCCP", b"zTXt", b"iTXt")
 QUICK_BYTES = 1024 * 1024
+
+_start_native_thread = monkey.get_original("_thread", "start_new_thread")
+_native_getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
 
 class NativeThreads:
     """Runs the calls of an image store in native threads, as `shared.bounded_call.Helpers` does without gevent."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPool(MOST_THREADS)
-
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
-        """Run `call` in a thread; it starts late while MOST_THREADS calls hang."""
+        """Run `call` in a thread of its own, which may hang; MemoryError if no thread can be started."""
         future: Future[Any] = Future()
         # The call can no longer be canceled.
         future.set_running_or_notify_cancel()
-        self._pool.spawn(_complete, future, call)
+        try:
+            _start_native_thread(_complete, (future, call))
+        except RuntimeError as error:
+            raise MemoryError(str(error)) from error
         return future
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """An event loop that runs in a native thread of its own, for asynchronous file systems."""
+        """An event loop that runs in a native thread, for asynchronous file systems."""
         loop = asyncio.new_event_loop()
-        ThreadPool(1).spawn(loop.run_forever)
+        loop.set_default_executor(_NativeExecutor())
+        _start_native_thread(loop.run_forever, ())
         return loop
+
+
+class _NativeExecutor(ThreadPoolExecutor):
+    """Runs what the event loop delegates, such as name resolution; a patched thread would wait for the loop to end."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        if call is socket.getaddrinfo:
+            call = _native_getaddrinfo
+        return NativeThreads().submit(partial(call, *args, **kwargs))
 
 
 def _complete(future: "Future[Any]", call: Callable[[], Any]) -> None:
     try:
-        future.set_result(call())
+        result = call()
     except BaseException as error:
         future.set_exception(error)
+    else:
+        future.set_result(result)
 
 
 def inspect_uploaded(data: bytes) -> ImageInfo:
     """Do as `inspect_picture` does, in a native thread if that may take long."""
-    if len(data) <= QUICK_BYTES and data.startswith(QUICK_STARTS):
+    if len(data) <= QUICK_BYTES and data.startswith(QUICK_STARTS) and not any(chunk in data for chunk in SLOW_CHUNKS):
         return inspect_picture(data)
     return run_natively(inspect_picture, data)
 
 
 def run_natively(call: Callable[[T], R], argument: T) -> R:
-    """Return what `call` returns or raise what it raises, after running it in a native thread."""
+    """Return what `call` returns or raise what it raises, after running it in one of few native threads."""
     # An exception is returned, as gevent would log one that is raised.
-    error, result = gevent.get_hub().threadpool.apply(_outcome, (call, argument))
+    pool: ThreadPool = gevent.get_hub().threadpool
+    error, result = pool.apply(_outcome, (call, argument))
     if error is not None:
         raise error
     return cast(R, result)

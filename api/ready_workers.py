@@ -1,11 +1,14 @@
 """What this API process knows about the ready workers: a thread reads them every second, so that no request does."""
 
+import logging
 import threading
 import time
 
 import redis
 
 from shared.worker_registry import WorkerRegistry
+
+log = logging.getLogger(__name__)
 
 # A worker is ready for longer than this before its first job ends, and results are cached under the version of the
 # worker that computed them: a result version that is a second old causes a cache miss, never a result of another model.
@@ -56,5 +59,9 @@ class ReadyWorkers:
 
     def _follow(self) -> None:
         while True:
-            self.read()
+            try:
+                self.read()
+            except Exception:
+                # Such as a record of a later version. The next look may be better.
+                log.exception("The ready workers cannot be read")
             time.sleep(READ_SECONDS)

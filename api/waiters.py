@@ -111,15 +111,24 @@ class Waiters:
         while True:
             over = time.monotonic() >= deadline or self._closed.is_set() or gives_up()
             if over or waiter.looks_again:
-                job = self._job_of(waiter)
-                if job.state.terminal or over:
+                job = self._job_of(waiter, must=over)
+                if job and (job.state.terminal or over):
                     return job
             waiter.woken.wait(min(max(0.0, deadline - time.monotonic()), LOOK_SECONDS))
 
-    def _job_of(self, waiter: Waiter) -> Job:
+    def _job_of(self, waiter: Waiter, *, must: bool) -> Job | None:
+        """Return the job; None if it cannot be read now and need not (`must`), as it may be readable in time."""
         waiter.woken.clear()
         waiter.read_at = time.monotonic()
-        return waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
+        if waiter.ended:
+            return waiter.ended.job()
+        try:
+            return self._jobs.get(waiter.job_id)
+        except redis.RedisError:
+            if must:
+                raise
+            waiter.read_at -= RECHECK_SECONDS - LOOK_SECONDS
+            return None
 
     def _wake_all(self) -> None:
         """Have every waiter read its job: notices were lost while there was no subscription."""
@@ -138,7 +147,8 @@ class Waiters:
         while not self._closed.is_set():
             try:
                 self._follow_subscription()
-            except redis.RedisError as error:
+            except Exception as error:
+                # Not only Redis' errors: without this thread nobody would be told of ended jobs.
                 log.warning("The subscription to finished jobs was lost: %s", error)
                 self._closed.wait(RESUBSCRIBE_SECONDS)
 

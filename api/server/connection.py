@@ -11,14 +11,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
-from gevent import sleep
 
 from api.access_log import AccessLog
 from api.headers import CommonHeaders
 from api.problems import MISTAKE, PROBLEM_TYPE, problem_body
 from api.request_id import choose_request_id
 from api.server.environ import environ_of
-from api.server.pace import BLOCK_BYTES, Pace
+from api.server.pace import BLOCK_BYTES, Pace, take_turns
 from api.server.receiving import Receiving
 from api.server.request_body import RequestBody
 from api.server_hints import CLIENT_LEFT
@@ -35,6 +34,7 @@ IDLE_SECONDS = 60.0
 # How long the rest of a refused body is received and discarded: closing at once would reset the connection before the
 # client has read the response (RFC 9112, 9.6).
 LINGER_SECONDS = 2.0
+LINGER_BLOCKS = 512
 SLOW_HEAD = "The head of the request did not arrive in time."
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Connection:
         """Serve requests until either side closes the connection."""
         try:
             while self._serve_request():
-                self._body, self.idle = None, True
+                self._body, self.idle = None, not self._http.trailing_data[0]
         except OSError:
             # The client has left, or takes no more bytes.
             pass
@@ -133,7 +133,11 @@ class Connection:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self.idle:
                 self._socket.settimeout(IDLE_SECONDS)
-                data = self._socket.recv(HEAD_BLOCK_BYTES)
+                received = self._socket.recv(HEAD_BLOCK_BYTES)
+                # Some clients send an empty line after a body (RFC 9112, 2.2).
+                data = received.lstrip(b"\r\n")
+                if received and not data:
+                    continue
                 self.idle = not data
                 self._pace.begin()
             else:
@@ -195,7 +199,8 @@ class Connection:
         line = f"{status} {HTTPStatus(status).phrase}"
         method, path = (request.method, request.target.partition(b"?")[0]) if request else (b"-", b"-")
         self._site.access_log.write(method.decode("latin-1"), path.decode("latin-1"), line, headers, began)
-        self._send(self._head(line, headers, last=True), [body])
+        is_head = request is not None and request.method == b"HEAD"
+        self._send(self._head(line, headers, last=True), [] if is_head else [body])
         self._linger()
         return False
 
@@ -210,16 +215,17 @@ class Connection:
         self._http.start_next_cycle()
         if pipelined:
             # Other connections have their turn in between.
-            sleep(0)
+            take_turns()
         return True
 
     def _linger(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + LINGER_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
-            self._socket.settimeout(left)
+        for _ in range(LINGER_BLOCKS):
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             if not self._socket.recv(BLOCK_BYTES):
                 return
+            take_turns()
 
 
 def _check_framing(request: h11.Request) -> None:

@@ -33,7 +33,7 @@ class Receiving:
         self._bodies[body] += count
         self._bytes += count
         while self._bytes > self._most_bytes:
-            oldest = next(iter(self._bodies))
+            oldest = next(body for body, size in self._bodies.items() if size)
             log.warning("The bodies that are being received are too many: the oldest is given up.")
             self.end(oldest)
             oldest.give_up()

@@ -2,18 +2,18 @@
 
 import io
 import socket
+from contextlib import suppress
 
 import h11
-from gevent import sleep
-from werkzeug.exceptions import BadRequest, RequestTimeout, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout, ServiceUnavailable
 
-from api.server.pace import BLOCK_BYTES, BLOCK_SECONDS, Pace
+from api.server.pace import BLOCK_BYTES, BLOCK_SECONDS, Pace, take_turns
 from api.server.receiving import Receiving
 
-# A chunked body may have this many framing bytes, plus one for every sixteen bytes of data: parsing chunks of a few
+# A chunked body may have this many framing bytes, plus one for every 64 bytes of data: parsing chunks of a few
 # bytes would occupy the thread that serves all connections.
 FRAMING_BYTES = 4 * 1024
-DATA_BYTES_PER_FRAMING_BYTE = 16
+DATA_BYTES_PER_FRAMING_BYTE = 64
 # All chunks in a block are parsed before their framing is counted.
 CHUNKED_BLOCK_BYTES = 8 * 1024
 # After so many bytes of one body, other connections have their turn.
@@ -45,6 +45,7 @@ class RequestBody(io.RawIOBase):
         self._pace = pace
         self._receiving = receiving
         self._block_bytes = CHUNKED_BLOCK_BYTES if chunked else BLOCK_BYTES
+        self._turn_limit = CHUNKED_BLOCK_BYTES if chunked else TURN_BYTES
         self._received = len(http.trailing_data[0])
         self._data_bytes = self._turn_bytes = 0
         self._given_up = False
@@ -74,7 +75,8 @@ class RequestBody(io.RawIOBase):
     def give_up(self) -> None:
         """Have the pending read, or the next one, raise ServiceUnavailable."""
         self._given_up = True
-        self._socket.shutdown(socket.SHUT_RD)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
 
     def end(self) -> None:
         """Read no more; call it when the request is over."""
@@ -88,14 +90,17 @@ class RequestBody(io.RawIOBase):
                 self._receive()
             else:
                 self._next_event(event)
-        except h11.RemoteProtocolError as error:
-            if self._given_up:
-                raise ServiceUnavailable(NO_ROOM, retry_after=NO_ROOM_RETRY_AFTER_SECONDS) from None
-            raise BadRequest(f"The body cannot be read: {error}.") from None
-        except TimeoutError:
-            raise RequestTimeout(TOO_SLOW) from None
-        except OSError:
-            raise BadRequest(CUT_OFF) from None
+        except (h11.RemoteProtocolError, OSError) as error:
+            raise self._problem_of(error) from None
+
+    def _problem_of(self, error: Exception) -> HTTPException:
+        if self._given_up:
+            return ServiceUnavailable(NO_ROOM, retry_after=NO_ROOM_RETRY_AFTER_SECONDS)
+        if isinstance(error, TimeoutError):
+            return RequestTimeout(TOO_SLOW)
+        if isinstance(error, OSError):
+            return BadRequest(CUT_OFF)
+        return BadRequest(f"The body cannot be read: {error}.")
 
     def _next_event(self, event: object) -> None:
         if isinstance(event, h11.Data):
@@ -116,6 +121,6 @@ class RequestBody(io.RawIOBase):
         self._received += len(data)
         self._receiving.add(self, len(data))
         self._turn_bytes += len(data)
-        if self._turn_bytes > TURN_BYTES:
+        if self._turn_bytes >= self._turn_limit:
             self._turn_bytes = 0
-            sleep(0)
+            take_turns()
