@@ -81,7 +81,7 @@ def _domain_error(error: errors.TopThreeError) -> Response:
 
 
 def _store_away(error: Exception) -> Response:
-    log.warning("A store does not answer: %s", error)
+    log.warning("Redis or the image store does not answer: %s", error)
     return problem(
         503,
         f"{reason_of(error)} {ADVICE_ON_UPLOADS if request.endpoint == UPLOAD else ADVICE}",

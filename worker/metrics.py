@@ -50,7 +50,7 @@ class WorkerMetrics(JobEvents):
         self._requeued = Counter(
             "topthree_job_redeliveries",
             "Requeued jobs. `lost`: the attempt counts, because the process or worker was lost or the image store did "
-            "not return the picture. `overtaken`: the message was lost, or the job waited for a store to come back.",
+            "not return the picture. `overtaken`: the message was lost, or the job waited for an unavailable store.",
             ["reason"],
             registry=registry,
         )
