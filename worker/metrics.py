@@ -45,7 +45,7 @@ class WorkerMetrics(JobEvents):
             return Histogram(name, meaning, buckets=buckets, registry=registry)
 
         self._attempts = Counter(
-            "topthree_job_attempts", "Attempts started, first and repeated ones.", registry=registry
+            "topthree_job_attempts", "Attempts started, including repeated ones.", registry=registry
         )
         self._requeued = Counter(
             "topthree_job_redeliveries",
