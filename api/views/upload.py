@@ -77,7 +77,7 @@ JOB_ID = {"job_id": "$response.body#/id"}
 ANSWERS = {
     200: Answer("The labels.", Labels, LABELS, headers=(*ABOUT_A_JOB, "Cache-Status")),
     202: Answer(
-        "The job has not ended: ask for it at the `Location`.",
+        "The job has not ended: poll its `Location`.",
         OpenJob,
         QUEUED_JOB,
         headers=(*ABOUT_A_JOB, "Retry-After", "Cache-Status"),
