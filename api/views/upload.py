@@ -47,8 +47,8 @@ JSON = {
 BODY = {
     "required": True,
     "description": (
-        "The picture as a file in a form, its bytes, or base64 in JSON. Its format is read from the bytes, and other "
-        "types of the body are taken for the bytes of a picture."
+        "The picture as a file in a form, its bytes, or base64 in JSON. The format is detected from the bytes. A body "
+        "of any other type is treated as the bytes of a picture."
     ),
     "content": {
         "multipart/form-data": {"schema": FORM, "encoding": {FIELD: {"contentType": "image/*"}}},
