@@ -95,7 +95,7 @@ def test_many_pictures_a_broken_one_and_no_picture_at_all(
     # what is wrong stands in words where it belongs,
     expect(desk.cards("failed")).to_have_count(2)
     expect(desk.card("broken.png")).to_contain_text("cannot be decoded")
-    expect(desk.card("note.txt")).to_contain_text("This is not a picture that can be read.")
+    expect(desk.card("note.txt")).to_contain_text("This is not a picture in an accepted format.")
     # and a picture that the browser cannot draw says so
     expect(desk.card("traffic_light.heic").locator(".preview")).to_have_text("HEIC no preview in this browser")
     expect(desk.page.locator("#summary")).to_have_text(f"{MANY + 1} done, 2 failed")

@@ -274,7 +274,7 @@ def test_an_upload_that_a_reload_cut_off_is_told(open_desk: OpenDesk, stubbed: S
     desk.page.on("dialog", leave)
     desk.page.reload()
     # Then the browser has warned, and the picture says that it is to be chosen again
-    expect(desk.card("unsent.png")).to_contain_text("Choose it again.")
+    expect(desk.card("unsent.png")).to_contain_text("Choose the file again.")
     assert warnings == ["beforeunload"]
 
 
