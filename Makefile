@@ -39,13 +39,13 @@ test: $(VENV)/.dev browser ## set everything up and run the tests
 guides: $(VENV)/.dev ## follow the documentation: run every command in it that needs no Docker engine
 	$(BIN)/python -m pytest tests/guides
 
-monitoring: $(VENV)/.dev ## have Prometheus itself check dashboard and alarms (Debian: apt-get install prometheus)
+monitoring: $(VENV)/.dev ## check the dashboard and the alerts with Prometheus (Debian: apt-get install prometheus)
 	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py
 
 browser: $(VENV)/.dev ## find or install the Chromium that the tests of the web page need
 	@$(BIN)/python -m tests.support.browser
 
-check: lint types imports test ## everything that must hold before a change is handed in
+check: lint types imports test ## lint, types, import contracts and tests: run it before you hand in a change
 
 lint: $(VENV)/.dev ## style and common mistakes
 	$(BIN)/ruff check .
@@ -54,19 +54,19 @@ lint: $(VENV)/.dev ## style and common mistakes
 types: $(VENV)/.dev ## static types
 	$(BIN)/mypy
 
-imports: $(VENV)/.dev ## who may import whom
+imports: $(VENV)/.dev ## import contracts between the folders
 	PYTHONPATH=client $(BIN)/lint-imports
 
-contract: $(VENV)/.dev ## write docs/openapi.json anew, after a wanted change of the contract
+contract: $(VENV)/.dev ## write docs/openapi.json after an intended change of the contract
 	$(BIN)/python -m api.contract > docs/openapi.json
 
-reference: contract ## write the tables of settings, metrics and routes in docs/ anew, after a wanted change of the source
+reference: contract ## write the tables of settings, metrics and routes in docs/ after an intended change of the source
 	$(BIN)/python -m tests.support.reference
 
-faults: $(VENV)/.dev ## break what can break and count what is lost (TOPTHREE_FAULTS=short: the short version)
+faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
 
-simulate: $(VENV)/.dev ## run the service in a simulated world, SEEDS=2000 times; TRACE= replays one seed step by step
+simulate: $(VENV)/.dev ## run SEEDS=2000 seeds of the simulated service; TRACE= replays one seed step by step
 	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
 
 nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
@@ -76,10 +76,10 @@ nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated wor
 	$(BIN)/python -m pytest tests/hostile
 	$(BIN)/python -m pytest -m nightly tests/e2e
 
-hostile: $(VENV)/.dev ## send thousands of hostile files through the service and print what came of them (about 5 minutes)
+hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)
 	$(BIN)/python -m pytest -s tests/hostile
 
-fuzz: $(VENV)-fuzz/.done ## have atheris look for a header that breaks the check of headers (FUZZ_SECONDS=300)
+fuzz: $(VENV)-fuzz/.done ## fuzz the header check with atheris (FUZZ_SECONDS=300)
 	mkdir -p artifacts/fuzz
 	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 \
 	  -artifact_prefix=artifacts/ artifacts/fuzz
@@ -96,7 +96,7 @@ bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with
 compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose
 
-audit: $(VENV)/.dev ## look the pinned packages up in a database of known vulnerabilities (needs the network)
+audit: $(VENV)/.dev ## check the pinned packages for known vulnerabilities (needs the network)
 	$(BIN)/python .ci/audit.py
 
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
@@ -106,7 +106,7 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
-clean: ## remove what was made here (.venv, models, data)
+clean: ## remove generated files (.venv, models, data)
 	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache
 
 CHECK_PYTHON = @"$(or $(PYTHON),false)" -c '$(FITS)' 2>/dev/null || \

@@ -14,8 +14,8 @@ from shared.api_keys import ApiKey, digest_of
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 OPEN_FOLDERS = ("/docs/", "/page/")
 CHALLENGE = 'Bearer realm="topthree"'
-NO_KEY = "This service wants an API key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
-WRONG_KEY = "This API key is not known here."
+NO_KEY = "This service requires an API key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
+WRONG_KEY = "This API key is not valid."
 
 
 class Unauthorized(Exception):

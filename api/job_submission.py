@@ -15,7 +15,7 @@ from shared.errors import TooManyWaiters
 from shared.jobs.admission import Admission
 from shared.jobs.models import Job, JobState
 
-NO_SLOT = "Too many requests wait for an answer. Try again, or send `Prefer: respond-async` and poll."
+NO_SLOT = "Too many requests are waiting for a result. Try again, or send `Prefer: respond-async` and poll."
 NO_SLOT_RETRY_AFTER_SECONDS = 2
 
 

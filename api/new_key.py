@@ -13,12 +13,12 @@ KEY_BYTES = 32
 def main(arguments: list[str]) -> int:
     """Print a new key for the name in `arguments`; return the exit code."""
     if len(arguments) != 1 or not NAME.fullmatch(arguments[0]):
-        sys.stderr.write("A name is wanted: a letter, then up to 63 letters, digits, `.`, `_` or `-`.\n")
+        sys.stderr.write("Give a name: a letter, then up to 63 letters, digits, `.`, `_` or `-`.\n")
         return 2
     key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
     sys.stdout.write(
-        f"The key, for whoever is to use it; it is shown this once:\n  {key}\n"
-        f"Its entry for API_KEYS, beside those that are there:\n  {arguments[0]}:{digest_of(key)}\n"
+        f"The key for the client; it is not shown again:\n  {key}\n"
+        f"Add this entry to API_KEYS:\n  {arguments[0]}:{digest_of(key)}\n"
     )
     return 0
 

@@ -49,7 +49,7 @@ def _member(text: str) -> str:
         raise BadRequest(f"The body is not valid JSON. {HOW}") from None
     value = document.get(FIELD) if isinstance(document, dict) else None
     if not isinstance(value, str):
-        raise NoPicture(f"No image provided: the JSON has no text `{FIELD}`. {HOW}")
+        raise NoPicture(f"No image provided: the JSON has no string `{FIELD}`. {HOW}")
     return value
 
 

@@ -32,10 +32,9 @@ UPLOAD = "upload.upload"
 ADVICE = "Try again later."
 # The store may have stored the job before the connection failed.
 ADVICE_ON_UPLOADS = (
-    "The picture may have been accepted all the same. Try again later; with the same `Idempotency-Key` it is not "
-    "classified twice."
+    "The picture may have been accepted. Try again later; with the same `Idempotency-Key` it is not classified twice."
 )
-MISTAKE = "The service made a mistake. It was logged."
+MISTAKE = "The service failed with an internal error, which was logged."
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -81,7 +80,7 @@ def _domain_error(error: errors.TopThreeError) -> Response:
 
 
 def _store_away(error: Exception) -> Response:
-    log.warning("A store does not answer: %s", error)
+    log.warning("Redis or the image store does not answer: %s", error)
     return problem(
         503,
         f"{reason_of(error)} {ADVICE_ON_UPLOADS if request.endpoint == UPLOAD else ADVICE}",

@@ -50,9 +50,9 @@ class JobResponses:
     def timed_out(self, found: TimedOut) -> Response:
         """504: a client without preferences waited in vain; the job continues."""
         if found.no_worker:
-            response = problem(504, f"{NO_WORKER} Ask for it at the Location.")
+            response = problem(504, f"{NO_WORKER} Poll its `Location`.")
         else:
-            response = problem(504, "The answer took too long. The job goes on: ask for it at the Location.")
+            response = problem(504, "The result took too long. The job continues: poll its `Location`.")
         return _about(response, found.job_id, found)
 
     def record(self, found: Finished) -> Response:

@@ -28,7 +28,7 @@ URL_ENCODED = "application/x-www-form-urlencoded"
 JSON_TYPE_MISSING = "The body is JSON: send it with `Content-Type: application/json`."
 # Also the default of curl's `--data-binary`, which is accepted, and of its `-d`, which removes bytes from the picture.
 NO_FILE_IN_FORM = (
-    'The body is no picture. In an HTML form, set `enctype="multipart/form-data"`; with curl, send '
+    'The body is not a picture. In an HTML form, set `enctype="multipart/form-data"`; with curl, send '
     '`-F "image=@photo.jpg"` or `--data-binary @photo.jpg`.'
 )
 

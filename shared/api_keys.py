@@ -33,13 +33,13 @@ def parse_api_keys(text: str) -> tuple[ApiKey, ...]:
     """
     entries = text.replace(",", " ").split()
     if not entries:
-        raise ValueError("there is no entry; leave it empty to ask for no keys")
+        raise ValueError("it has no entries; leave it empty to require no keys")
     found: dict[str, ApiKey] = {}
     for place, entry in enumerate(entries, start=1):
         name, _, digest = entry.partition(":")
         if not (NAME.fullmatch(name) and _DIGEST.fullmatch(digest)):
             raise ValueError(f"entry {place} of {len(entries)} is not name:sha256; `make key NAME=name` makes one")
         if digest in found:
-            raise ValueError(f"entry {place} of {len(entries)} has the key of an entry before it")
+            raise ValueError(f"entry {place} of {len(entries)} repeats the key of an earlier entry")
         found[digest] = ApiKey(name, digest)
     return tuple(found.values())

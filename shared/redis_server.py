@@ -12,14 +12,14 @@ OLDEST_VERSION = (6, 2)
 AWAY = "The service cannot reach its storage right now."
 # The first match applies: (type of error, part of the server's message in lower case, message).
 REASONS: tuple[tuple[type[Exception], str, str], ...] = (
-    (redis.AuthenticationError, "hello must", "Redis asks for a password, and REDIS_URL has none."),
-    (redis.AuthenticationError, "required", "Redis asks for a password, and REDIS_URL has none."),
+    (redis.AuthenticationError, "hello must", "Redis requires a password, and REDIS_URL has none."),
+    (redis.AuthenticationError, "required", "Redis requires a password, and REDIS_URL has none."),
     (redis.AuthenticationError, "", "Redis refuses the user name or the password in REDIS_URL."),
     (exceptions.NoPermissionError, "", "The user in REDIS_URL may not run a command that the service needs."),
     (redis.ResponseError, "db index", "Redis has no database with the number in REDIS_URL."),
     (redis.ResponseError, "select is not allowed", "Redis has no database with the number in REDIS_URL."),
     (redis.ResponseError, "unknown command", "The server in REDIS_URL lacks commands: Redis 6.2 or newer is needed."),
-    (redis.ReadOnlyError, "", "Redis is a read-only replica; REDIS_URL must lead to the primary."),
+    (redis.ReadOnlyError, "", "Redis is a read-only replica; REDIS_URL must point to the primary."),
     (exceptions.ClusterError, "", "Redis runs in cluster mode, which the service does not support."),
     (exceptions.ClusterCrossSlotError, "", "Redis runs in cluster mode, which the service does not support."),
     (redis.BusyLoadingError, "", "Redis is still loading its data."),
@@ -83,9 +83,9 @@ def _unusable(info: Mapping[str, Any]) -> str:
     if mode == "cluster" or info.get("cluster_enabled") == 1:
         return "Redis runs in cluster mode, which the service does not support."
     if mode == "sentinel":
-        return "REDIS_URL leads to a sentinel; it must lead to the primary."
+        return "REDIS_URL leads to a sentinel; it must point to the primary."
     if info.get("role") == "slave":
-        return "Redis is a replica; REDIS_URL must lead to the primary."
+        return "Redis is a replica; REDIS_URL must point to the primary."
     version = str(info.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers and numbers < OLDEST_VERSION:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 DEFAULT_PORT = 6379
 SCHEMES = ("redis", "rediss", "unix")
 FORMS = "redis://:password@host:6379/0, rediss://… for TLS, or unix:///path?db=0"
-ENCODED = "in a password all but letters, digits, `-` and `_` is written as %XX"
+ENCODED = "in a password, write all characters except letters, digits, `-` and `_` as %XX"
 HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+(%[\w.-]+)?")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 TRUTH: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -127,10 +127,10 @@ def parse_redis_url(text: str) -> RedisUrl:
 
 def _split(text: str) -> SplitResult:
     if not re.match(rf"({'|'.join(SCHEMES)})://", text, re.IGNORECASE):
-        raise ValueError(f"it must begin like one of these: {FORMS}")
+        raise ValueError(f"it must have one of these forms: {FORMS}")
     # Python's parser silently removes some of these.
     if re.search(r"[\s\x00-\x1f]", text):
-        raise ValueError(f"it has a space or a line break in it; {ENCODED}")
+        raise ValueError(f"it contains a space or a line break; {ENCODED}")
     try:
         url = urlsplit(text)
         port_is_right = url.port is None or url.port > 0
@@ -145,7 +145,7 @@ def _split(text: str) -> SplitResult:
 def _address(url: SplitResult) -> Address:
     host = _decoded(url.hostname or "", "host")
     if not HOST.fullmatch(host) or (":" in host) != ("[" in url.netloc.rpartition("@")[2]):
-        raise ValueError(f"it needs the name or the address of one host, IPv6 in brackets; {ENCODED}")
+        raise ValueError(f"it needs one host name or address (IPv6 in brackets); {ENCODED}")
     return Address(host, url.port or DEFAULT_PORT)
 
 
@@ -163,7 +163,9 @@ def _login(url: SplitResult) -> tuple[str | None, str | None]:
     username, colon, password = login.partition(":")
     # It would be taken for a user name, and printed, although it may be a password.
     if at and not colon:
-        raise ValueError("a password alone has a colon before it, `:password@`; a user has both, `name:password@`")
+        raise ValueError(
+            "write a password without a user as `:password@`, and a user with a password as `name:password@`"
+        )
     return _decoded(username, "user name") or None, _decoded(password, "password") or None
 
 
@@ -171,7 +173,7 @@ def _decoded(text: str, part: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(f"its {part} is not UTF-8 once the %XX in it are decoded") from None
+        raise ValueError(f"its {part} is not UTF-8 after decoding its %XX") from None
 
 
 def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
@@ -179,12 +181,10 @@ def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
     try:
         pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query), errors="strict")
     except ValueError:
-        raise ValueError(
-            f"what follows its `?` must be `option=value`, with `&` between; allowed are {listed}"
-        ) from None
+        raise ValueError(f"its options must be `option=value`, separated by `&`; allowed are {listed}") from None
     options = dict(pairs)
     for name, value in pairs:
-        shown = f"`{name}`" if re.fullmatch(r"[a-z_]{2,40}", name) else "of its options one"
+        shown = f"`{name}`" if re.fullmatch(r"[a-z_]{2,40}", name) else "one of its options"
         if name in TLS_OPTIONS and name not in allowed:
             raise ValueError(f"{shown} is for `rediss://` only; allowed are {listed}")
         if name not in allowed:
@@ -192,13 +192,13 @@ def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
         if not value:
             raise ValueError(f"{shown} has no value")
     if len(options) < len(pairs):
-        raise ValueError("one of its options stands in it twice")
+        raise ValueError("it has the same option twice")
     return options
 
 
 def _database(option: str | None, path: str) -> int:
     if option is not None and path:
-        raise ValueError(f"its database is given twice, as `/{path[:5]}` and as `db`; give it once")
+        raise ValueError(f"it gives the database twice, as `/{path[:5]}` and as `db`; give it once")
     number = path if option is None else option
     if not re.fullmatch(r"[0-9]{0,5}", number):
         raise ValueError("its database must be a number, as in redis://host/0 or unix:///path?db=0")
@@ -225,7 +225,7 @@ def _use(option: str, file: str, load: Any) -> None:
     try:
         load()
     except FileNotFoundError:
-        raise ValueError(f"`{option}`: there is no file {file}, or none of the key") from None
+        raise ValueError(f"`{option}`: there is no file {file}, or its key file is missing") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it cannot be read"
         raise ValueError(f"`{option}`: {file} cannot be used: {reason}") from None

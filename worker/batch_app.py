@@ -86,10 +86,10 @@ def find_fitting_batch(engine: Engine, manifest: Manifest, settings: Settings) -
             if size == 1:
                 raise
             size = (size + 1) // 2
-            log.warning("A batch of %d does not fit, %d are tried: %s", len(pictures), size, error)
+            log.warning("A batch of %d failed, trying %d: %s", len(pictures), size, error)
         else:
             break
-    log.info("a batch of %d takes the model %.0f ms", size, 1000 * seconds)
+    log.info("the model takes a batch of %d in %.0f ms", size, 1000 * seconds)
     if 2 * seconds > settings.job_time_limit_seconds:
         raise ModelTooSlow(
             f"MAX_BATCH={settings.max_batch}: a batch of {size} takes the model {seconds:.1f} s, too much for jobs "

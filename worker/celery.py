@@ -28,4 +28,4 @@ def _command_app() -> Celery:
 
 def _refuse(**_options: object) -> NoReturn:
     """Replace Celery's worker, which would take jobs without being able to run them."""
-    raise SystemExit("celery: start a worker with `python -m worker`, which loads the model and looks after the jobs.")
+    raise SystemExit("celery: start a worker with `python -m worker`, which loads the model and manages the jobs.")

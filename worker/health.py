@@ -26,7 +26,7 @@ def flaw() -> str | None:
         return str(error)
     # A worker is named HOST-PID; this check does not know the process id.
     if not any(record.name.rpartition("-")[0] == host for record in ready):
-        return f"no worker on {host} has said within the last seconds that it is ready"
+        return f"no worker on {host} has reported in the last seconds that it is ready"
     return None
 
 

@@ -45,12 +45,12 @@ class WorkerMetrics(JobEvents):
             return Histogram(name, meaning, buckets=buckets, registry=registry)
 
         self._attempts = Counter(
-            "topthree_job_attempts", "Attempts started, first and repeated ones.", registry=registry
+            "topthree_job_attempts", "Attempts started, including repeated ones.", registry=registry
         )
         self._requeued = Counter(
             "topthree_job_redeliveries",
             "Requeued jobs. `lost`: the attempt counts, because the process or worker was lost or the image store did "
-            "not return the picture. `overtaken`: the message was lost, or the job waited for a store to come back.",
+            "not return the picture. `overtaken`: the message was lost, or the job waited for an unavailable store.",
             ["reason"],
             registry=registry,
         )

@@ -18,28 +18,28 @@ from api.contract.schemas import BODIES
 
 # Raise it with every change of the contract: the patch version if clients are unaffected, the major version if one may
 # break.
-CONTRACT_VERSION = "1.0.1"
+CONTRACT_VERSION = "1.0.2"
 INFO = {
-    "summary": "A picture in, its most likely labels out.",
+    "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (
-        "Send a picture to `POST /upload` and get its labels, or an id to ask for at `GET /result/{job_id}`. "
-        "Errors are problems (RFC 9457) with the sentence in `error` too."
+        "Send a picture to `POST /upload` and get its labels, or a job id to poll at `GET /result/{job_id}`. "
+        "Errors are problem details (RFC 9457); `error` repeats `detail`."
     ),
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 TAGS = [
     {"name": "pictures", "description": "Send pictures and get their labels."},
-    {"name": "health", "description": "Whether the service is well."},
-    {"name": "operations", "description": "How the service does."},
-    {"name": "contract", "description": "This document."},
+    {"name": "health", "description": "Liveness and readiness."},
+    {"name": "operations", "description": "Metrics for Prometheus."},
+    {"name": "contract", "description": "This contract, as data and as a page."},
 ]
 KEY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, if the operator has set some."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, if the service requires one."},
     "header": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "The same, in a header of its own.",
+        "description": "The same key in its own header.",
     },
 }
 METHODS = ("get", "post", "put", "patch", "delete")

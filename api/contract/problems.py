@@ -20,7 +20,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
     404: ("No such job, a job of another key, or no such page.", "There is no job with this id."),
     410: (
         "`POST /upload`: the job was canceled or missed its deadline while the request waited, or the job of the "
-        "`Idempotency-Key` is gone. `/result/{job_id}`: the result was deleted or has outlived `RESULT_TTL_SECONDS`, "
+        "`Idempotency-Key` is gone. `/result/{job_id}`: the result was deleted or has expired (`RESULT_TTL_SECONDS`), "
         "or the record is damaged. A canceled or expired job whose record can still be read is 200.",
         "The result of this job is gone.",
     ),
@@ -32,7 +32,10 @@ MEANINGS: dict[int, tuple[str, str]] = {
     ),
     429: ("The quota is used up.", "Too many requests. Try again later."),
     431: ("The request's headers are too long.", "exceeds max_header of 32768."),
-    500: ("The model failed, or the service has a bug.", "The service made a mistake. It was logged."),
+    500: (
+        "The model failed, or the service has a bug.",
+        "The service failed with an internal error, which was logged.",
+    ),
     501: ("The request's transfer encoding is not supported.", "Unsupported Transfer-Encoding."),
     503: (
         "The queue is full, too many requests are waiting, Redis is unreachable or unsuitable, the image store is "
@@ -43,7 +46,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
     504: (
         "A plain upload has waited `WAIT_SECONDS`, or no worker has been ready for `NO_WORKER_GRACE_SECONDS`. The job "
         "is kept; see its `Location`.",
-        "No worker is running; the job is kept. Ask for it at the Location.",
+        "No worker is running; the job is kept. Poll its `Location`.",
     ),
 }
 HEADERS_OF: dict[int, tuple[str, ...]] = {

@@ -9,18 +9,18 @@ from typing_extensions import TypedDict
 
 from shared.jobs.models import JobState
 
-JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a job; nobody can guess it.")]
+JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a job; it cannot be guessed.")]
 
 
 class Prediction(TypedDict):
     """A label and how sure the model is of it."""
 
-    confidence_level: Annotated[float, Field(ge=0, le=1, description="Of five decimals at most.")]
+    confidence_level: Annotated[float, Field(ge=0, le=1, description="At most five decimals.")]
     predicted_label: str
 
 
 class Labels(TypedDict):
-    """The most likely labels, the first one first: as many as `top` asked for."""
+    """The most likely labels, the first one first: as many as `top` says."""
 
     prediction_1: Prediction
     prediction_2: NotRequired[Prediction]
@@ -35,25 +35,25 @@ class Labels(TypedDict):
 
 
 class OpenJob(TypedDict):
-    """Where a job stands that its client does not wait for (any longer)."""
+    """The state of an accepted job, for a client that does not wait for its end."""
 
     id: JobId
     status: JobState
-    position: NotRequired[Annotated[int, Field(ge=1, description="Of a queued job: 1 for the next to begin.")]]
-    detail: NotRequired[Annotated[str, Field(description="What the job waits for, if that is unusual.")]]
+    position: NotRequired[Annotated[int, Field(ge=1, description="Place of a queued job; 1 is the next to start.")]]
+    detail: NotRequired[Annotated[str, Field(description="Why the job is waiting longer than usual, if known.")]]
 
 
 class JobProblem(TypedDict):
     """Why a job has no labels, in the terms of RFC 9457."""
 
     type: str
-    status: Annotated[int, Field(ge=400, le=599, description="What `POST /upload` answers for it.")]
+    status: Annotated[int, Field(ge=400, le=599, description="The status that `POST /upload` answers with.")]
     title: str
     detail: str
 
 
 class Model(TypedDict):
-    """The model that gave the labels."""
+    """The model that produced the labels."""
 
     name: str
     digest: Annotated[str, Field(description="SHA-256 of the model's files.")]
@@ -63,7 +63,7 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Times(TypedDict):
-    """When what happened to the job, as far as it did."""
+    """When the job was accepted, started and finished."""
 
     accepted: Moment
     begun: NotRequired[Moment]
@@ -79,7 +79,7 @@ class JobRecord(TypedDict):
     problem: NotRequired[JobProblem]
     model: NotRequired[Model]
     worker: NotRequired[str]
-    attempts: Annotated[int, Field(ge=0, description="How often it was begun; 0 if its result was known.")]
+    attempts: Annotated[int, Field(ge=0, description="How often the job was started; 0 if its result was cached.")]
     times: Times
 
 
@@ -90,7 +90,7 @@ class Problem(TypedDict):
     title: str
     status: Annotated[int, Field(ge=400, le=599)]
     detail: Annotated[str, Field(description="What went wrong, in a sentence.")]
-    error: Annotated[str, Field(description="The same as `detail`, where clients of the first version look for it.")]
+    error: Annotated[str, Field(description="The same as `detail`, for clients of the first version.")]
 
 
 class Live(TypedDict):
@@ -106,16 +106,16 @@ class ReadyWorker(TypedDict):
     engine: str
     model: str
     digest: Annotated[str, Field(description="SHA-256 of the model's files.")]
-    answers: Annotated[str, Field(description="Workers with the same value answer alike.")]
-    children: Annotated[int, Field(ge=0, description="Pictures it works on at a time.")]
+    answers: Annotated[str, Field(description="Workers with the same value give identical results.")]
+    children: Annotated[int, Field(ge=0, description="Pictures that it processes at a time.")]
 
 
 class JobCounts(TypedDict):
     """How many jobs there are."""
 
-    open: Annotated[int, Field(ge=0, description="Accepted and not ended, those that run included.")]
+    open: Annotated[int, Field(ge=0, description="Jobs that have not ended, including running ones.")]
     running: Annotated[int, Field(ge=0)]
-    failed: Annotated[int, Field(ge=0, description="Failed not long ago.")]
+    failed: Annotated[int, Field(ge=0, description="Jobs that failed recently.")]
 
 
 class Ready(TypedDict):

@@ -1,4 +1,4 @@
-// Tells those who do not see the page which pictures have ended; many at once in one sentence.
+// Announces finished pictures to screen readers; several at once in one sentence.
 
 import { percent, predictions, stateText } from "./card.js";
 
@@ -14,7 +14,7 @@ export function announce(picture) {
 function tell() {
   const count = (state) => ended.filter((picture) => picture.state === state).length;
   document.getElementById("announcer").textContent = ended.length > MOST_TOLD
-    ? `${ended.length} pictures ended: ${count("succeeded")} done, ${count("failed")} failed.`
+    ? `${ended.length} pictures finished: ${count("succeeded")} done, ${count("failed")} failed.`
     : ended.map(told).join(" ");
   ended = [];
 }

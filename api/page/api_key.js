@@ -1,10 +1,10 @@
-// The API key, where the service wants one: asked for once, kept as long as the tab.
+// The API key, if the service requires one: the user enters it once, and it is kept until the tab is closed.
 
 const NAME = "topthree-key";
-// Others cannot be sent in a header.
+// Other characters cannot be sent in a header.
 const POSSIBLE = /^[!-~]+$/;
 const element = (id) => document.getElementById(id);
-let kept = ""; // where the browser keeps nothing: as long as the page
+let kept = ""; // used if the browser blocks storage; lost when the page is closed
 let asking = null;
 
 export function current() {
@@ -15,7 +15,7 @@ export function current() {
   }
 }
 
-// Resolves when there is another key than the `refused` one, of which `sentence` says what is wrong.
+// Resolves when the user has entered a key other than `refused`; `sentence` is the reason for the refusal.
 export function ask(refused, sentence) {
   if (current() !== refused) return Promise.resolve();
   asking ??= new Promise((resolve) => {
@@ -27,7 +27,7 @@ export function ask(refused, sentence) {
       const given = element("key").value.trim();
       element("key").value = "";
       if (!POSSIBLE.test(given)) {
-        element("key-refusal").textContent = "This is no API key: it has characters that no key has.";
+        element("key-refusal").textContent = "This is not an API key: it contains invalid characters.";
         return;
       }
       keep(given);
@@ -43,5 +43,5 @@ function keep(key) {
   kept = key;
   try {
     sessionStorage.setItem(NAME, key);
-  } catch { /* forbidden or full: the page has it */ }
+  } catch { /* storage is blocked or full: `kept` has the key */ }
 }

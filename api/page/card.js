@@ -1,9 +1,9 @@
-// A picture on the page. Whatever comes from a file or the service is set as text.
+// The card of one picture. Text from files and from the service is only ever set as text, never as HTML.
 
 import * as apiKey from "./api_key.js";
 import { resultAddress } from "./service.js";
 
-// With these the same bytes would fail the same way.
+// Statuses with which a retry of the same bytes would fail again.
 const FINAL = [400, 413, 415, 422];
 
 export function percent(level) {
@@ -16,7 +16,7 @@ export function predictions(record) {
 
 export function stateText(picture) {
   switch (picture.state) {
-    case "restored": return picture.note || "Asking for its result";
+    case "restored": return picture.note || "Loading the result";
     case "waiting": return picture.note || "Waiting to be uploaded";
     case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)} %` : "Uploaded";
     case "queued": return `${picture.position ? `Queued, number ${picture.position}` : "Queued"}. ${picture.note}`;
@@ -99,7 +99,7 @@ export class Card {
     this.#part("labels").replaceChildren(...rows);
     this.#part("labels").hidden = false;
     this.#part("times").textContent = this.#times();
-    // A link sends no key: then the answer is shown as it came.
+    // A link cannot send the key, so with a key it opens a copy of the record.
     const copy = () => URL.createObjectURL(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }));
     this.#part("json").href = apiKey.current() ? copy() : resultAddress(id);
     this.#part("json").setAttribute("aria-label", `JSON of ${this.picture.name}`);
@@ -110,8 +110,8 @@ export class Card {
     const { record, seconds } = this.picture;
     const { accepted, begun, finished } = record.times;
     const ms = (from, to) => `${Math.max(Date.parse(to) - Date.parse(from), 0)}\u00a0ms`;
-    const parts = [begun ? `Queued ${ms(accepted, begun)}, ran ${ms(begun, finished)}` : "Known from an earlier upload"];
-    if (seconds) parts.push(`${seconds.toFixed(1)}\u00a0s in all`);
+    const parts = begun ? [`Queued ${ms(accepted, begun)}, ran ${ms(begun, finished)}`] : ["Cached"];
+    if (begun && seconds) parts.push(`${seconds.toFixed(1)}\u00a0s total`);
     if (record.model) parts.push(record.model.name);
     return `${parts.join(" · ")} ·`;
   }

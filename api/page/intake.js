@@ -1,10 +1,10 @@
-// Where files come from: chosen, photographed, dropped, pasted.
+// Receives files that are chosen, photographed, dropped or pasted.
 
 export function listenForFiles(add) {
   const refusal = document.getElementById("refusal");
   const take = (list) => {
     const files = [...list];
-    refusal.textContent = files.length ? "" : "There was no picture file in that.";
+    refusal.textContent = files.length ? "" : "That contained no picture file.";
     if (files.length) add(files);
   };
   for (const [button, input] of [["choose", "files"], ["photograph", "camera"]]) {
@@ -15,7 +15,7 @@ export function listenForFiles(add) {
       chooser.value = ""; // so that the same file can be chosen again
     });
   }
-  // `dragleave` comes for every element that is crossed; only the last one has nowhere to go.
+  // `dragleave` fires for every element that the pointer leaves; only outside the page is `relatedTarget` null.
   const mark = (on) => document.body.classList.toggle("dropping", on);
   addEventListener("dragover", (event) => {
     event.preventDefault();

@@ -1,4 +1,4 @@
-// Wires the page: pictures come in, are uploaded, watched, shown and remembered.
+// Connects the modules of the page: files become pictures, which are uploaded, watched, shown and stored.
 
 import { announce } from "./announcer.js";
 import { Card } from "./card.js";
@@ -36,7 +36,7 @@ function add(files) {
 
 function begin(picture) {
   if (picture.file.size > maxBytes) {
-    picture.fail(413, `This file has ${megabytes(picture.file.size)}; at most ${megabytes(maxBytes)} are accepted.`);
+    picture.fail(413, `This file is ${megabytes(picture.file.size)}; the limit is ${megabytes(maxBytes)}.`);
   } else {
     uploads.add(picture);
   }
@@ -55,7 +55,7 @@ function show(picture) {
   summarize();
 }
 
-// One button does both, so that the keyboard's focus stays where it is.
+// One button cancels and removes, so that the keyboard focus stays in place.
 function end(picture) {
   if (picture.ended) remove(picture);
   else picture.cancel();
@@ -83,7 +83,7 @@ function summarize() {
   const count = (...states) => pictures.filter((picture) => states.includes(picture.state)).length;
   const parts = [
     [count("succeeded"), "done"],
-    [count("restored", "waiting", "uploading", "queued", "running"), "under way"],
+    [count("restored", "waiting", "uploading", "queued", "running"), "in progress"],
     [count("failed"), "failed"],
     [count("canceled"), "canceled"],
   ];
@@ -98,13 +98,13 @@ element("clear").addEventListener("click", () => {
   (cards.size ? element("shelf-title") : element("choose")).focus();
 });
 addEventListener("beforeunload", (event) => {
-  // What has not been sent is lost with the page.
+  // Unsent pictures are lost when the page is closed.
   if ([...cards.keys()].some((picture) => !picture.ended && !picture.id)) event.preventDefault();
 });
 for (const entry of memory.remembered()) {
   const picture = new Picture({ ...entry, state: "restored" });
   show(picture);
   if (picture.id) watch.add(picture);
-  else picture.fail(0, "Its upload was not finished when this page was left. Choose it again.");
+  else picture.fail(0, "The upload was not finished when this page was closed. Choose the file again.");
 }
 listenForFiles(add);

@@ -1,13 +1,13 @@
-// What survives a reload: names, job ids and previews. One item a picture, so that tabs do not overwrite each other.
+// Stores names, job ids and previews across reloads. One item per picture, so that tabs do not overwrite each other.
 
 const PREFIX = "topthree:";
 const MOST = 50;
 
-// An upload that is under way ends with its tab, and is remembered there only. A browser that keeps nothing is fine.
+// An unfinished upload ends with its tab, so it is stored for that tab only. The page also works without storage.
 export function keep(picture) {
   const { key, id, name, added, seconds, thumbnail } = picture;
   forget(picture);
-  // What was canceled has no result; what is gone or unknown was told, and would be told at every reload.
+  // Do not store canceled pictures, nor failed ones without a record: a reload could only repeat the same message.
   if (picture.state === "canceled" || (picture.state === "failed" && (!id || [404, 410].includes(picture.status)))) return;
   attempt(() => {
     (id ? localStorage : sessionStorage).setItem(PREFIX + key, JSON.stringify({ id, name, added, seconds, thumbnail }));
@@ -22,7 +22,7 @@ export function forget({ key }) {
   });
 }
 
-// The oldest first.
+// Oldest first.
 export function remembered() {
   const found = [];
   attempt(() => found.push(...entries(localStorage)));
@@ -40,5 +40,5 @@ function entries(storage) {
 function attempt(action) {
   try {
     action();
-  } catch { /* forbidden, full or damaged: nothing depends on it */ }
+  } catch { /* storage is blocked, full or damaged: the page works without it */ }
 }

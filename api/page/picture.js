@@ -1,26 +1,26 @@
-// One picture on its way: its state, and what is known of it.
+// The state of one picture.
 
 const ENDED = ["succeeded", "failed", "canceled"];
 
-// Not crypto.randomUUID: a phone in the local network opens this page without TLS.
+// crypto.randomUUID needs TLS, and a phone on the local network opens this page without it.
 function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Tells "change" for whatever is to be drawn, and "state" when its state has changed.
+// Dispatches "change" when anything changes, and "state" when the state changes.
 export class Picture extends EventTarget {
-  key = randomKey(); // the Idempotency-Key: a retry joins the first upload
+  key = randomKey(); // the Idempotency-Key, so that a retry joins the job of the first upload
   id = ""; // of the job, once accepted
   state = "waiting"; // restored, waiting, uploading, queued, running, succeeded, failed, canceled
-  note = ""; // why it goes no further just now
-  fraction = 0; // of its bytes that are sent
+  note = ""; // why it is waiting
+  fraction = 0; // fraction of the bytes sent
   file = null; // null after a reload
-  thumbnail = null; // a data URL, "" if this browser cannot draw the picture, null while it is not known
-  record = null; // the answer of /result/<id>
+  thumbnail = null; // a data URL; "" if this browser cannot draw the picture, null until known
+  record = null; // the response of /result/<id>
   problem = ""; // a sentence, if it failed
-  status = 0; // of the answer that said so
+  status = 0; // status of the response with that problem
   position = 0; // in the queue
-  seconds = 0; // from here to the result
+  seconds = 0; // from adding the picture to its result
   #stop = new AbortController();
   #began = performance.now();
 
@@ -33,7 +33,7 @@ export class Picture extends EventTarget {
     return ENDED.includes(this.state);
   }
 
-  // Ends what is under way when the picture is canceled.
+  // Aborts pending requests when the picture is canceled.
   get signal() {
     return this.#stop.signal;
   }
@@ -43,7 +43,7 @@ export class Picture extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  // Nothing leads out of an end but `restart`.
+  // Only `restart` leaves a final state.
   become(state, values = {}) {
     if (this.ended) return;
     const changed = state !== this.state || (values.id ?? this.id) !== this.id;
@@ -51,7 +51,7 @@ export class Picture extends EventTarget {
     if (changed) this.dispatchEvent(new Event("state"));
   }
 
-  // It goes no further just now; `note` says why.
+  // Marks the picture as waiting; `note` says why.
   hold(note) {
     this.become(this.state === "uploading" ? "waiting" : this.state, { note });
   }

@@ -1,20 +1,20 @@
-// The requests to the service; each answers { status, body, retryAfter, waited }, with status 0 when nothing came back.
+// Requests to the service; each returns { status, body, retryAfter, waited }, with status 0 if there was no response.
 
 import * as apiKey from "./api_key.js";
 
-// Of the service: not the page's own address, which may lack the slash at its end.
+// From this module's URL: the page's own address may lack its trailing slash.
 const ROOT = new URL("..", import.meta.url);
 const ANSWER_MS = 15000;
-// An upload of which no byte moves is given up after this time. The service gives up after 30 s without a block of
-// 64 KiB, but the browser's system may hold the last megabytes for longer.
+// An upload is aborted after this time without progress. The service ends it after 30 s without a block of 64 KiB, but
+// the operating system may buffer the last megabytes for longer.
 const STALLED_MS = 120000 + ANSWER_MS;
-// So long a service may be left alone: a quota may be one for a day.
+// Longest Retry-After that is honoured: quotas may be per day.
 const MOST_SECONDS = 86400;
-// Pages that were told the same time return within so long after it.
+// Retries are spread over at most this time after Retry-After.
 const MOST_SPREAD_SECONDS = 60;
 
-// Sends the file; `progress` is called with the fraction that is sent. Once all of it is, it is too late to stop: the
-// answer is awaited, as only it tells the id of the job that is to be canceled.
+// Sends the file; `progress` is called with the fraction sent. After the last byte the request is no longer aborted:
+// its response contains the id of the job, which is needed to cancel it.
 export function upload(picture, progress) {
   const form = new FormData();
   form.append("image", picture.file);
@@ -49,7 +49,7 @@ export function upload(picture, progress) {
   }));
 }
 
-// Asks how the job stands, and waits up to `seconds` for its end.
+// Gets the state of the job; waits up to `seconds` for its end.
 export function look(picture, seconds) {
   const headers = seconds ? { Prefer: `wait=${seconds}` } : {};
   return ask("GET", picture.id, headers, seconds, picture);
@@ -60,15 +60,15 @@ export function forget(id) {
   return ask("DELETE", id, {}, 0);
 }
 
-// Seconds until a request that failed in passing is worth repeating; 0 if the answer is to be taken as it is. They are
-// spread: clients that were told the same Retry-After must not all come back at once.
+// Seconds until the next try after a temporary failure, 0 if the response is final. They are spread, so that clients
+// with the same Retry-After do not all return at once.
 export function pauseAfter({ status, retryAfter }, failures) {
   if (![0, 408, 429, 502, 503, 504].includes(status)) return 0;
   const least = retryAfter || Math.min(2 ** failures, 15);
   return least + Math.random() * Math.min(Math.max(1, least / 2), MOST_SPREAD_SECONDS);
 }
 
-// When it is repeated, in words; what is far off as the time of day, as a number would stand still.
+// The time of the next try in words: seconds, or the time of day if it is more than 100 s away.
 export function later(seconds) {
   if (seconds < 100) return `in ${Math.ceil(seconds)} s`;
   const now = new Date();
@@ -94,7 +94,7 @@ export function pause(seconds, signal) {
 
 function ask(method, id, headers, seconds, picture) {
   return withKey(picture, async (key) => {
-    // A connection that died without a word must not be waited for.
+    // Time out: a connection may die without an error.
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), seconds * 1000 + ANSWER_MS);
     picture?.signal.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
@@ -109,7 +109,7 @@ function ask(method, id, headers, seconds, picture) {
   });
 }
 
-// Tells `picture`, if there is one that the request is about, when it has to wait for a key.
+// Repeats the request with another key while the service answers 401; `picture`, if given, is marked as waiting.
 async function withKey(picture, send) {
   for (;;) {
     const used = apiKey.current();
@@ -124,7 +124,7 @@ function answer(status, text, header) {
   let body = {};
   try {
     body = JSON.parse(text) ?? {};
-  } catch { /* a proxy's page: its status says enough */ }
+  } catch { /* an error page of a proxy: the status is enough */ }
   const retryAfter = Math.min(Number.parseInt(header("Retry-After"), 10) || 0, MOST_SECONDS);
   return { status, body, retryAfter, waited: /\bwait=/.test(header("Preference-Applied") ?? "") };
 }

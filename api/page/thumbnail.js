@@ -1,10 +1,10 @@
-// Small previews, made one after the other: a large picture takes much memory while it is drawn.
+// Makes previews one at a time, because drawing a large picture takes much memory.
 
 const SIDE = 176;
 const MOST_CHARACTERS = 24000;
 let last = Promise.resolve();
 
-// A data URL; "" for what this browser cannot draw (HEIC and TIFF in most).
+// Resolves to a data URL, or "" if this browser cannot draw the file (HEIC and TIFF in most browsers).
 export function makeThumbnail(file) {
   last = last.then(() => draw(file)).catch(() => "");
   return last;

@@ -1,8 +1,8 @@
-// The line of pictures that are to be uploaded: a few at once, again when the service is busy or away.
+// Uploads the waiting pictures, a few at a time, and retries while the service is busy or unreachable.
 
 import * as service from "./service.js";
 
-// A browser opens six connections to one server: two are for waiting, one is for cancelling.
+// A browser opens six connections to one server: two follow jobs, one is left for cancelling.
 const AT_ONCE = 3;
 const MOST_TRIES = 20;
 
@@ -32,7 +32,7 @@ export class Uploads {
     }
   }
 
-  // A picture keeps its place while it pauses: what keeps it from being accepted keeps the others too.
+  // A waiting picture keeps its slot: whatever delays it would delay the others too.
   async #send(picture) {
     const { signal } = picture;
     if (!(await readable(picture.file))) {

@@ -1,4 +1,4 @@
-// Follows the accepted jobs to their ends with two requests at a time, whatever their number.
+// Follows all accepted jobs to their end, with two requests at a time.
 
 import * as service from "./service.js";
 
@@ -10,7 +10,7 @@ export class Watch {
   #sleepers = new Set();
 
   constructor() {
-    // The oldest is likely to end first: it is waited for. The others are looked at in turn.
+    // One request waits for the oldest job, which is likely to end first; the other polls all jobs in turn.
     this.#follow((due) => due[0], () => true);
     this.#follow((due) => due.toSorted((a, b) => a.lookedAt - b.lookedAt)[0], () => this.#open.size <= 2);
   }
@@ -26,7 +26,7 @@ export class Watch {
     this.#open.delete(picture);
     const answer = await service.forget(picture.id);
     if (![204, 404, 410].includes(answer.status)) {
-      picture.set({ note: `${service.sentence(answer)} The job may go on.` });
+      picture.set({ note: `${service.sentence(answer)} The job may still run.` });
     }
   }
 
@@ -44,7 +44,7 @@ export class Watch {
     }
   }
 
-  // Until a job comes or goes, or the next one is due.
+  // Resolves when a job is added or removed, or when the next one is due.
   #news() {
     const due = Math.min(...[...this.#open].filter((each) => !this.#busy.has(each)).map((each) => each.lookAfter));
     return new Promise((resolve) => {
@@ -68,12 +68,12 @@ export class Watch {
     if (answer.status === 202) {
       const { status, position, detail } = answer.body;
       picture.become(status, { position: position ?? 0, note: detail ?? "" });
-      // A running job has nothing to tell before its end; a queued one moves on.
+      // A running job changes only when it ends; a queued one changes its position.
       picture.wait = status === "running" ? LONGEST_WAIT : Math.max(answer.retryAfter, 1);
       picture.lookAfter = answer.waited ? 0 : Date.now() + (answer.retryAfter || 1) * 1000;
     } else if (seconds) {
       picture.lookAfter = Date.now() + seconds * 1000;
-      picture.hold(`${service.sentence(answer)} Asking again ${service.later(seconds)}.`);
+      picture.hold(`${service.sentence(answer)} Checking again ${service.later(seconds)}.`);
     } else {
       this.#open.delete(picture);
       end(picture, answer);

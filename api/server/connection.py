@@ -35,7 +35,7 @@ IDLE_SECONDS = 60.0
 # client has read the response (RFC 9112, 9.6).
 LINGER_SECONDS = 2.0
 LINGER_BLOCKS = 512
-SLOW_HEAD = "The head of the request did not arrive in time."
+SLOW_HEAD = "The headers of the request did not arrive in time."
 
 log = logging.getLogger(__name__)
 

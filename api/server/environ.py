@@ -33,7 +33,7 @@ def environ_of(request: h11.Request, base: dict[str, Any], address: str) -> "WSG
     """Return the WSGI environment of `request`, without its body; `address` is the client's.
 
     Raises:
-        ValueError: the target is no path.
+        ValueError: the request target is not a path.
     """
     path, query = _path_and_query(request.target.decode("latin-1"))
     environ = base | {
@@ -58,7 +58,7 @@ def _path_and_query(target: str) -> tuple[str, str]:
         # A proxy's form: `http://host/path`.
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https"):
-            raise ValueError("the target is no path")
+            raise ValueError("the request target is not a path")
         target = f"{parts.path or '/'}?{parts.query}"
     path, _, query = target.partition("?")
     return path, query

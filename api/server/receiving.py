@@ -34,7 +34,7 @@ class Receiving:
         self._bytes += count
         while self._bytes > self._most_bytes:
             oldest = next(body for body, size in self._bodies.items() if size)
-            log.warning("The bodies that are being received are too many: the oldest is given up.")
+            log.warning("Too many request bodies are being received: the oldest is dropped.")
             self.end(oldest)
             oldest.give_up()
 

@@ -19,11 +19,11 @@ CHUNKED_BLOCK_BYTES = 8 * 1024
 # After so many bytes of one body, other connections have their turn.
 TURN_BYTES = 256 * 1024
 
-NO_ROOM = "The service has no room for the body right now. Try again later."
+NO_ROOM = "The service is receiving too many bodies right now. Try again later."
 NO_ROOM_RETRY_AFTER_SECONDS = 5
 TOO_SLOW = f"The body arrives too slowly: the next 64 KiB did not come within {BLOCK_SECONDS:.0f} s."
-CUT_OFF = "The connection ended before the end of the body."
-TINY_CHUNKS = "The chunks of the body are too small, or never end."
+CUT_OFF = "The connection was closed before the end of the body."
+TINY_CHUNKS = "The body has too many small chunks, or a chunk header that is too long."
 
 
 class RequestBody(io.RawIOBase):

@@ -134,5 +134,7 @@ def _connections_that_fit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     most = min(MOST_CONNECTIONS, max(soft, wanted) - OTHER_FILES)
     if most < MOST_CONNECTIONS:
-        log.warning("The limit of open files allows %d connections at once; %d are usual.", most, MOST_CONNECTIONS)
+        log.warning(
+            "The limit of open files allows %d connections at once; the usual number is %d.", most, MOST_CONNECTIONS
+        )
     return max(1, most)

@@ -47,8 +47,8 @@ JSON = {
 BODY = {
     "required": True,
     "description": (
-        "The picture as a file in a form, its bytes, or base64 in JSON. Its format is read from the bytes, and other "
-        "types of the body are taken for the bytes of a picture."
+        "The picture as a file in a form, its bytes, or base64 in JSON. The format is detected from the bytes. A body "
+        "of any other type is treated as the bytes of a picture."
     ),
     "content": {
         "multipart/form-data": {"schema": FORM, "encoding": {FIELD: {"contentType": "image/*"}}},
@@ -77,7 +77,7 @@ JOB_ID = {"job_id": "$response.body#/id"}
 ANSWERS = {
     200: Answer("The labels.", Labels, LABELS, headers=(*ABOUT_A_JOB, "Cache-Status")),
     202: Answer(
-        "The job has not ended: ask for it at the `Location`.",
+        "The job has not ended: poll its `Location`.",
         OpenJob,
         QUEUED_JOB,
         headers=(*ABOUT_A_JOB, "Retry-After", "Cache-Status"),

@@ -62,7 +62,7 @@ def _classify(client: Client, file: str, top: int, salt: str) -> Answer:
     try:
         # Opening a named pipe would block until another process writes to it.
         if not os.path.isfile(file):  # noqa: PTH113 - Path("") is the current folder
-            return Answer(file, problem="There is no such file (any longer).", final=False)
+            return Answer(file, problem="This is not a file, or it no longer exists.", final=False)
         return Answer(file, client.classify(file, top, salt=salt))
     except PictureFailed as error:
         return Answer(file, problem=str(error))

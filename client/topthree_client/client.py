@@ -69,13 +69,13 @@ class Client:
                 in the environment are invalid.
         """
         if api_key and not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("The API key has characters that no key has.")
+            raise ValueError("The API key contains invalid characters.")
         try:
             base = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise ValueError(f"{url!r} is no URL: {error}") from None
+            raise ValueError(f"{url!r} is not a URL: {error}") from None
         if base.scheme not in ("http", "https") or not base.host:
-            raise ValueError(f"{url!r} is no URL of a service, such as {DEFAULT_URL}.")
+            raise ValueError(f"{url!r} is not the URL of a service, such as {DEFAULT_URL}.")
         self.url = url
         self._patience_seconds = patience_seconds
         self._uploads = UploadLimit()
@@ -88,9 +88,7 @@ class Client:
                 transport = httpx.HTTPTransport()
             self._http = httpx.Client(base_url=base, headers=headers, transport=transport)
         except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-            raise ValueError(
-                f"The proxy or the certificates that the environment names cannot be used: {error}"
-            ) from None
+            raise ValueError(f"The proxy or the certificates set in the environment cannot be used: {error}") from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -248,7 +246,7 @@ class Client:
             raise self._unexpected(answer) from None
 
     def _unreachable(self, error: httpx.RequestError) -> str:
-        way = " through the proxy that the environment names" if self._proxied else ""
+        way = " through the proxy set in the environment" if self._proxied else ""
         return f"{self.url} cannot be reached{way}: {_cause(error)}"
 
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
@@ -319,7 +317,7 @@ def _detail(answer: httpx.Response) -> str:
     if answer.is_redirect:
         return f"the service is at {answer.headers.get('Location', 'another place')}"
     if not _is_json(answer):
-        return f"{answer.reason_phrase}, which is no answer of topthree"
+        return f"{answer.reason_phrase}, which is not an answer of topthree"
     try:
         return str(answer.json()["detail"])
     except (KeyError, TypeError, ValueError):

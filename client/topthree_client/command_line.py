@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=range(1, MOST_JOBS + 1),
         metavar="N",
         help=f"most pictures at a time, 1 to {MOST_JOBS} (default: {DEFAULT_JOBS}); "
-        "slow uploads reduce their number by themselves",
+        "reduced automatically while uploads are slow",
     )
     _command(commands, "status", "show workers, model, queue and failed jobs", _status)
     return parser

@@ -47,11 +47,11 @@ class JsonLines:
         end = data.rfind(b"\n") + 1
         cut = data[end:]
         if cut[: len(self._beginning)] != self._beginning[: len(cut)]:
-            raise BadOutput("its last line is not of this command")
+            raise BadOutput("its last line was not written by this command")
         try:
             return [from_json(json.loads(line)) for line in data[:end].splitlines()], end
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise BadOutput("it has lines that are not of this command") from None
+            raise BadOutput("it has lines that this command did not write") from None
 
 
 class CsvLines:
@@ -72,7 +72,7 @@ class CsvLines:
     def read(self, data: bytes) -> tuple[list[Answer], int]:
         header = self.header.encode()
         if data[: len(header)] != header[: len(data)]:
-            raise BadOutput("it does not begin as this command begins one with as many labels")
+            raise BadOutput(f"it was not made with --top {self._top}; use another file or the same --top")
         if len(data) < len(header):
             return [], 0
         end = _end_of_records(data)
@@ -80,7 +80,7 @@ class CsvLines:
         try:
             return [self._answer(row) for row in rows], end
         except (ValueError, csv.Error):
-            raise BadOutput("it has lines that are not of this command") from None
+            raise BadOutput("it has lines that this command did not write") from None
 
     def _answer(self, row: list[str]) -> Answer:
         file, *cells, model, digest, problem = row

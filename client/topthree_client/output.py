@@ -75,7 +75,7 @@ class Array:
             try:
                 self.answered = [from_json(each) for each in json.loads(path.read_bytes())]
             except (AttributeError, KeyError, TypeError, ValueError):
-                raise BadOutput("it is no array of this command") from None
+                raise BadOutput("it is not a JSON array written by this command") from None
         self._answers = list(self.answered)
 
     def add(self, answer: Answer) -> None:
@@ -123,7 +123,7 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
     """
     # Reading from a device may block forever.
     if path and path.exists() and not path.is_file():
-        raise BadOutput("it is no file")
+        raise BadOutput("it is not a regular file")
     if form == "table":
         return TableOutput(top)
     if form == "json":

@@ -14,7 +14,7 @@ def print_status(url: str, status: Status) -> None:
     jobs = status.jobs
     lines = [
         url,
-        f"workers: {len(status.workers)} ready" + ("" if status.workers else ", so that pictures wait"),
+        f"workers: {len(status.workers)} ready" + ("" if status.workers else "; pictures wait"),
         f"jobs: {jobs.open - jobs.running} queued, {jobs.running} running, {jobs.failed} failed recently",
     ]
     console = Console(highlight=False, soft_wrap=True)
@@ -28,4 +28,4 @@ def print_status(url: str, status: Status) -> None:
             table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
         console.print(table)
     if jobs.failed:
-        console.print("`make failed`, where the service runs, tells why jobs failed.", markup=False)
+        console.print("Run `make failed` on the service's host to see why jobs failed.", markup=False)

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         say(f"make run: {in_use(instance, error)}")
         return 1
     except OSError as error:
-        say(f"make run: {error.filename or instance.folder} cannot be written: {error.strerror}. Data is kept there.")
+        say(f"make run: {error.filename or instance.folder}, which holds the data, cannot be written: {error.strerror}")
         return 1
     if flaw := address.find_flaw(settings.host, settings.port):
         say(f"make run: {flaw}")

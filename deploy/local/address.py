@@ -10,7 +10,7 @@ def find_flaw(host: str, port: int) -> str | None:
         # The same lookup as in the API.
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no name of a host"
+        reason = getattr(error, "strerror", None) or "it is not a host name"
         return f"HOST={host} cannot be resolved ({reason}). {_hint(host)}"
     try:
         with socket.socket(family, kind) as probe:
@@ -26,10 +26,10 @@ def _sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is taken. Stop what uses it, or choose another: PORT={other_port(port)} make run"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"HOST={host} is no address of this machine. {_hint(host)}"
+        return f"HOST={host} is not an address of this machine. {_hint(host)}"
     if error.errno == errno.EACCES:
         return (
-            f"this user has no right to listen on port {port}; most systems keep the ports below 1024 for root. "
+            f"this user may not listen on port {port}; most systems reserve the ports below 1024 for root. "
             "Choose another: PORT=5000 make run"
         )
     return f"the service cannot listen on HOST={host} PORT={port}: {error.strerror}"

@@ -38,7 +38,7 @@ def lost_manifest(folder: Path) -> str | None:
     files = folder / APPEND_ONLY
     if (files / MANIFEST).exists() or not _data_files(files):
         return None
-    return _rebuild(f"{files / MANIFEST} is gone, which lists the files beside it.", files, folder)
+    return _rebuild(f"{files / MANIFEST} is missing; it lists the other files in its folder.", files, folder)
 
 
 def _unusable_path(folder: Path) -> str | None:
@@ -46,7 +46,7 @@ def _unusable_path(folder: Path) -> str | None:
         wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
         if not os.access(path, wanted):
             command = shlex.join(["sudo", "chown", "-R", getpass.getuser(), str(folder)])
-            return f"{path} cannot be read and written by this user. If it should be this user's:\n\n  {command}\n"
+            return f"This user cannot read and write {path}. To make this user its owner:\n\n  {command}\n"
     return None
 
 
@@ -55,7 +55,7 @@ def _full_disk(folder: Path) -> str | None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(NEEDED_BYTES))
     except OSError as error:
-        return f"{folder} cannot be written: {error.strerror}. Nothing in it is damaged: make room and start again."
+        return f"{folder} cannot be written: {error.strerror}. No data is damaged: free disk space and start again."
     return None
 
 
@@ -66,12 +66,12 @@ def _bad_manifest(files: Path, folder: Path) -> str | None:
     lines = manifest.read_text("utf-8", errors="replace").splitlines()
     if lines and all(MANIFEST_LINE.fullmatch(line) for line in lines):
         return None
-    return _rebuild(f"{manifest} is damaged, which lists the files beside it.", files, folder)
+    return _rebuild(f"{manifest} is damaged; it lists the other files in its folder.", files, folder)
 
 
 def _missing_file(files: Path, folder: Path) -> str | None:
     missing = [path for path in _listed(files) if not path.exists()]
-    return f"{missing[0]} is gone.\n{_begin_anew(folder)}" if missing else None
+    return f"{missing[0]} is missing.\n{_start_empty(folder)}" if missing else None
 
 
 def _damaged_file(files: Path, folder: Path) -> str | None:
@@ -87,7 +87,7 @@ def _damaged_file(files: Path, folder: Path) -> str | None:
         readable = re.search(r"ok_up_to=(\d+)", done.stdout)
         if tool == "valkey-check-aof" and readable:
             return _cut(path, int(readable[1]), folder)
-        return f"{path} is damaged and cannot be repaired.\n{_begin_anew(folder)}"
+        return f"{path} is damaged and cannot be repaired.\n{_start_empty(folder)}"
     return None
 
 
@@ -100,7 +100,7 @@ def _cut(path: Path, readable_bytes: int, folder: Path) -> str:
     ]
     return (
         f"{path} is damaged after byte {readable_bytes:,} of {path.stat().st_size:,}.\n"
-        "This cuts off what comes after that (the last jobs are lost) and keeps a copy of everything:\n\n"
+        "These commands cut the file there (the last jobs are lost) and keep a copy of everything:\n\n"
         + _block(commands)
     )
 
@@ -108,14 +108,14 @@ def _cut(path: Path, readable_bytes: int, folder: Path) -> str:
 def _rebuild(flaw: str, files: Path, folder: Path) -> str:
     lines = "".join(f"file {path.name} seq {number} type {kind}\\n" for path, number, kind in _data_files(files))
     if not lines:
-        return f"{flaw}\n{_begin_anew(folder)}"
+        return f"{flaw}\n{_start_empty(folder)}"
     commands = [_copy_command(folder), f"printf {shlex.quote(lines)} > {shlex.quote(str(files / MANIFEST))}"]
-    return f"{flaw}\nThis writes it anew and keeps a copy of everything:\n\n{_block(commands)}"
+    return f"{flaw}\nThese commands rewrite it and keep a copy of everything:\n\n{_block(commands)}"
 
 
-def _begin_anew(folder: Path) -> str:
+def _start_empty(folder: Path) -> str:
     command = shlex.join(["mv", str(folder), str(_copy_of(folder))])
-    return f"This puts the data aside, so that the service begins without its earlier jobs:\n\n{_block([command])}"
+    return f"This command moves the data away; the service then starts without its earlier jobs:\n\n{_block([command])}"
 
 
 def _block(commands: list[str]) -> str:

@@ -139,7 +139,7 @@ class Manager:
         """Wait before a program is restarted; return the pause to use if it ends again soon."""
         if time.monotonic() - began > MOST_PAUSE_SECONDS:
             seconds = FIRST_PAUSE_SECONDS
-        self._output.say(f"make run: {program.name} ended ({describe(code)}); it is started again in {seconds:g} s")
+        self._output.say(f"make run: {program.name} ended ({describe(code)}); it is restarted in {seconds:g} s")
         await asyncio.sleep(seconds)
         return min(MOST_PAUSE_SECONDS, 2 * seconds)
 

@@ -34,7 +34,7 @@ class StoreAvailability:
         with self._lock:
             reason, back, self._back = self._reason, self._back, False
         if back:
-            log.warning("The image store is back.")
+            log.warning("The image store is available again.")
         if reason:
             raise ImageStoreAway(reason)
 
@@ -54,7 +54,7 @@ class StoreAvailability:
             already, self._reason = self._reason, reason
         if already:
             return
-        log.warning("The image store is away: %s", reason)
+        log.warning("The image store is unavailable: %s", reason)
         try:
             threading.Thread(target=self._look_out, name="image store probe", daemon=True).start()
         except RuntimeError:

@@ -34,4 +34,4 @@ SUFFIXES = tuple(suffix for each in FORMATS for suffix in each.suffixes)
 BY_PILLOW_NAME = {name: each for each in FORMATS for name in (each.pillow, *each.also)}
 # For messages: "JPEG, PNG, … or HEIC".
 NAMES = " or ".join((", ".join(each.name for each in FORMATS[:-1]), FORMATS[-1].name))
-UNREADABLE = f"This is not a picture that can be read. Send a {NAMES} file."
+UNREADABLE = f"This is not a picture in an accepted format. Send a {NAMES} file."

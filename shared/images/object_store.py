@@ -85,7 +85,7 @@ class ObjectImageStore:
         try:
             self._write(self._path(job_id), data)
         except StoreCallError as failed:
-            self._refuse(failed.error, "take")
+            self._refuse(failed.error, "store")
         return b""
 
     def get(self, job_id: str, carried: bytes) -> bytes:
@@ -105,7 +105,7 @@ class ObjectImageStore:
             if isinstance(failed.error, FileNotFoundError):
                 self._availability.confirm(failed.error)
                 raise ImageMissing(MISSING) from None
-            self._refuse(failed.error, "give")
+            self._refuse(failed.error, "return")
 
     def delete(self, job_id: str) -> None:
         self._availability.check()
@@ -134,7 +134,7 @@ class ObjectImageStore:
                     except PermissionError as error:
                         refused.append(f"{path}: {error}")
         if refused:
-            log.warning("%d pictures that were left behind cannot be deleted, such as %s", len(refused), refused[0])
+            log.warning("%d leftover pictures cannot be deleted, such as %s", len(refused), refused[0])
 
     def _write(self, path: str, data: bytes) -> None:
         self._call(self._picture_seconds, "pipe_file", path, data)
@@ -159,7 +159,7 @@ class ObjectImageStore:
         found = call("cat_file", path)
         call("rm_file", path)
         if found != data:
-            raise OSError("it gives other bytes than it took")
+            raise OSError("it returned other bytes than were stored")
 
     def _probe_in_time(self, seconds: float | None = None) -> None:
         seconds = seconds or self._probe_seconds
@@ -203,8 +203,8 @@ class ObjectImageStore:
         # A MemoryError comes from this process, not from the store.
         if not isinstance(error, MemoryError):
             self._availability.confirm(error)
-        log.warning("The image store is there, but does not %s a picture: %s", verb, describe(error))
-        raise ImageRefused(f"the image store does not {verb} its picture ({_public_reason(error)})") from error
+        log.warning("The image store is available but cannot %s a picture: %s", verb, describe(error))
+        raise ImageRefused(f"the image store cannot {verb} its picture ({_public_reason(error)})") from error
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -41,7 +41,7 @@ def line(job: Job) -> str:
     problem = job.problem or {}
     picture = f"{job.picture.format} {job.picture.width}x{job.picture.height} {job.picture.bytes} bytes"
     reason = f"{problem.get('title', '')}: {problem.get('detail', '')}"
-    begun = f"begun {job.attempts} times on {job.worker or '-'}"
+    begun = f"started {job.attempts} times on {job.worker or '-'}"
     return f"{moment}  {job.id}  [{job.request_id or '-'}]  {picture}  {begun}  {reason}"
 
 

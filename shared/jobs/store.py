@@ -80,7 +80,7 @@ class Jobs:
         if answer == b"full":
             raise self.backlog.read().refusal(self._limits, request.picture.bytes)
         if answer == b"conflict":
-            raise KeyReused("This Idempotency-Key came with another request before. Use a new key for a new request.")
+            raise KeyReused("This Idempotency-Key was used for a different request. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
         return Admission(holder.decode(), position, answer == b"joined", known is not None)
 
@@ -102,7 +102,7 @@ class Jobs:
         if gone is None:
             raise UnknownJob(UNKNOWN)
         _check_owner(owner, gone)
-        raise GoneJob("This result was deleted or has outlived its time.")
+        raise GoneJob("This result was deleted or has expired.")
 
     def request_ids(self, job_ids: Sequence[str]) -> list[str]:
         """Return the ids of the requests that created these jobs, "" where unknown."""
@@ -164,7 +164,7 @@ class Jobs:
             pipe.get(key)
             _, noted = pipe.execute()
         for job_id in json.loads(noted)[0] if noted else []:
-            self.requeue(job_id, execution, "its claim was not heard of", counted=False)
+            self.requeue(job_id, execution, "the answer to its claim was lost", counted=False)
 
     def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
         """End the job with a problem, but only while the execution holds it; returns False as `end` does."""
@@ -179,7 +179,7 @@ class Jobs:
 
     def expire(self, job_id: str) -> bool:
         """End a queued job whose deadline has passed; False if it has started or ended."""
-        problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could begin."}
+        problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}
         return self.end(job_id, Outcome.failed(problem, JobState.EXPIRED))
 
     def delete(self, job_id: str) -> None:
@@ -209,7 +209,7 @@ class Jobs:
         call = self._calls.requeue(job_id, execution, counted=counted, publish=publish, lease_ended=lease_ended)
         requeued = Requeued(call.run(self._redis).decode())
         if requeued is Requeued.EXHAUSTED:
-            detail = f"The job was begun {self._limits.attempts} times and never finished: {reason}"
+            detail = f"The job was started {self._limits.attempts} times and never finished: {reason}"
             problem = {"status": 500, "title": "Too many attempts", "detail": detail}
             return requeued if self.fail_running(job_id, problem, execution) else Requeued.NONE
         return requeued

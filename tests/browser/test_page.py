@@ -65,7 +65,7 @@ def test_a_dropped_picture_gets_three_labels(open_desk: OpenDesk, service: Servi
     # And its preview, its times, the model and its JSON
     card = desk.card("traffic_light.png")
     expect(card.locator("img")).to_have_js_property("naturalWidth", 176)
-    expect(card.locator(".times")).to_have_text(re.compile(r"Queued \d+\sms, ran \d+\sms · \d+\.\d\ss in all · \w+"))
+    expect(card.locator(".times")).to_have_text(re.compile(r"Queued \d+\sms, ran \d+\sms · \d+\.\d\ss total · \w+"))
     with desk.page.context.expect_page() as opened:
         card.get_by_role("link", name="JSON of traffic_light.png").click()
     opened.value.wait_for_load_state()
@@ -95,7 +95,7 @@ def test_many_pictures_a_broken_one_and_no_picture_at_all(
     # what is wrong stands in words where it belongs,
     expect(desk.cards("failed")).to_have_count(2)
     expect(desk.card("broken.png")).to_contain_text("cannot be decoded")
-    expect(desk.card("note.txt")).to_contain_text("This is not a picture that can be read.")
+    expect(desk.card("note.txt")).to_contain_text("This is not a picture in an accepted format.")
     # and a picture that the browser cannot draw says so
     expect(desk.card("traffic_light.heic").locator(".preview")).to_have_text("HEIC no preview in this browser")
     expect(desk.page.locator("#summary")).to_have_text(f"{MANY + 1} done, 2 failed")
@@ -153,7 +153,7 @@ def test_the_keyboard_is_enough(open_desk: OpenDesk, service: Service) -> None:
     expect(desk.cards("succeeded")).to_have_count(2)
     # Then the results are the next stops, and focus never falls off the page
     keyboard.press("Tab")
-    expect(desk.page.get_by_role("button", name="Remove all that ended")).to_be_focused()
+    expect(desk.page.get_by_role("button", name="Clear finished")).to_be_focused()
     for name in ("traffic_light.png", "traffic_light.heic"):
         keyboard.press("Tab")
         expect(desk.page.get_by_role("link", name=f"JSON of {name}")).to_be_focused()

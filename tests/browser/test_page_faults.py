@@ -220,7 +220,7 @@ def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Serv
     desk.choose(late)
     # Then both say what they wait for
     expect(desk.card("late.png")).to_contain_text(re.compile(r"cannot be reached\. Trying again in \d+ s"))
-    expect(desk.card("accepted.png")).to_contain_text(re.compile(r"cannot be reached\. Asking again in \d+ s"))
+    expect(desk.card("accepted.png")).to_contain_text(re.compile(r"cannot be reached\. Checking again in \d+ s"))
     desk.screenshot("service away")
     # and both get their labels when it is back
     gate.touch()
@@ -274,7 +274,7 @@ def test_an_upload_that_a_reload_cut_off_is_told(open_desk: OpenDesk, stubbed: S
     desk.page.on("dialog", leave)
     desk.page.reload()
     # Then the browser has warned, and the picture says that it is to be chosen again
-    expect(desk.card("unsent.png")).to_contain_text("Choose it again.")
+    expect(desk.card("unsent.png")).to_contain_text("Choose the file again.")
     assert warnings == ["beforeunload"]
 
 
@@ -284,7 +284,7 @@ def test_too_large_a_file_is_not_sent(open_desk: OpenDesk, tmp_path: Path, save:
         sent: list[str] = []
         desk.page.on("request", lambda request: sent.append(request.method))
         desk.choose(save("large.png", side=800))
-        expect(desk.card("large.png")).to_contain_text(re.compile(r"1\.\d MB; at most 1 MB are accepted\."))
+        expect(desk.card("large.png")).to_contain_text(re.compile(r"1\.\d MB; the limit is 1 MB\."))
         assert "POST" not in sent
         desk.check()
 
@@ -351,7 +351,7 @@ def test_a_key_is_asked_for_once(open_desk: OpenDesk, stubbed: Service, save: Sa
     # When pictures come
     desk.choose(save("one.png"), save("two.png"))
     # Then it is asked for, again if it is wrong,
-    field = desk.page.get_by_label("This service asks for an API key.")
+    field = desk.page.get_by_label("This service requires an API key.")
     for key in ("wrong", "right"):
         expect(field).to_be_focused()
         field.fill(key)

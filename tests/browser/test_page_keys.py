@@ -31,7 +31,7 @@ def give(desk: Desk, key: str) -> None:
 
 
 def key_field(desk: Desk) -> Locator:
-    return desk.page.get_by_label("This service asks for an API key.")
+    return desk.page.get_by_label("This service requires an API key.")
 
 
 def refusal(desk: Desk) -> Locator:
@@ -52,7 +52,7 @@ def test_a_wrong_key_is_told_and_the_right_one_serves_for_everything(
     desk.screenshot("key")
     # When it is wrong, Then that is said, and it is asked for again
     give(desk, "wrong")
-    expect(refusal(desk)).to_have_text("This API key is not known here.")
+    expect(refusal(desk)).to_have_text("This API key is not valid.")
     expect(key_field(desk)).to_be_focused()
     desk.screenshot("wrong key")
     # When it is right, Then pictures are uploaded and followed

@@ -97,7 +97,7 @@ TROUBLES = [
     (mute, r"cannot be reached: there was no answer within"),
     (another_protocol, "cannot be reached: Server disconnected"),
     (no_tls, r"cannot be reached: \[SSL"),
-    (dead_proxy, "cannot be reached through the proxy that the environment names: Connection refused"),
+    (dead_proxy, "cannot be reached through the proxy set in the environment: Connection refused"),
 ]
 
 

@@ -253,8 +253,8 @@ def test_a_wait_can_be_bounded(clock: Clock) -> None:
     [
         (problem(401, "A key is wanted."), "401: A key is wanted"),
         (problem(403, "Not with this key."), "403: Not with this key"),
-        (httpx.Response(404, text="<html>"), "no answer of topthree"),
-        (httpx.Response(200, text="hello"), "no answer of topthree"),
+        (httpx.Response(404, text="<html>"), "not an answer of topthree"),
+        (httpx.Response(200, text="hello"), "not an answer of topthree"),
         (httpx.Response(202, headers={"Content-Type": "application/json"}, text="{"), "202"),
         (httpx.Response(202, json={}), "202"),
         (httpx.Response(301, headers={"Location": "https://service/"}), "https://service/"),

@@ -102,11 +102,11 @@ def test_bad_usage_is_2(run: Run, arguments: list[str]) -> None:
             ["good.png", "--out", "nosuch/out.csv"],
             "nosuch/out.csv cannot be written: No such file or directory. Nothing",
         ),
-        (["good.png", "--out", ".", "--format", "csv"], "no file"),
-        (["good.png", "--out", "/dev/full", "--format", "csv"], "no file"),
-        (["good.png", "--out", "good.png", "--format", "jsonl"], "not of this command"),
+        (["good.png", "--out", ".", "--format", "csv"], "regular file"),
+        (["good.png", "--out", "/dev/full", "--format", "csv"], "regular file"),
+        (["good.png", "--out", "good.png", "--format", "jsonl"], "not written by this command"),
         (["empty"], "no pictures"),
-        (["good.png", "--url", "nowhere"], "no URL"),
+        (["good.png", "--url", "nowhere"], "not the URL"),
         (["good.png", "--api-key-file", "nosuch"], "nosuch"),
     ],
 )
@@ -268,14 +268,14 @@ def test_a_service_that_wants_a_key_is_told_with_the_way_to_give_one(
 ) -> None:
     # Given a service that tells who is ready to everybody, and takes pictures with a key only
     def guarded(request: httpx.Request) -> httpx.Response:
-        return Service()(request) if request.method == "GET" else problem(401, "This API key is not known here.")
+        return Service()(request) if request.method == "GET" else problem(401, "This API key is not valid.")
 
     monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(guarded)))
     # When a picture is classified
     assert run("classify", "good.png") == 3
     # Then what is wrong is told, and what to do, and no empty table is shown
     shown = capsys.readouterr()
-    assert "This API key is not known here." in shown.err and "TOPTHREE_API_KEY" in shown.err
+    assert "This API key is not valid." in shown.err and "TOPTHREE_API_KEY" in shown.err
     assert shown.out == ""
 
 

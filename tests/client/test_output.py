@@ -90,7 +90,7 @@ def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path, suffix: str, c
 
 def test_a_table_for_more_labels_is_not_continued_with_fewer(tmp_path: Path) -> None:
     open_output("csv", tmp_path / "out", 5).close()
-    with pytest.raises(BadOutput, match="as many labels"):
+    with pytest.raises(BadOutput, match="not made with --top"):
         open_output("csv", tmp_path / "out", 3)
 
 

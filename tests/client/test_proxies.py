@@ -100,5 +100,5 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv(variable, value)
     # When a client is made, Then one sentence says what is wrong
-    with pytest.raises(ValueError, match="environment names cannot be used"):
+    with pytest.raises(ValueError, match="environment cannot be used"):
         Client("http://pictures.example")

@@ -190,7 +190,7 @@ def test_a_job_of_a_newer_api_waits_for_a_newer_worker(before: Host, pictures: P
     before.roll_api()
     # When a job comes, Then each of the old workers leaves it alone
     job = before.stack.accept(pictures(1)[0])
-    dropped = re.compile(rf'"A delivery was dropped.*{job}')
+    dropped = re.compile(rf'"A (?:delivery|message) was dropped.*{job}')
     eventually(lambda: dropped.search(before.stack.run("logs", "worker")), 30, "a delivery that is dropped")
     assert before.stack.get(f"/result/{job}").json()["status"] == "queued"
     # And when the workers are upgraded, it is done, with its first attempt

@@ -296,7 +296,7 @@ class TestFolder:
         (folder / ("a" * 32)).unlink()
         os.mkfifo(folder / ("a" * 32))
         # When it is wanted, Then it is refused in time: the opening still hangs
-        with pytest.raises(ImageRefused, match=r"does not give its picture \(no answer in time\)"):
+        with pytest.raises(ImageRefused, match=r"cannot return its picture \(no answer in time\)"):
             worker.get("a" * 32, b"")
         # And the store is not away
         assert worker.get("b" * 32, b"") == b"other"

@@ -194,7 +194,7 @@ def test_batches_that_no_longer_fit_are_made_smaller_and_the_worker_lives(
     worker.stop()
     another = service.start_worker(STUB)
     assert first_label(service.finished(service.accept(make_picture(7)), 60)) == labels[7]
-    assert "a batch of 8 takes the model" in another.output
+    assert "the model takes a batch of 8 in" in another.output
 
 
 def test_a_replacement_that_starts_slowly_costs_no_lease(service: Observed) -> None:

@@ -148,6 +148,7 @@ REQUESTS = {
     "a path out of the house": (head(method="GET", path="/result/..%2f..%2f..%2fetc%2fpasswd"), 404),
     "a path with a NUL": (head(method="GET", path="/result/%00"), 404),
     "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "a method without a body, refused": (b"HEAD * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "numbers of 5,000 digits": (
         head("Content-Length: 1", f"Prefer: wait={'9' * 5000}", path=f"/upload?top={'1' * 5000}") + b"x",
         400,
@@ -163,6 +164,7 @@ def test_what_a_client_may_send_is_answered_and_the_next_one_too(exposed: Expose
     # Then there is one answer to it, and nothing that follows is taken for another request
     assert statuses(answers) == [status], answers[:2000]
     assert status < 400 or b"application/problem+json" in answers
+    assert not request.startswith(b"HEAD") or answers.endswith(b"\r\n\r\n")
     # And the service goes on
     assert requests.get(f"{exposed.url}/health/live", timeout=5).ok
 
@@ -421,6 +423,7 @@ def test_bodies_that_are_being_received_are_bounded_together(redis_server: Redis
             # Then the oldest are given up, as many as needed, and the newest is not
             most = FEW_BYTES // MEBIBYTE
             eventually(lambda: established(service.port) <= most, what="closed connections")
+            assert statuses(connections[0].recv(65536)) == [503]
             connections[-1].settimeout(0.1)
             with pytest.raises(TimeoutError):
                 connections[-1].recv(1)

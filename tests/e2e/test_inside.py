@@ -124,7 +124,7 @@ class TestSecrets:
             def ask(service: StubService = service, answers: list[str] = answers) -> bool:
                 with suppress(requests.ConnectionError):
                     answers.append(service.upload(make_picture(), "picture.png").text)
-                return "A store does not answer" in (service.api.output if service.api else "")
+                return "Redis or the image store does not answer" in (service.api.output if service.api else "")
 
             # When Redis goes away
             secured.stop()

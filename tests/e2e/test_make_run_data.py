@@ -148,7 +148,7 @@ def test_files_of_somebody_else_are_told(instance: Instance) -> None:
     )
     # When the damage is looked for, Then the file is named, and who should own it
     shown = output([sys.executable, "-c", program, str(instance.folder / "redis")], {}, 30)
-    assert "cannot be read and written by this user" in shown and "chown -R" in shown
+    assert "This user cannot read and write" in shown and "chown -R" in shown
 
 
 def test_a_redis_that_is_killed_while_its_data_is_damaged_ends_the_service(instance: Instance, tmp_path: Path) -> None:

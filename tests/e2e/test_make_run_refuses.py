@@ -37,7 +37,7 @@ def test_an_address_that_cannot_be_listened_on_is_told(port: int) -> None:
     conda = refusal("run", PORT=str(port), HOST="x86_64-conda-linux-gnu")
     assert "HOST=x86_64-conda-linux-gnu cannot be resolved" in conda
     elsewhere = refusal("run", PORT=str(port), HOST="192.0.2.1")
-    assert "HOST=192.0.2.1 is no address of this machine" in elsewhere
+    assert "HOST=192.0.2.1 is not an address of this machine" in elsewhere
 
 
 def test_an_unknown_engine_is_told_before_anything_is_prepared(port: int) -> None:

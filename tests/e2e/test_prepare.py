@@ -221,7 +221,7 @@ def test_a_folder_with_other_things_is_left_alone(two_classes: Path, tmp_path: P
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(PrepareError, match="holds other things"):
+    with pytest.raises(PrepareError, match="contains other files"):
         prepare(str(two_classes), None, tmp_path, folder=tmp_path / "home")
 
     assert (tmp_path / "home" / "thesis.txt").read_text() == "years of work"
@@ -273,8 +273,8 @@ def test_what_is_no_image_classifier_is_refused(tmp_path: Path) -> None:
     cases: dict[str, tuple[dict[str, Any], str]] = {
         "any-size": ({"size": (None, None)}, r"serving_default takes \['\(None, None, None, 3\)'\]"),
         "softmax": ({"last": tf.nn.softmax}, "probabilities"),
-        "one-number": ({"last": lambda logits: tf.reduce_max(logits, 1)}, "it gives float32"),
-        "integers": ({"last": lambda logits: tf.cast(logits, tf.int32)}, "it gives int32"),
+        "one-number": ({"last": lambda logits: tf.reduce_max(logits, 1)}, "its output is float32"),
+        "integers": ({"last": lambda logits: tf.cast(logits, tf.int32)}, "its output is int32"),
     }
     for name, (options, complaint) in cases.items():
         model = save_small_model(tmp_path / name, **options)

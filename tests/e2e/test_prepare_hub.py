@@ -120,15 +120,15 @@ def test_a_hub_that_is_away_is_told_from_one_that_lacks_the_model(
             f"http://127.0.0.1:{unused.getsockname()[1]}/a/1": "cannot be reached",
             "http://nowhere.invalid/a/1": "cannot be reached",
             hub.add_status("/busy/1", 503): "answered 503",
-            hub.add_silence("/silent/1"): "was silent",
-            hub.add_stall("/stalls/1", content): "was silent",
-            hub.add_half("/half/1", content): "broke off",
+            hub.add_silence("/silent/1"): "did not answer for",
+            hub.add_stall("/stalls/1", content): "did not answer for",
+            hub.add_half("/half/1", content): "was interrupted",
         }
         lacking = {
-            hub.add_status("/missing/1", 404): "answered 404 .*is the handle right",
+            hub.add_status("/missing/1", 404): "answered 404 .*check the handle",
             hub.add_status("/forbidden/1", 403): "answered 403",
             hub.add_bytes("/page/1", b"<html>Sign in to this network</html>"): "not appear to be a valid module",
-            "http://127.0.0.1:port/a/1": "is not an address",
+            "http://127.0.0.1:port/a/1": "is not a URL",
         }
         for handle, complaint in {**away, **lacking}.items():
             with pytest.raises(PrepareError, match=complaint) as caught:

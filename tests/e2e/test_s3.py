@@ -45,6 +45,22 @@ def test_pictures_lie_in_the_bucket_while_they_wait_and_not_longer(stored: Servi
     eventually(lambda: not s3.names(FOLDER), 10, "an empty folder")
 
 
+def test_a_store_with_a_host_name_takes_pictures_and_lets_the_api_end(
+    server: RedisServer, s3: S3Server, tmp_path: Path
+) -> None:
+    # Given a store whose address must be looked up
+    environ = {**s3.environ, "AWS_ENDPOINT_URL": f"http://localhost:{s3.port}"}
+    service = Service(server.url, tmp_path, tmp_path, IMAGE_STORE_URL=f"s3://{BUCKET}/{FOLDER}", **environ)
+    try:
+        api = service.start_api()
+        # When a picture comes, Then it lies there
+        assert s3.names(FOLDER) == [service.accept(PICTURE)]
+        # And the API ends when it is told to
+        assert api.stop() == 0
+    finally:
+        service.stop()
+
+
 def test_jobs_wait_for_a_store_that_a_worker_cannot_reach(stored: Service, s3: S3Server) -> None:
     with TcpProxy(s3.port) as line:
         # Given a worker whose line to the store breaks

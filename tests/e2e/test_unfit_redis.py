@@ -98,7 +98,7 @@ def of_forbidden_info(start: Start) -> str:
         (of_replica, "replica"),
         (of_writable_replica, "replica"),
         (of_wrong_password, "refuses the user name or the password"),
-        (of_no_password, "asks for a password"),
+        (of_no_password, "requires a password"),
         (of_wrong_database, "no database"),
         (of_evicting, "allkeys-random"),
         (of_forbidden_info, "may not run a command"),

@@ -289,3 +289,38 @@ def exchange_later(port: int) -> bool:
             return statuses(connection.recv(65536)) == [200]
         except TimeoutError:
             return False
+
+
+def test_an_empty_line_between_two_requests_is_ignored(own: Service) -> None:
+    # Given a client that sends an empty line after a request, as some do after a body
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(own.port) as connection:
+        connection.sendall(request)
+        assert statuses(connection.recv(65536)) == [200]
+        connection.sendall(b"\r\n")
+        # When the next request comes, Then it is answered
+        connection.sendall(request)
+        assert statuses(connection.recv(65536)) == [200]
+
+
+def test_requests_that_wait_outlast_a_restart_of_redis(server: RedisServer, tmp_path: Path) -> None:
+    # Given clients that wait for jobs
+    service = Service(server.url, tmp_path, tmp_path, STUB_EXECUTIONS=str(tmp_path / "executions"))
+    try:
+        service.start_api()
+        pictures = [make_picture() for _ in range(5)]
+        ids = [service.accept(picture) for picture in pictures]
+        with ThreadPoolExecutor(len(ids)) as pool:
+            waits = [pool.submit(service.result, job_id, headers={"Prefer": "wait=50"}) for job_id in ids]
+            eventually(lambda: established(service.port) >= len(ids), what="open long polls")
+            # When Redis is killed and starts again, and a worker comes
+            server.kill()
+            time.sleep(3)
+            server.start()
+            service.start_worker("tests.support.stub_worker")
+            # Then each of them gets its labels
+            records = [wait.result().json() for wait in waits]
+        labels = [record["result"]["prediction_1"]["predicted_label"] for record in records]
+        assert labels == [digest_of(picture) for picture in pictures]
+    finally:
+        service.stop()

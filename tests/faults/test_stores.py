@@ -115,7 +115,7 @@ def test_single_pictures_in_the_image_store_hang_or_are_damaged(
     filed.start_worker()
     # Then all others are answered, and these fail after their attempts, with a reason
     settle(case, server)
-    reasons = ("(no answer in time)", "(is a directory)", "gives other bytes than it took")
+    reasons = ("(no answer in time)", "(is a directory)", "returned other bytes than were stored")
     for job_id, reason in zip(bad, reasons, strict=True):
         record = filed.finished(job_id, 60)
         assert record["attempts"] == 3 and reason in record["problem"]["detail"], record

@@ -148,7 +148,7 @@ class DecodePool:
             try:
                 self._start_one()
             except DecodeProcessLost as error:
-                log.warning("%s It is tried again.", error)
+                log.warning("%s Trying again.", error)
                 self._closed.wait(RETRY_SECONDS)
             else:
                 return

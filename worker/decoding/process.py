@@ -56,7 +56,7 @@ class DecodeProcess:
             self._channel.receive(AwakeTimer(START_SECONDS))
         except OSError as error:
             self.kill()
-            raise DecodeProcessLost("A decoder does not start.") from error
+            raise DecodeProcessLost("A decoder did not start.") from error
 
     def is_alive(self) -> bool:
         """Whether the process is running."""
@@ -84,7 +84,7 @@ class DecodeProcess:
             raise SoftTimeLimitExceeded(self._limits.seconds) from None
         except OSError as error:
             self.kill()
-            raise DecodeProcessLost("A decoder died with the picture in hand.") from error
+            raise DecodeProcessLost("A decoder died while decoding a picture.") from error
         return self._pixels(kind, answer)
 
     def close(self) -> None:

@@ -129,7 +129,7 @@ class Batcher:
             if len(batch) == 1:
                 self._fail(batch[0], error)
                 return True
-            log.warning("A batch of %d failed and is halved: %s", len(batch), error)
+            log.warning("A batch of %d failed; its halves are tried: %s", len(batch), error)
             return self._answer_halves(batch)
         for request, row in zip(batch, rows, strict=True):
             request.logits = row
@@ -151,7 +151,7 @@ class Batcher:
 
     def _shrink(self, size: int) -> None:
         if size < self._fitting:
-            log.warning("Batches of more than %d do not fit: no larger ones are formed for now.", size)
+            log.warning("Batches of more than %d fail: no larger ones are formed for now.", size)
             self._fitting = size
         self._well = 0
 
@@ -169,12 +169,12 @@ class Batcher:
         try:
             self._timed(np.zeros((1, *shape), np.float32))
         except Exception as error:
-            self._give_up(f"The model fails with any picture: {error}")
+            self._give_up(f"The model fails on every picture: {error}")
 
     def _logits_of(self, pictures: list[Floats]) -> Floats:
         rows = self._timed(np.stack(pictures))
         if len(rows) != len(pictures):
-            raise ValueError(f"The model gave {len(rows)} answers to {len(pictures)} pictures.")
+            raise ValueError(f"The model returned {len(rows)} results for {len(pictures)} pictures.")
         return rows
 
     def _timed(self, pictures: Floats) -> Floats:

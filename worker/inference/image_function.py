@@ -39,7 +39,7 @@ def find_image_function(model: Any) -> ImageFunction:
             return ImageFunction(*shape, call)
         refused.append(f"{name} takes {[str(spec.shape) for spec in specs]}")
     raise NoImageFunction(
-        f"the SavedModel is no image classifier: wanted is {IMAGE_CLASSIFICATION}; "
+        f"the SavedModel is not an image classifier, which has {IMAGE_CLASSIFICATION}: "
         + ("; ".join(refused) or "it has no function that can be called")
     )
 

@@ -88,7 +88,7 @@ class JobConsumer:
             jobs = self._noted(self._jobs.claim(claim, task_id))
         if not jobs:
             with about_job(task_id, self._jobs.request_ids([task_id])[0]):
-                log.info("A delivery was dropped: the job may not begin.")
+                log.info("A message was dropped: its job must not run.")
         return jobs
 
     def _end_and_claim(self, claimed: ClaimedJob, outcome: Outcome, claim: Claim) -> Claimed:
@@ -104,7 +104,7 @@ class JobConsumer:
             try:
                 self._jobs.give_back(claim.execution)
             except redis.RedisError as error:
-                log.warning("Jobs that were perhaps claimed wait until their lease ends: %s", error)
+                log.warning("The answer to a claim was lost; its jobs wait until their lease ends: %s", error)
             raise
 
     def _noted(self, claimed: Claimed) -> list[ClaimedJob]:

@@ -53,7 +53,7 @@ class ForeignMessages:
                 pipe.ltrim(key, 0, MAX_FOREIGN - 1)
                 pipe.execute()
         except redis.RedisError as error:
-            log.error("A message of another program could not be kept: %s: %.2000r", error, message)
+            log.error("A message of another program could not be saved: %s: %.2000r", error, message)
 
 
 def _headers(message: bytes) -> dict[str, Any]:

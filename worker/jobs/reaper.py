@@ -55,7 +55,7 @@ class Reaper:
         published += lost.published
         self._log(published, "published again")
         for job_id in lost.vanished:
-            log.error("The record of the accepted job %s is gone: Redis must not evict keys.", job_id)
+            log.error("The record of the accepted job %s is missing: Redis must not evict keys.", job_id)
         return published
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
@@ -66,18 +66,18 @@ class Reaper:
     def requeue(self, job_id: str, execution: str, reason: str) -> None:
         """Give up an attempt and publish the job, unless it was its last."""
         if self._requeue(job_id, execution, reason) is not Requeued.NONE:
-            self._log([job_id], f"given up, {reason}")
+            self._log([job_id], f"interrupted: {reason}")
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
         """Give up an attempt without counting it; without `publish`, the job waits for a few seconds."""
         if self._requeue(job_id, execution, reason, counted=False, publish=publish) is Requeued.QUEUED:
-            self._log([job_id], f"given up, {reason}")
+            self._log([job_id], f"requeued: {reason}")
 
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
         """Fail a job without another attempt."""
         if self._jobs.fail_running(job_id, problem, execution):
             forget_picture(self._images, job_id)
-            self._log([job_id], f"failed, {problem['title']}")
+            self._log([job_id], f"failed: {problem['title']}")
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; False if it has already ended or does not exist."""

@@ -25,7 +25,7 @@ TOO_SLOW_PROBLEM = {
     "title": "Picture too expensive",
     "detail": "Decoding the picture takes longer than allowed.",
 }
-TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job ran longer than one job may."}
+TIME_LIMIT_PROBLEM = {"status": 500, "title": "Time limit", "detail": "The job exceeded its time limit."}
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ class JobRunner:
         data = self._images.get(claimed.job.id, claimed.picture)
         # Without this check, a truncated picture from the store would be blamed on the client.
         if hashlib.sha256(data).hexdigest() != picture.sha256:
-            log.warning("The image store gave %d bytes, not the %d it took.", len(data), picture.bytes)
-            raise ImageRefused("the image store gives other bytes than it took")
+            log.warning("The image store returned %d bytes, which differ from the %d stored.", len(data), picture.bytes)
+            raise ImageRefused("the image store returned other bytes than were stored")
         return data
 
 

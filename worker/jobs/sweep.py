@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue))
         images.sweep(IMAGE_TTL_SECONDS, OpenJobs(Jobs(client, queue, limits_of(settings))).contains)
     except (OSError, SettingsError, redis.RedisError) as error:
-        log.warning("Pictures that were left behind could not be swept: %s", error)
+        log.warning("Leftover pictures could not be deleted: %s", error)
         return 1
     return 0
 

@@ -42,10 +42,13 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--labels",
         type=Path,
         default=Path(labels) if labels else None,
-        help="names of the classes, one a line (default: MODEL_LABELS, else labels.txt of the model, else ImageNet's)",
+        help="class names, one per line (default: MODEL_LABELS, else labels.txt of the model, else ImageNet's)",
     )
     parser.add_argument(
-        "--models-dir", type=Path, default=Path("models"), help="where the folder is made (default: %(default)s)"
+        "--models-dir",
+        type=Path,
+        default=Path("models"),
+        help="parent of the model folder (default: %(default)s)",
     )
     parser.add_argument("--folder", type=Path, help="make exactly this folder instead of one in --models-dir")
     parser.add_argument(

@@ -79,18 +79,18 @@ def to_litert(classifier: Classifier) -> bytes:
             raise NotConvertible(_first_line(error)) from error
     difference = float(np.abs(logits - classifier.logits).max() / np.abs(classifier.logits).max())
     if not difference <= _TOLERANCE:  # in this form NaN fails too
-        raise NotConvertible(f"the converted model answers otherwise, by {difference:.3g} of the largest logit")
+        raise NotConvertible(f"the logits of the converted model differ by up to {difference:.3g} of the largest logit")
     return content
 
 
 def _check_logits(logits: npt.NDArray[Any]) -> None:
     if logits.ndim != 2 or logits.dtype != np.float32 or not np.isfinite(logits).all():
         raise PrepareError(
-            f"the SavedModel is no image classifier: wanted is {IMAGE_CLASSIFICATION}; "
-            f"it gives {logits.dtype} {logits.shape}"
+            f"the SavedModel is not an image classifier, which has {IMAGE_CLASSIFICATION}: "
+            f"its output is {logits.dtype} {logits.shape}"
         )
     if logits.min() >= 0 and abs(float(logits.sum()) - 1) < _TOLERANCE:
-        raise PrepareError("the SavedModel answers with probabilities; wanted are logits, from before the softmax")
+        raise PrepareError("the SavedModel returns probabilities; it must return logits (the values before softmax)")
 
 
 def _run_litert(litert: Any, content: bytes, pictures: Floats) -> Floats:

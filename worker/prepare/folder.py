@@ -43,7 +43,9 @@ def replacing(folder: Path) -> Iterator[Path]:
     Raises PrepareError: `folder` contains something other than a prepared model.
     """
     if folder.exists() and not _holds_only_a_model(folder):
-        raise PrepareError(f"{folder} holds other things than a prepared model: move it away or choose another folder")
+        raise PrepareError(
+            f"{folder} contains other files than a prepared model: move it away or choose another folder"
+        )
     making, old = folder.with_name(f".{folder.name}.making"), folder.with_name(f".{folder.name}.old")
     _remove(making, old)  # left by a killed preparation
     making.mkdir(parents=True)

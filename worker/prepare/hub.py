@@ -119,19 +119,19 @@ def _hub_errors(handle: str) -> Iterator[None]:
         answer = f"{handle} answered {error.code} {error.reason}"
         if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             raise HubUnreachable(answer) from error
-        raise PrepareError(f"{answer}: is the handle right?") from error
+        raise PrepareError(f"{answer}: check the handle") from error
     except http.client.InvalidURL as error:
-        raise PrepareError(f"{handle} is not an address: {error}") from error
+        raise PrepareError(f"{handle} is not a URL: {error}") from error
     except TimeoutError as error:
-        raise HubUnreachable(f"{handle} was silent for {SILENCE_SECONDS:.0f} s") from error
+        raise HubUnreachable(f"{handle} did not answer for {SILENCE_SECONDS:.0f} s") from error
     except urllib.error.URLError as error:
         raise HubUnreachable(f"{handle} cannot be reached: {error.reason}") from error
     except (ConnectionError, http.client.HTTPException, EOFError) as error:
-        raise HubUnreachable(f"{handle} broke off its answer: {error or type(error).__name__}") from error
+        raise HubUnreachable(f"the download from {handle} was interrupted: {error or type(error).__name__}") from error
     except Exception as error:  # tarfile, zlib and TensorFlow's file layer raise their own errors
         # tensorflow_hub reports every unreadable archive as invalid, including a truncated one.
         if isinstance(error.__context__, tarfile.ReadError) and str(error.__context__) == _ENDS_TOO_EARLY:
-            raise HubUnreachable(f"{handle} broke off its answer") from error
+            raise HubUnreachable(f"the download from {handle} was interrupted") from error
         raise PrepareError(f"{handle} cannot be downloaded: {error or type(error).__name__}") from error
 
 

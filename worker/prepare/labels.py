@@ -39,5 +39,5 @@ def _imagenet_labels(class_count: int) -> list[str]:
         return ["background", *names]
     raise PrepareError(
         f"the model has {class_count} classes, so they are not ImageNet's 1000 or 1001: "
-        "set MODEL_LABELS to a file with their names, one a line"
+        "set MODEL_LABELS to a file with their names, one per line"
     )

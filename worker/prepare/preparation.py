@@ -44,7 +44,7 @@ def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> P
         if flaw is None:
             return folder
         if folder.exists():
-            say(f"making the folder anew: {flaw}")
+            say(f"making the folder again: {flaw}")
         with replacing(folder) as making:
             source.put_saved_model(making / SAVED_MODEL)
             try:
@@ -69,7 +69,7 @@ def _flaw(folder: Path, source: Source, labels_path: Path | None) -> str | None:
     except ModelFolderError as error:
         return str(error)
     if found.manifest.source != source.origin:
-        return f"it was made of {found.manifest.source}"
+        return f"it was made from {found.manifest.source}"
     labels = choose_labels(labels_path, source.labels_path, found.manifest.class_count)
     if found.manifest.files[LABELS] != hashlib.sha256(_labels_content(labels)).hexdigest():
         return "it has other labels"
@@ -90,11 +90,11 @@ def _convert(classifier: Classifier, name: str, file: Path) -> None:
 
 def _tell_of_fallback(wanted: str, used: str, why: HubUnreachable) -> None:
     notice(
-        f"USING ANOTHER MODEL THAN THE ONE ASKED FOR: {used}",
+        f"USING ANOTHER MODEL THAN REQUESTED: {used}",
         [
-            f"Wanted:   MODEL={wanted}",
-            f"Why not:  {why}",
-            f"Instead:  MODEL={used}, whose answers differ; the record of each job names its model.",
-            "Retry:    run the same command again when the network is there.",
+            f"Request:  MODEL={wanted}",
+            f"Reason:   {why}",
+            f"Instead:  MODEL={used}, whose results differ; the record of each job names its model.",
+            "Retry:    run the same command again when the network is available.",
         ],
     )

@@ -64,7 +64,7 @@ class _Tensor:
         """Return the tensor as a view of its storage; strides count numbers, not bytes, in any order of the axes."""
         steps = [(length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True)]
         if self.offset < 0 or min(steps, default=0) < 0 or self.offset + sum(steps) >= numbers.size:
-            raise ValueError("a tensor that reaches out of its storage")
+            raise ValueError("a tensor that exceeds its storage")
         strides = [stride * numbers.itemsize for stride in self.strides]
         return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, strides, writeable=False)
 

@@ -6,16 +6,16 @@ from typing import Any
 from celery.worker.control import control_command
 
 Answer = dict[str, str]
-NUMBER_IS_FIXED = "the number of processes is fixed at the start: set WORKERS and start the worker again"
+NUMBER_IS_FIXED = "the number of processes is fixed at the start: set WORKERS and restart the worker"
 # Commands that would break a worker or have no effect.
 REFUSED = {
-    "terminate": "no job is killed from outside: revoke cancels it",
+    "terminate": "jobs cannot be killed: revoke cancels them",
     "pool_grow": NUMBER_IS_FIXED,
     "pool_shrink": NUMBER_IS_FIXED,
     "pool_restart": NUMBER_IS_FIXED,
     "autoscale": NUMBER_IS_FIXED,
     "rate_limit": "jobs have no rate limit in the workers: RATE_LIMIT limits uploads",
-    "time_limit": "leases depend on the time limit: set JOB_TIME_LIMIT_SECONDS and start the worker again",
+    "time_limit": "leases depend on the time limit: set JOB_TIME_LIMIT_SECONDS and restart the worker",
     "add_consumer": "a worker serves one queue",
     "cancel_consumer": "a worker that takes no jobs is restarted by its watchdog: stop the worker instead",
 }

@@ -111,7 +111,7 @@ class WorkerMaintenance:
             return
         if os.getpid() != self._pid:
             # In a child: exit, so that the main process handles the lost child, and retries while Redis is unreachable.
-            log.warning("The end of a job cannot be told to Redis: this child ends.")
+            log.warning("The end of a job cannot be written to Redis: this child exits.")
             os._exit(1)
         self._unsettled.append(UnsettledFailure(task_id, error, child))
 
@@ -128,7 +128,7 @@ class WorkerMaintenance:
         settled = self._guard(lambda: held.update(self._reaper.held(self._record.name, task_id)))
         for job_id, execution in held.items():
             if child is not None and job_id != child.job_id:
-                reason = "it was claimed and not begun"
+                reason = "it was claimed but not started"
                 duty = partial(self._reaper.requeue_uncounted, job_id, execution, reason, publish=True)
             else:
                 duty = partial(self._judge, job_id, execution, error, child)
@@ -151,7 +151,7 @@ class WorkerMaintenance:
             reason = f"the image store says: {error}"
             self._reaper.requeue_uncounted(job_id, execution, reason, publish=False)
         elif isinstance(error, REDIS_AWAY) or (child is not None and child.stage is Stage.ENDING):
-            self._reaper.requeue_uncounted(job_id, execution, "its end could not be written", publish=True)
+            self._reaper.requeue_uncounted(job_id, execution, "its outcome could not be written", publish=True)
         elif stopped and child is not None and child.decode_seconds > OWN_SECONDS:
             self._reaper.fail(job_id, execution, TOO_SLOW_PROBLEM)
         elif stopped and self._steady_seconds() > self._time_limit_seconds:
@@ -172,7 +172,7 @@ class WorkerMaintenance:
         try:
             duty()
         except (redis.RedisError, OSError) as error:
-            log.warning("A store does not answer: %s", error)
+            log.warning("Redis or the image store does not answer: %s", error)
             return False
         return True
 

@@ -21,8 +21,7 @@ def semaphore_flaw() -> str:
     except (OSError, ImportError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         return (
-            f"/dev/shm cannot be used ({reason}), where a worker keeps its semaphores. "  # noqa: S108 - no file
-            "Mount a writable tmpfs there."
+            f"A worker keeps its semaphores in /dev/shm, which cannot be used ({reason}). Mount a writable tmpfs there."
         )
     return ""
 

@@ -85,7 +85,7 @@ class Watchdog:
             now - self._hearing_since > self._deaf_seconds
             or now - max(self._hearing_since, self._busy_at) > IDLE_SECONDS
         ):
-            log.critical("Jobs wait and this worker takes none: it ends itself.")
+            log.critical("Jobs are waiting, but this worker takes none: it exits.")
             self._hearing_since = self._busy_at = now
             self._end()
 
@@ -105,7 +105,7 @@ class Watchdog:
                 turned, stalled = self._turned, self._timer(STALLED_SECONDS)
             if not stopping():
                 stop = self._timer(self._stop_seconds)
-        log.critical("This worker hangs: it is killed. What it ran is begun again elsewhere.")
+        log.critical("This worker hangs and is killed. Its jobs will be requeued.")
         _end_at_once()
 
     def _timer(self, seconds: float) -> AwakeTimer:

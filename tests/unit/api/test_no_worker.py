@@ -33,7 +33,7 @@ def test_a_plain_upload_is_answered_at_once_when_no_worker_was_there_for_the_gra
     answer = bench.upload(png)
     # Then it is told so at once, and where its job is
     assert time.monotonic() - began < 5
-    assert (answer.status_code, answer.json["error"]) == (504, f"{SENTENCE} Ask for it at the Location.")
+    assert (answer.status_code, answer.json["error"]) == (504, f"{SENTENCE} Poll its `Location`.")
     # And the job is kept, and says so too
     found = bench.http.get(answer.headers["Location"])
     assert (found.status_code, found.json["detail"], found.json["position"]) == (202, SENTENCE, 1)

@@ -39,7 +39,7 @@ def test_a_host_that_cannot_be_resolved_is_told(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
 def test_an_address_of_another_machine_is_told(host: str) -> None:
-    assert f"HOST={host} is no address of this machine" in (find_flaw(host, free_port()) or "")
+    assert f"HOST={host} is not an address of this machine" in (find_flaw(host, free_port()) or "")
 
 
 def test_a_port_for_root_only_is_told() -> None:
@@ -51,7 +51,7 @@ def test_a_port_for_root_only_is_told() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     # Then it is not said that the port is taken; in a container everybody may listen there
     everybody_may = UNPRIVILEGED_PORTS.exists() and int(UNPRIVILEGED_PORTS.read_text("ascii")) <= 80
-    assert ("no right to listen on port 80" in done.stdout) != everybody_may
+    assert ("may not listen on port 80" in done.stdout) != everybody_may
     assert "taken" not in done.stdout
 
 

@@ -20,7 +20,7 @@ def failed_job(worker: str, request_id: str) -> Job:
 def test_a_failed_job_is_a_line(worker: str, request_id: str, shown: tuple[str, str]) -> None:
     request, place = shown
     assert line(failed_job(worker, request_id)) == (
-        f"1970-01-01T00:00:01+00:00  j  {request}  PNG 2x3 4 bytes  begun 2 times {place}"
+        f"1970-01-01T00:00:01+00:00  j  {request}  PNG 2x3 4 bytes  started 2 times {place}"
         "  Picture cannot be decoded: It is cut off."
     )
 

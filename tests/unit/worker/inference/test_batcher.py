@@ -245,7 +245,7 @@ def test_a_model_that_fails_with_a_good_picture_is_given_up(bench: Bench) -> Non
     bench.model.let(3)
     with pytest.raises(ValueError, match="does not take this"):
         asked.result(10)
-    assert bench.reasons == ["The model fails with any picture: the model does not take this"]
+    assert bench.reasons == ["The model fails on every picture: the model does not take this"]
 
 
 def test_a_model_that_hangs_is_given_up(make_bench: Callable[..., Bench]) -> None:
@@ -284,7 +284,7 @@ def test_a_model_that_forgets_a_picture_gives_no_wrong_answers() -> None:
     # Given a model that gives one answer to any batch
     batcher = Batcher(lambda pictures: pictures[:0, 0, 0], MOST, 60, lambda _: None)
     # When it is asked, Then that is an error
-    with pytest.raises(ValueError, match="0 answers to 1 pictures"):
+    with pytest.raises(ValueError, match="0 results for 1 pictures"):
         batcher.logits(np.zeros((2, 2, 3), np.float32))
     batcher.close()
 

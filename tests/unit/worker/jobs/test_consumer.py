@@ -276,7 +276,7 @@ def test_what_is_logged_of_a_job_bears_its_id_and_that_of_its_request(
         consumer.run("a")
     # Then each line has the ids of its own job and its request, and afterwards there is none
     ids = [{"job_id": job, "request_id": f"r-{job}"} for job in "aba"]
-    assert seen == list(zip(["A job", "A job", "A del"], ids, strict=True))
+    assert seen == list(zip(["A job", "A job", "A mes"], ids, strict=True))
     assert get_contextvars() == {}
 
 

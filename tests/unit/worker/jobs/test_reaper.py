@@ -202,7 +202,7 @@ def test_an_accepted_job_whose_record_was_evicted_is_logged_and_gone(
     # When a round is done
     assert reaper.run_once() == []
     # Then nothing of it is counted any more, its id is gone, and the log says so
-    assert "j is gone" in caplog.text
+    assert "j is missing" in caplog.text
     with pytest.raises(GoneJob):
         jobs.get("j")
     assert not [key for key in client.keys("jobs:*") if key != "jobs:drain"]

@@ -73,7 +73,7 @@ def test_a_picture_that_is_not_there_any_more_ends_the_job() -> None:
 
 @pytest.mark.parametrize("given", [DATA[:-1], b"", b"A picture"])
 def test_other_bytes_than_were_stored_are_no_fault_of_the_picture(given: bytes) -> None:
-    with pytest.raises(ImageRefused, match="other bytes than it took"):
+    with pytest.raises(ImageRefused, match="other bytes than were stored"):
         run(given)
 
 

@@ -205,9 +205,9 @@ def test_the_job_whose_picture_could_not_be_had_waits(bench: Bench) -> None:
 
 
 def test_a_picture_that_the_store_refuses_costs_an_attempt_and_says_why(bench: Bench) -> None:
-    bench.maintenance.on_failure("t", ImageRefused("the image store does not give its picture (access denied)"))
+    bench.maintenance.on_failure("t", ImageRefused("the image store cannot return its picture (access denied)"))
     assert bench.reaper.done == [("requeued", "j")]
-    assert bench.reaper.reason == "the image store does not give its picture (access denied)"
+    assert bench.reaper.reason == "the image store cannot return its picture (access denied)"
 
 
 def test_what_redis_could_not_be_told_it_is_told_when_it_is_back(bench: Bench) -> None:

@@ -1,0 +1,58 @@
+"""What would stop all green threads runs in native ones, however many hang."""
+
+import struct
+import threading
+import zlib
+
+import pytest
+
+from api import native_threads
+from api.native_threads import NativeThreads, inspect_uploaded
+from shared.jobs.models import ImageInfo
+from tests.unit.api.conftest import encode
+
+HANGING = 100
+
+
+def test_calls_that_hang_hold_up_no_other() -> None:
+    # Given many calls that hang
+    threads, gate = NativeThreads(), threading.Event()
+    hanging = [threads.submit(gate.wait) for _ in range(HANGING)]
+    try:
+        # When another one comes, Then it is done
+        assert threads.submit(lambda: 1).result(10) == 1
+        with pytest.raises(ZeroDivisionError):
+            threads.submit(lambda: 1 // 0).result(10)
+    finally:
+        gate.set()
+    assert all(future.result(10) for future in hanging)
+
+
+def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    """Return the PNG with one more chunk behind its head (8 bytes of signature, 25 of IHDR)."""
+    chunk = name + content
+    return png[:33] + struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+
+
+PROFILE = with_chunk(encode("PNG"), b"iCCP", b"x\0\0" + zlib.compress(b"x" * 1000))
+
+
+@pytest.mark.parametrize(
+    ("data", "natively"),
+    [(encode("JPEG"), False), (encode("PNG"), False), (encode("TIFF"), True), (PROFILE, True)],
+    ids=["jpeg", "png", "tiff", "png with a profile"],
+)
+def test_headers_that_may_take_long_are_checked_in_a_native_thread(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, natively: bool
+) -> None:
+    # Given a check that tells where it runs
+    inspect, threads = native_threads.inspect_picture, []
+
+    def watched(data: bytes) -> ImageInfo:
+        threads.append(threading.get_ident())
+        return inspect(data)
+
+    monkeypatch.setattr(native_threads, "inspect_picture", watched)
+    # When a picture is checked, Then it is in a thread of its own if that may take long
+    assert inspect_uploaded(data).width == 60
+    assert (threads != [threading.get_ident()]) == natively
