@@ -54,7 +54,8 @@ def test_a_store_with_a_host_name_takes_pictures_and_lets_the_api_end(
     try:
         api = service.start_api()
         # When a picture comes, Then it lies there
-        assert s3.names(FOLDER) == [service.accept(PICTURE)]
+        job = service.accept(PICTURE)
+        assert s3.names(FOLDER) == [job]
         # And the API ends when it is told to
         assert api.stop() == 0
     finally:

@@ -319,7 +319,9 @@ def test_requests_that_wait_outlast_a_restart_of_redis(server: RedisServer, tmp_
             server.start()
             service.start_worker("tests.support.stub_worker")
             # Then each of them gets its labels
-            records = [wait.result().json() for wait in waits]
+            answers = [wait.result() for wait in waits]
+        assert [answer.status_code for answer in answers] == [200] * len(ids), answers[0].text
+        records = [answer.json() for answer in answers]
         labels = [record["result"]["prediction_1"]["predicted_label"] for record in records]
         assert labels == [digest_of(picture) for picture in pictures]
     finally:
