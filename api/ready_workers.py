@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 # A worker is ready for longer than this before its first job ends, and results are cached under the version of the
 # worker that computed them: a result version that is a second old causes a cache miss, never a result of another model.
 READ_SECONDS = 1.0
+RECENT_SECONDS = 0.1
 
 
 class ReadyWorkers:
@@ -27,6 +28,7 @@ class ReadyWorkers:
         self._grace_seconds = grace_seconds
         self._result_version = ""
         self._missing_since: float | None = None
+        self._read_at = 0.0
 
     def start(self) -> None:
         """Read the workers every READ_SECONDS, in a thread."""
@@ -34,6 +36,7 @@ class ReadyWorkers:
 
     def read(self) -> None:
         """Read the workers now."""
+        self._read_at = time.monotonic()
         try:
             ready = self._registry.ready()
         except redis.RedisError:
@@ -53,7 +56,16 @@ class ReadyWorkers:
 
     @property
     def absent(self) -> bool:
-        """Whether no worker has been ready for the grace time."""
+        """Whether no worker has been ready for the grace time.
+
+        It is true only if a recent look says so: a client must not be told so just after the first worker has started.
+        """
+        if self._was_absent and time.monotonic() > self._read_at + RECENT_SECONDS:
+            self.read()
+        return self._was_absent
+
+    @property
+    def _was_absent(self) -> bool:
         since = self._missing_since  # once: the thread may change it
         return since is not None and time.monotonic() >= since + self._grace_seconds
 

@@ -202,5 +202,5 @@ def test_a_worker_without_shared_memory_ends_with_a_sentence(tmp_path: Path, mod
     )
     # Then it ends with a sentence
     assert done.returncode == 1, done.stderr
-    assert "/dev/shm cannot be used (Read-only file system)" in done.stdout + done.stderr
+    assert "/dev/shm, which cannot be used (Read-only file system)" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -138,3 +138,12 @@ def test_a_job_that_has_ended_is_not_kept_waiting_by_anybody(png: bytes) -> None
     # When the picture is sent again, Then its labels are there, and nothing is said of workers
     assert "detail" not in bench.upload(png, headers=headers).json
     assert bench.upload(png, headers={"Idempotency-Key": "k"}).json == LABELS
+
+
+def test_a_worker_that_has_just_started_is_not_missed(png: bytes) -> None:
+    # Given an API that has seen no worker for longer than the grace time
+    bench = bench_without_worker(0)
+    assert bench.ready_workers.absent
+    # When one starts, Then it is noticed without a look of the API's thread
+    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 1))
+    eventually(lambda: not bench.ready_workers.absent, 5, "the worker")
