@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 import requests
 
 from tests.support.processes import Process, RedisServer, Service
 from tests.support.raw_http import connect, established, exchange, head, read_all, statuses
 from tests.support.repository import ROOT
 from tests.support.stub_worker import digest_of, make_picture
+from tests.support.tcp_proxy import Fault, TcpProxy
 from tests.support.wait import eventually
 
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
@@ -182,15 +185,12 @@ def impatient(server: RedisServer, tmp_path: Path) -> Iterator[Service]:
 def test_a_line_that_is_slow_but_steady_gets_its_picture_through(impatient: Service) -> None:
     # Given a picture that takes several times as long as one block may
     body = PICTURE + b"\0" * (512 * 1024)
-    pieces = [body[start : start + 16 * 1024] for start in range(0, len(body), 16 * 1024)]
-    with connect(impatient.port) as connection:
+    began = time.monotonic()
+    # When it comes over a line of 160 KiB a second, Then it is accepted
+    with TcpProxy(impatient.port) as line, connect(line.port) as connection:
+        line.fault = Fault(bytes_per_second=160 * 1024)
         connection.sendall(head("Content-Type: image/png", "Prefer: respond-async", f"Content-Length: {len(body)}"))
-        began = time.monotonic()
-        # When it comes at 160 KiB a second
-        for piece in pieces:
-            connection.sendall(piece)
-            time.sleep(0.1)
-        # Then it is accepted
+        connection.sendall(body)
         assert statuses(read_all(connection)) == [202]
     assert time.monotonic() - began > 2
 
@@ -303,6 +303,12 @@ def test_an_empty_line_between_two_requests_is_ignored(own: Service) -> None:
         assert statuses(connection.recv(65536)) == [200]
 
 
+def reads(client: redis.Redis) -> int:
+    """Return how often a job's record was read."""
+    statistics: dict[str, Any] = client.info("commandstats")
+    return int(statistics.get("cmdstat_hgetall", {"calls": 0})["calls"])
+
+
 def test_requests_that_wait_outlast_a_restart_of_redis(server: RedisServer, tmp_path: Path) -> None:
     # Given clients that wait for jobs
     service = Service(server.url, tmp_path, tmp_path, STUB_EXECUTIONS=str(tmp_path / "executions"))
@@ -312,10 +318,11 @@ def test_requests_that_wait_outlast_a_restart_of_redis(server: RedisServer, tmp_
         ids = [service.accept(picture) for picture in pictures]
         with ThreadPoolExecutor(len(ids)) as pool:
             waits = [pool.submit(service.result, job_id, headers={"Prefer": "wait=50"}) for job_id in ids]
-            eventually(lambda: established(service.port) >= len(ids), what="open long polls")
+            with server.client() as client:
+                eventually(lambda: reads(client) >= len(ids), what="long polls that have found their jobs open")
             # When Redis is killed and starts again, and a worker comes
             server.kill()
-            time.sleep(3)
+            eventually(lambda: service.api and "subscription" in service.api.output, what="an API that noticed")
             server.start()
             service.start_worker("tests.support.stub_worker")
             # Then each of them gets its labels

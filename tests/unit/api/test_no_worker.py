@@ -27,7 +27,7 @@ def bench_without_worker(grace_seconds: float, **settings: Any) -> Bench:
 def test_a_plain_upload_is_answered_at_once_when_no_worker_was_there_for_the_grace_time(png: bytes) -> None:
     # Given an API that has seen no worker for longer than the grace time
     bench = bench_without_worker(0.05)
-    time.sleep(0.1)
+    eventually(lambda: bench.ready_workers.absent, what="the end of the grace time")
     # When a client uploads plainly
     began = time.monotonic()
     answer = bench.upload(png)
@@ -69,6 +69,7 @@ def test_a_worker_that_leaves_while_an_upload_waits_is_noticed(png: bytes) -> No
 def test_a_worker_that_starts_in_time_gives_the_upload_its_labels(png: bytes) -> None:
     # Given a plain upload that waits without a worker
     bench = bench_without_worker(1.5)
+    end_of_grace = time.monotonic() + 1.5
     bench.waiters.start()
     answers: list[Any] = []
     upload = threading.Thread(target=lambda: answers.append(bench.upload(png)))
@@ -76,7 +77,7 @@ def test_a_worker_that_starts_in_time_gives_the_upload_its_labels(png: bytes) ->
     (job_id,) = eventually(lambda: bench.published, what="a job")
     # When one starts and ends the job after what would have been the end of the wait
     bench.worker_beats()
-    time.sleep(2)
+    eventually(lambda: time.monotonic() > end_of_grace, what="the end of the grace time")
     succeed(bench.jobs, job_id, LABELS, {})
     # Then the client gets the labels
     upload.join(10)
@@ -116,8 +117,7 @@ def test_the_grace_time_begins_again_after_redis_was_away(png: bytes) -> None:
 
 def test_no_grace_time_is_longer_than_the_wait(png: bytes) -> None:
     bench = bench_without_worker(60, wait_seconds=0.05)
-    time.sleep(0.1)
-    assert bench.ready_workers.absent
+    eventually(lambda: bench.ready_workers.absent, 10, "the end of the grace time")
 
 
 def test_the_workers_are_read_while_nobody_asks() -> None:
