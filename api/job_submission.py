@@ -101,7 +101,7 @@ class JobSubmission:
         self._check_room(preferences, key)
 
         def gives_up() -> bool:
-            return client_left() or (plain and self._ready_workers.absent)
+            return client_left() or (plain and self._ready_workers.absent())
 
         job_id = new_job_id()
         with self._waiters.slot(wanted=seconds > 0) as may_wait, self._waiters.listen(job_id) as waiter:
@@ -120,7 +120,7 @@ class JobSubmission:
         if job.state.terminal and may_wait:
             return Finished(job=job, preferences=preferences, known=known)
         if plain:
-            return TimedOut(job_id=job.id, no_worker=self._ready_workers.absent, preferences=preferences, known=known)
+            return TimedOut(job_id=job.id, no_worker=self._ready_workers.absent(), preferences=preferences, known=known)
         return self._open(job, preferences, known)
 
     def follow(
@@ -162,14 +162,14 @@ class JobSubmission:
             job_id=admission.job_id,
             state=JobState.QUEUED,
             position=admission.position,
-            no_worker=self._ready_workers.absent,
+            no_worker=self._ready_workers.absent(),
             preferences=preferences,
             known=known,
         )
 
     def _open(self, job: Job, preferences: Preferences, known: bool | None = None) -> Open:
         # A job that was joined may have ended.
-        no_worker = self._ready_workers.absent and not job.state.terminal
+        no_worker = self._ready_workers.absent() and not job.state.terminal
         return Open(job_id=job.id, state=job.state, no_worker=no_worker, preferences=preferences, known=known)
 
 

@@ -1,4 +1,4 @@
-"""Native threads for calls that would stop all green threads: files on a hung mount, asyncio, slow header checks."""
+"""Native threads for calls that would block the loop: files on a hung mount, asyncio, long computations."""
 
 import asyncio
 import socket
@@ -11,17 +11,8 @@ import gevent
 from gevent import monkey
 from gevent.threadpool import ThreadPool
 
-from shared.images.inspect import inspect_picture
-from shared.jobs.models import ImageInfo
-
 T = TypeVar("T")
 R = TypeVar("R")
-
-# The headers of these are checked within milliseconds; others may take up to half a second, and a PNG with compressed
-# chunks even seconds.
-QUICK_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
-SLOW_CHUNKS = (b"iCCP", b"zTXt", b"iTXt")
-QUICK_BYTES = 1024 * 1024
 
 _start_native_thread = monkey.get_original("_thread", "start_new_thread")
 _native_getaddrinfo = monkey.get_original("socket", "getaddrinfo")
@@ -66,13 +57,6 @@ def _complete(future: "Future[Any]", call: Callable[[], Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-def inspect_uploaded(data: bytes) -> ImageInfo:
-    """Do as `inspect_picture` does, in a native thread if that may take long."""
-    if len(data) <= QUICK_BYTES and data.startswith(QUICK_STARTS) and not any(chunk in data for chunk in SLOW_CHUNKS):
-        return inspect_picture(data)
-    return run_natively(inspect_picture, data)
 
 
 def run_natively(call: Callable[[T], R], argument: T) -> R:

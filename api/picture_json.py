@@ -5,7 +5,7 @@ import json
 
 from flask import Request
 
-from api.native_threads import QUICK_BYTES, run_natively
+from api.native_threads import run_natively
 from api.picture_body import FIELD, PictureBody, whole_body
 from shared.errors import BadRequest, NoPicture
 
@@ -16,6 +16,8 @@ NOT_BASE64 = f"`{FIELD}` is not base64. {HOW}"
 # From the URL-safe alphabet.
 TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 WHITESPACE = b" \t\r\n"
+# Longer documents are decoded in a native thread.
+QUICK_CHARACTERS = 1024 * 1024
 
 
 def read_json(request: Request, most_bytes: int) -> PictureBody:
@@ -30,7 +32,7 @@ def read_json(request: Request, most_bytes: int) -> PictureBody:
     """
     # Latin-1 keeps one byte per character; those beyond ASCII do not matter.
     text = whole_body(request, most_bytes).decode("latin-1")
-    return PictureBody(_picture(text) if len(text) <= QUICK_BYTES else run_natively(_picture, text))
+    return PictureBody(_picture(text) if len(text) <= QUICK_CHARACTERS else run_natively(_picture, text))
 
 
 def _picture(text: str) -> bytes:

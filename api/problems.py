@@ -34,7 +34,7 @@ ADVICE = "Try again later."
 ADVICE_ON_UPLOADS = (
     "The picture may have been accepted. Try again later; with the same `Idempotency-Key` it is not classified twice."
 )
-MISTAKE = "The service failed with an internal error, which was logged."
+INTERNAL_ERROR = "The service failed with an internal error, which was logged."
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -49,14 +49,9 @@ def as_problem(status: int, detail: str, *, title: str = "") -> Problem:
     }
 
 
-def problem_body(status: int, detail: str, *, title: str = "") -> str:
-    """Return the JSON of a problem."""
-    return json.dumps(as_problem(status, detail, title=title))
-
-
 def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
     """Return a problem as a response."""
-    body = problem_body(status, detail, title=title)
+    body = json.dumps(as_problem(status, detail, title=title))
     response = Response(body, status, headers, content_type=PROBLEM_TYPE)
     # Without it, caches may store a 404, 405, 410 or 501 (RFC 9111, 4.2.2); any of these may be temporary.
     response.headers["Cache-Control"] = "no-store"
@@ -96,4 +91,4 @@ def _http_error(error: HTTPException) -> Response:
 
 def _bug(error: Exception) -> Response:
     log.error("A request failed", exc_info=error)
-    return problem(500, MISTAKE)
+    return problem(500, INTERNAL_ERROR)

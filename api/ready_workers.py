@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 # A worker is ready for longer than this before its first job ends, and results are cached under the version of the
 # worker that computed them: a result version that is a second old causes a cache miss, never a result of another model.
 READ_SECONDS = 1.0
+# While none is ready, requests read the workers themselves, but all together no more often than this.
 RECENT_SECONDS = 0.1
 
 
@@ -54,18 +55,16 @@ class ReadyWorkers:
         """The result version of all ready workers; "" if there are none, or if their versions differ."""
         return self._result_version
 
-    @property
     def absent(self) -> bool:
-        """Whether no worker has been ready for the grace time.
+        """Return whether no worker has been ready for the grace time.
 
-        It is true only if a recent look says so: a client must not be told so just after the first worker has started.
+        Reads the workers again before it says so: the first one may have started since the thread last read them.
         """
-        if self._was_absent and time.monotonic() > self._read_at + RECENT_SECONDS:
+        if self._seems_absent() and time.monotonic() > self._read_at + RECENT_SECONDS:
             self.read()
-        return self._was_absent
+        return self._seems_absent()
 
-    @property
-    def _was_absent(self) -> bool:
+    def _seems_absent(self) -> bool:
         since = self._missing_since  # once: the thread may change it
         return since is not None and time.monotonic() >= since + self._grace_seconds
 

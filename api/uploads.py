@@ -6,7 +6,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth import current_owner
-from api.native_threads import inspect_uploaded
+from api.header_check import check_header
 from api.picture_body import NO_PICTURE, PictureBody, whole_body
 from api.picture_form import read_form
 from api.picture_json import read_json
@@ -134,7 +134,7 @@ def _hint(data: bytes, mimetype: str) -> str:
 
 def _inspect(body: PictureBody) -> ImageInfo:
     try:
-        return inspect_uploaded(body.data)
+        return check_header(body.data)
     except UnsupportedPicture:
         if body.hint:
             raise NoPicture(body.hint) from None

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 # How often a waiting request looks whether to give up.
 LOOK_SECONDS = 2.0
-# How often a waiter reads its job again, in case its notice was lost.
+# How often a waiter reads its job again without a notice, which may have been lost.
 RECHECK_SECONDS = 15.0
 RESUBSCRIBE_SECONDS = 1.0
 
@@ -38,12 +38,17 @@ class Waiter:
         self.job_id = job_id
         self.woken = threading.Event()
         self.ended: EndNotice | None = None
-        self.read_at = time.monotonic()
+        self._read_again_at = time.monotonic() + RECHECK_SECONDS
 
     @property
-    def looks_again(self) -> bool:
-        """Whether the job must be read again: the waiter was woken, or has not looked for long."""
-        return self.woken.is_set() or time.monotonic() > self.read_at + RECHECK_SECONDS
+    def must_read(self) -> bool:
+        """Whether to read the job again."""
+        return self.woken.is_set() or time.monotonic() > self._read_again_at
+
+    def note_read(self, next_seconds: float) -> None:
+        """Record that the job is read now, and is to be read again in `next_seconds` or once the waiter is woken."""
+        self.woken.clear()
+        self._read_again_at = time.monotonic() + next_seconds
 
 
 class Waiters:
@@ -110,24 +115,22 @@ class Waiters:
         deadline = time.monotonic() + seconds
         while True:
             over = time.monotonic() >= deadline or self._closed.is_set() or gives_up()
-            if over or waiter.looks_again:
-                job = self._job_of(waiter, must=over)
-                if job and (job.state.terminal or over):
-                    return job
+            if over:
+                return self._job_of(waiter)
+            if waiter.must_read and (job := self._job_if_readable(waiter)) and job.state.terminal:
+                return job
             waiter.woken.wait(min(max(0.0, deadline - time.monotonic()), LOOK_SECONDS))
 
-    def _job_of(self, waiter: Waiter, *, must: bool) -> Job | None:
-        """Return the job; None if it cannot be read now and need not (`must`), as it may be readable in time."""
-        waiter.woken.clear()
-        waiter.read_at = time.monotonic()
-        if waiter.ended:
-            return waiter.ended.job()
+    def _job_of(self, waiter: Waiter) -> Job:
+        waiter.note_read(next_seconds=RECHECK_SECONDS)
+        return waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
+
+    def _job_if_readable(self, waiter: Waiter) -> Job | None:
+        """Return the job, None while Redis does not answer: there is still time."""
         try:
-            return self._jobs.get(waiter.job_id)
+            return self._job_of(waiter)
         except redis.RedisError:
-            if must:
-                raise
-            waiter.read_at -= RECHECK_SECONDS - LOOK_SECONDS
+            waiter.note_read(next_seconds=LOOK_SECONDS)
             return None
 
     def _wake_all(self) -> None:

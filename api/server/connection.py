@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -12,21 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
-from api.access_log import AccessLog
-from api.headers import CommonHeaders
-from api.problems import MISTAKE, PROBLEM_TYPE, problem_body
-from api.request_id import choose_request_id
-from api.server.environ import environ_of
-from api.server.pace import BLOCK_BYTES, Pace, take_turns
+from api.client_left import CLIENT_LEFT
+from api.problems import INTERNAL_ERROR, problem
+from api.server.environ import announces_body, environ_of, flaw_of
+from api.server.pace import BLOCK_BYTES, Pace, yield_to_others
 from api.server.receiving import Receiving
 from api.server.request_body import RequestBody
-from api.server_hints import CLIENT_LEFT
-from shared.log import begin_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-    Headers = list[tuple[str, str]]
 
 MOST_HEAD_BYTES = 32 * 1024
 HEAD_BLOCK_BYTES = 8 * 1024
@@ -40,13 +34,19 @@ SLOW_HEAD = "The headers of the request did not arrive in time."
 log = logging.getLogger(__name__)
 
 
+# The environment of a request whose headers could not be read.
+UNREAD = {"REQUEST_METHOD": "-", "PATH_INFO": "-"}
+
+
 @dataclass(frozen=True)
 class Site:
-    """What all connections share: the application, and what the server's own responses need."""
+    """What all connections share.
+
+    `middleware` wraps the server's own error responses as it wraps the application: headers, request id, access log.
+    """
 
     app: "WSGIApplication"
-    headers: CommonHeaders
-    access_log: AccessLog
+    middleware: "Callable[[WSGIApplication], WSGIApplication]"
     receiving: Receiving
     base_environ: dict[str, Any]
 
@@ -68,7 +68,7 @@ class Connection:
     @property
     def receiving(self) -> bool:
         """Whether the rest of a request is still to come."""
-        return not self.idle and (self._body is None or not self._body.complete)
+        return not self.idle and not self._has_whole_request
 
     def run(self) -> None:
         """Serve requests until either side closes the connection."""
@@ -107,25 +107,25 @@ class Connection:
         try:
             request = self._read_head()
         except h11.RemoteProtocolError as error:
-            return self._refuse(error.error_status_hint, f"The request cannot be read: {error}.")
+            return self._refuse(error.error_status_hint, f"The request cannot be read: {error}.", UNREAD)
         except TimeoutError:
-            return False if self.idle else self._refuse(HTTPStatus.REQUEST_TIMEOUT, SLOW_HEAD)
+            return False if self.idle else self._refuse(HTTPStatus.REQUEST_TIMEOUT, SLOW_HEAD, UNREAD)
         if request is None:
             return False
-        try:
-            _check_framing(request)
-            environ = environ_of(request, self._site.base_environ, self._address)
-            chunked = "HTTP_TRANSFER_ENCODING" in environ
-            self._body = RequestBody(self._http, self._socket, self._pace, self._site.receiving, chunked)
-        except (ValueError, h11.RemoteProtocolError) as error:
-            return self._refuse(HTTPStatus.BAD_REQUEST, f"The request cannot be read: {error}.", request)
+        environ = environ_of(request, self._site.base_environ, self._address)
+        if flaw := flaw_of(request):
+            return self._refuse(HTTPStatus.BAD_REQUEST, flaw, environ)
+        if not announces_body(request):
+            # h11 has the end of the request already.
+            self._http.next_event()
+        self._body = RequestBody(self._http, self._socket, self._pace, self._site.receiving)
         environ["wsgi.input"] = self._body
         environ[CLIENT_LEFT] = self.client_left
         try:
-            self._call_application(environ, self._body)
+            self._call(self._site.app, environ)
         finally:
             self._body.end()
-        return self._next_cycle(self._body)
+        return self._next_cycle()
 
     def _read_head(self) -> h11.Request | None:
         """Return the next request without its body, None if the client has left."""
@@ -146,23 +146,31 @@ class Connection:
         self.idle = False
         return event if isinstance(event, h11.Request) else None
 
-    def _call_application(self, environ: "WSGIEnvironment", body: RequestBody) -> None:
+    def _refuse(self, status: int, detail: str, environ: "WSGIEnvironment") -> bool:
+        """Respond with a problem instead of the application, and close the connection; return False."""
+        self._call(self._site.middleware(problem(status, detail)), environ)
+        return self._next_cycle()
+
+    def _call(self, app: "WSGIApplication", environ: "WSGIEnvironment") -> None:
+        """Send the response of `app`."""
         head = b""
 
-        def start_response(status: str, headers: "Headers", exc_info: Any = None) -> Any:
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal head
-            if exc_info and self._http.our_state is not h11.SEND_RESPONSE:
+            if exc_info and head:
                 raise exc_info[1]
-            head = self._head(status, headers, last=not body.complete)
+            head = self._head(status, headers)
             return self._pace.send
 
         try:
-            result = self._site.app(environ, start_response)
+            result = app(environ, start_response)
         except Exception:
+            if head:
+                raise
             log.exception("A request failed")
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, MISTAKE)
-            return
-        self._send(head, result)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR, environ)
+        else:
+            self._send(head, result)
 
     def _send(self, head: bytes, result: Iterable[bytes]) -> None:
         try:
@@ -176,37 +184,20 @@ class Connection:
         if head:
             self._pace.send(head)
 
-    def _head(self, status: str, headers: "Headers", last: bool) -> bytes:
-        """Return the head of a response; the connection ends after the `last` one."""
-        closing = [("Connection", "close")] if last or self._last else []
-        every = [*headers, *closing, ("Date", formatdate(usegmt=True))]
+    def _head(self, status: str, headers: list[tuple[str, str]]) -> bytes:
+        """Return the head of a response; it closes the connection after a body that was not read to its end."""
+        closes = self._last or not self._has_whole_request
+        every = [*headers, ("Date", formatdate(usegmt=True)), *([("Connection", "close")] if closes else [])]
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every]
         return self._http.send(h11.Response(status_code=int(status[:3]), reason=status[4:], headers=encoded))
 
-    def _refuse(self, status: int, detail: str, request: h11.Request | None = None) -> bool:
-        """Respond with a problem, and close the connection; returns False."""
-        began = time.monotonic()
-        given = {} if request is None else dict(request.headers)
-        request_id = choose_request_id(given.get(b"x-request-id", b"").decode("latin-1"))
-        begin_request(request_id)
-        body = problem_body(status, detail).encode()
-        headers = [
-            ("Content-Type", PROBLEM_TYPE),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-            *self._site.headers.of(request_id, given.get(b"origin", b"").decode("latin-1") or None, False),
-        ]
-        line = f"{status} {HTTPStatus(status).phrase}"
-        method, path = (request.method, request.target.partition(b"?")[0]) if request else (b"-", b"-")
-        self._site.access_log.write(method.decode("latin-1"), path.decode("latin-1"), line, headers, began)
-        is_head = request is not None and request.method == b"HEAD"
-        self._send(self._head(line, headers, last=True), [] if is_head else [body])
-        self._linger()
-        return False
+    @property
+    def _has_whole_request(self) -> bool:
+        return self._body is not None and self._body.complete
 
-    def _next_cycle(self, body: RequestBody) -> bool:
+    def _next_cycle(self) -> bool:
         """Prepare for the next request; return whether there may be one."""
-        if not body.complete:
+        if not self._has_whole_request:
             self._linger()
             return False
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
@@ -214,8 +205,7 @@ class Connection:
         pipelined = bool(self._http.trailing_data[0])
         self._http.start_next_cycle()
         if pipelined:
-            # Other connections have their turn in between.
-            take_turns()
+            yield_to_others()
         return True
 
     def _linger(self) -> None:
@@ -225,11 +215,4 @@ class Connection:
             self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             if not self._socket.recv(BLOCK_BYTES):
                 return
-            take_turns()
-
-
-def _check_framing(request: h11.Request) -> None:
-    """Raise ValueError if the end of the body is ambiguous (RFC 9112, 6.1)."""
-    names = {name for name, _ in request.headers}
-    if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
-        raise ValueError("Transfer-Encoding with HTTP/1.0 or Content-Length is not accepted")
+            yield_to_others()

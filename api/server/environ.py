@@ -30,12 +30,8 @@ def base_environ(host: str, port: int) -> dict[str, Any]:
 
 
 def environ_of(request: h11.Request, base: dict[str, Any], address: str) -> "WSGIEnvironment":
-    """Return the WSGI environment of `request`, without its body; `address` is the client's.
-
-    Raises:
-        ValueError: the request target is not a path.
-    """
-    path, query = _path_and_query(request.target.decode("latin-1"))
+    """Return the WSGI environment of `request`, without its body; `address` is the client's."""
+    path, query = _path_and_query(request) or ("", "")
     environ = base | {
         "REQUEST_METHOD": request.method.decode("latin-1"),
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
@@ -53,12 +49,33 @@ def environ_of(request: h11.Request, base: dict[str, Any], address: str) -> "WSG
     return environ
 
 
-def _path_and_query(target: str) -> tuple[str, str]:
+def flaw_of(request: h11.Request) -> str:
+    """Return why `request` must be refused although it could be parsed, "" if it need not."""
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
+        # The end of the body would be ambiguous (RFC 9112, 6.1).
+        return "Transfer-Encoding is not accepted with HTTP/1.0 or together with Content-Length."
+    if _path_and_query(request) is None:
+        return "The request target is not a path."
+    return ""
+
+
+def announces_body(request: h11.Request) -> bool:
+    """Whether `request` has a body."""
+    fields = dict(request.headers)
+    return b"transfer-encoding" in fields or int(fields.get(b"content-length", b"0")) > 0
+
+
+def _path_and_query(request: h11.Request) -> tuple[str, str] | None:
+    target = request.target.decode("latin-1")
     if not target.startswith("/"):
-        # A proxy's form: `http://host/path`.
-        parts = urlsplit(target)
+        # The form for proxies: `http://host/path`.
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            return None
         if parts.scheme not in ("http", "https"):
-            raise ValueError("the request target is not a path")
+            return None
         target = f"{parts.path or '/'}?{parts.query}"
     path, _, query = target.partition("?")
     return path, query

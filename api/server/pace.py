@@ -10,8 +10,8 @@ BLOCK_BYTES = 64 * 1024
 BLOCK_SECONDS = 30.0
 
 
-def take_turns() -> None:
-    """Let other connections be served; `sleep(0)` would only let green threads run that are ready already."""
+def yield_to_others() -> None:
+    """Let the loop serve other connections; `sleep(0)` would only run green threads that are ready already."""
     sleep(1e-6)
 
 
@@ -36,6 +36,7 @@ class Pace:
         self._left -= len(data)
         if self._left <= 0:
             self.begin()
+            yield_to_others()
         return data
 
     def send(self, *parts: bytes) -> None:

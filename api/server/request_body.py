@@ -7,23 +7,19 @@ from contextlib import suppress
 import h11
 from werkzeug.exceptions import BadRequest, HTTPException, RequestTimeout, ServiceUnavailable
 
-from api.server.pace import BLOCK_BYTES, BLOCK_SECONDS, Pace, take_turns
+from api.server.pace import BLOCK_SECONDS, Pace
 from api.server.receiving import Receiving
 
-# A chunked body may have this many framing bytes, plus one for every 64 bytes of data: parsing chunks of a few
-# bytes would occupy the thread that serves all connections.
-FRAMING_BYTES = 4 * 1024
-DATA_BYTES_PER_FRAMING_BYTE = 64
-# All chunks in a block are parsed before their framing is counted.
-CHUNKED_BLOCK_BYTES = 8 * 1024
-# After so many bytes of one body, other connections have their turn.
-TURN_BYTES = 256 * 1024
+# A chunked body may have this many chunks, and as many more as its data would fill at this size: parsing many tiny
+# chunks would occupy the thread that serves all connections.
+MOST_CHUNKS = 1000
+SMALL_CHUNK_BYTES = 512
 
 NO_ROOM = "The service is receiving too many bodies right now. Try again later."
 NO_ROOM_RETRY_AFTER_SECONDS = 5
 TOO_SLOW = f"The body arrives too slowly: the next 64 KiB did not come within {BLOCK_SECONDS:.0f} s."
 CUT_OFF = "The connection was closed before the end of the body."
-TINY_CHUNKS = "The body has too many small chunks, or a chunk header that is too long."
+TINY_CHUNKS = "The body has too many small chunks."
 
 
 class RequestBody(io.RawIOBase):
@@ -35,25 +31,17 @@ class RequestBody(io.RawIOBase):
         ServiceUnavailable: all bodies together are too large.
     """
 
-    def __init__(
-        self, http: h11.Connection, connection: socket.socket, pace: Pace, receiving: Receiving, chunked: bool
-    ) -> None:
+    def __init__(self, http: h11.Connection, connection: socket.socket, pace: Pace, receiving: Receiving) -> None:
         """Read the body of the request that `http` has just parsed."""
         super().__init__()
         self._http = http
         self._socket = connection
         self._pace = pace
         self._receiving = receiving
-        self._block_bytes = CHUNKED_BLOCK_BYTES if chunked else BLOCK_BYTES
-        self._turn_limit = CHUNKED_BLOCK_BYTES if chunked else TURN_BYTES
-        self._received = len(http.trailing_data[0])
-        self._data_bytes = self._turn_bytes = 0
+        self._chunks = self._data_bytes = 0
         self._given_up = False
         self._piece = memoryview(b"")
-        # A request without a body ends here.
-        self._next_event(http.next_event())
-        if not self.complete:
-            receiving.begin(self)
+        receiving.begin(self)
 
     @property
     def complete(self) -> bool:
@@ -79,19 +67,20 @@ class RequestBody(io.RawIOBase):
             self._socket.shutdown(socket.SHUT_RD)
 
     def end(self) -> None:
-        """Read no more; call it when the request is over."""
+        """Read no more: the request is over, or its body is complete."""
         self._receiving.end(self)
 
     def _advance(self) -> None:
         try:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._check_framing()
                 self._receive()
-            else:
-                self._next_event(event)
         except (h11.RemoteProtocolError, OSError) as error:
             raise self._problem_of(error) from None
+        if isinstance(event, h11.Data):
+            self._take(event)
+        if self.complete:
+            self.end()
 
     def _problem_of(self, error: Exception) -> HTTPException:
         if self._given_up:
@@ -102,25 +91,16 @@ class RequestBody(io.RawIOBase):
             return BadRequest(CUT_OFF)
         return BadRequest(f"The body cannot be read: {error}.")
 
-    def _next_event(self, event: object) -> None:
-        if isinstance(event, h11.Data):
-            self._piece = memoryview(event.data)
-            self._data_bytes += len(event.data)
-        if self.complete:
-            self._receiving.end(self)
-
-    def _check_framing(self) -> None:
-        if self._received - self._data_bytes > FRAMING_BYTES + self._data_bytes // DATA_BYTES_PER_FRAMING_BYTE:
-            raise BadRequest(TINY_CHUNKS)
-
     def _receive(self) -> None:
         if self._http.they_are_waiting_for_100_continue:
             self._pace.send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
-        data = self._pace.receive(self._block_bytes)
+        data = self._pace.receive()
         self._http.receive_data(data)
-        self._received += len(data)
         self._receiving.add(self, len(data))
-        self._turn_bytes += len(data)
-        if self._turn_bytes >= self._turn_limit:
-            self._turn_bytes = 0
-            take_turns()
+
+    def _take(self, data: h11.Data) -> None:
+        self._piece = memoryview(data.data)
+        self._data_bytes += len(data.data)
+        self._chunks += data.chunk_start
+        if self._chunks > MOST_CHUNKS + self._data_bytes // SMALL_CHUNK_BYTES:
+            raise BadRequest(TINY_CHUNKS)

@@ -5,6 +5,8 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import gevent
@@ -12,6 +14,7 @@ from gevent import sleep
 from gevent.event import Event
 from gevent.pool import Pool
 
+from api.middleware import Middleware
 from api.server.connection import Connection, Site
 from api.server.environ import base_environ
 from api.server.receiving import Receiving
@@ -20,7 +23,7 @@ from api.services import Services
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# These numbers are based on the measurements in docs/decisions/0018-web-server.md.
+# These numbers are based on the measurements in docs/decisions/0018-web-server-for-thousands.md.
 MOST_CONNECTIONS = 6000
 BACKLOG = 1024
 # Files that are open beside the connections of clients: to Redis, an image store, logs.
@@ -46,8 +49,7 @@ class WebServer:
         settings = services.settings
         self._site = Site(
             app,
-            services.headers,
-            services.access_log,
+            partial(Middleware, headers=services.headers, access_log=services.access_log),
             Receiving(MOST_RECEIVING_BYTES),
             base_environ(settings.host, settings.port),
         )
@@ -74,31 +76,26 @@ class WebServer:
         while True:
             self._pool.wait_available()
             try:
-                client, address = self._listener.accept()
+                self._accept_one()
             except OSError as error:
                 log.warning("A connection cannot be accepted: %s", error)
                 sleep(PAUSE_SECONDS)
-                continue
-            self._pool.spawn(self._run, client, address)
 
     def _accept_backlog(self) -> None:
         """Accept the connections in the kernel's backlog: closing the socket would reset them."""
         self._listener.settimeout(0)
-        while self._pool.free_count():
-            try:
-                client, address = self._listener.accept()
-            except OSError:
-                return
-            self._pool.spawn(self._run, client, address)
-            # Let it register itself.
-            sleep(0)
+        with suppress(OSError):
+            while self._pool.free_count():
+                self._accept_one()
 
-    def _run(self, client: socket.socket, address: tuple[str, int]) -> None:
+    def _accept_one(self) -> None:
+        client, address = self._listener.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(client, address[0], self._site)
-        if self._stopping.is_set():
-            connection.finish()
         self._connections.add(connection)
+        self._pool.spawn(self._run, connection)
+
+    def _run(self, connection: Connection) -> None:
         try:
             connection.run()
         finally:

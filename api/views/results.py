@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request
 
 from api.auth import required_owner
+from api.client_left import client_left
 from api.contract.examples import FINISHED_JOB, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, PREFER
 from api.contract.operation import Answer, operation
@@ -12,7 +13,6 @@ from api.job_submission import Finished, JobSubmission
 from api.picture_jobs import PictureJobs
 from api.preferences import parse_preferences
 from api.responses import JobResponses
-from api.server_hints import client_left
 
 JOB_ID = {
     "name": "job_id",

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, request
 
+from api.client_left import client_left
 from api.contract.examples import LABELS, QUEUED_JOB
 from api.contract.headers import ABOUT_A_JOB, IDEMPOTENCY_KEY, PREFER
 from api.contract.operation import Answer, operation
@@ -12,7 +13,6 @@ from api.picture_body import FIELD
 from api.picture_form import MOST_PARTS
 from api.preferences import parse_preferences
 from api.responses import JobResponses
-from api.server_hints import client_left
 from api.uploads import (
     DEFAULT_TOP,
     MAX_DEADLINE_SECONDS,

@@ -6,8 +6,9 @@ import zlib
 
 import pytest
 
-from api import native_threads
-from api.native_threads import NativeThreads, inspect_uploaded
+from api import header_check
+from api.header_check import check_header
+from api.native_threads import NativeThreads
 from shared.jobs.models import ImageInfo
 from tests.unit.api.conftest import encode
 
@@ -46,13 +47,13 @@ def test_headers_that_may_take_long_are_checked_in_a_native_thread(
     monkeypatch: pytest.MonkeyPatch, data: bytes, natively: bool
 ) -> None:
     # Given a check that tells where it runs
-    inspect, threads = native_threads.inspect_picture, []
+    inspect, threads = header_check.inspect_picture, []
 
     def watched(data: bytes) -> ImageInfo:
         threads.append(threading.get_ident())
         return inspect(data)
 
-    monkeypatch.setattr(native_threads, "inspect_picture", watched)
+    monkeypatch.setattr(header_check, "inspect_picture", watched)
     # When a picture is checked, Then it is in a thread of its own if that may take long
-    assert inspect_uploaded(data).width == 60
+    assert check_header(data).width == 60
     assert (threads != [threading.get_ident()]) == natively

@@ -27,7 +27,7 @@ def bench_without_worker(grace_seconds: float, **settings: Any) -> Bench:
 def test_a_plain_upload_is_answered_at_once_when_no_worker_was_there_for_the_grace_time(png: bytes) -> None:
     # Given an API that has seen no worker for longer than the grace time
     bench = bench_without_worker(0.05)
-    eventually(lambda: bench.ready_workers.absent, what="the end of the grace time")
+    eventually(bench.ready_workers.absent, what="the end of the grace time")
     # When a client uploads plainly
     began = time.monotonic()
     answer = bench.upload(png)
@@ -103,27 +103,27 @@ def test_while_a_worker_may_be_there_nobody_is_told_otherwise(png: bytes) -> Non
 def test_the_grace_time_begins_again_after_redis_was_away(png: bytes) -> None:
     # Given an API that has seen no worker for the grace time
     bench = bench_without_worker(0)
-    assert bench.ready_workers.absent
+    assert bench.ready_workers.absent()
     # When Redis does not answer, Then nothing is known
     connection = bench.redis.connection_pool.connection_kwargs["server"]
     connection.connected = False
     bench.ready_workers.read()
-    assert not bench.ready_workers.absent
+    assert not bench.ready_workers.absent()
     # And when it answers again, the workers count that are there
     connection.connected = True
     bench.worker_beats()
-    assert not bench.ready_workers.absent and bench.ready_workers.result_version
+    assert not bench.ready_workers.absent() and bench.ready_workers.result_version
 
 
 def test_no_grace_time_is_longer_than_the_wait(png: bytes) -> None:
     bench = bench_without_worker(60, wait_seconds=0.05)
-    eventually(lambda: bench.ready_workers.absent, 10, "the end of the grace time")
+    eventually(bench.ready_workers.absent, 10, "the end of the grace time")
 
 
 def test_the_workers_are_read_while_nobody_asks() -> None:
     bench = make_bench(no_worker_grace_seconds=0)
     bench.ready_workers.start()
-    eventually(lambda: bench.ready_workers.absent, what="no worker")
+    eventually(bench.ready_workers.absent, what="no worker")
     WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 1))
     eventually(lambda: bench.ready_workers.result_version == "litert-1:d", what="a worker")
 
@@ -143,7 +143,7 @@ def test_a_job_that_has_ended_is_not_kept_waiting_by_anybody(png: bytes) -> None
 def test_a_worker_that_has_just_started_is_not_missed(png: bytes) -> None:
     # Given an API that has seen no worker for longer than the grace time
     bench = bench_without_worker(0)
-    assert bench.ready_workers.absent
+    assert bench.ready_workers.absent()
     # When one starts, Then it is noticed without a look of the API's thread
     WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 1))
-    eventually(lambda: not bench.ready_workers.absent, 5, "the worker")
+    eventually(lambda: not bench.ready_workers.absent(), 5, "the worker")
