@@ -30,12 +30,15 @@ IDLE_SECONDS = 60.0
 LINGER_SECONDS = 2.0
 LINGER_BLOCKS = 512
 SLOW_HEAD = "The headers of the request did not arrive in time."
-
-log = logging.getLogger(__name__)
-
-
+BAD_HEAD = "The request line or a header is malformed, or `Host` is missing."
+BAD_HEADS = {
+    431: f"The request line and the headers are too long: at most {MOST_HEAD_BYTES // 1024} KiB are accepted.",
+    501: "The only supported transfer encoding is `chunked`.",
+}
 # The environment of a request whose headers could not be read.
 UNREAD = {"REQUEST_METHOD": "-", "PATH_INFO": "-"}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Connection:
         try:
             request = self._read_head()
         except h11.RemoteProtocolError as error:
-            return self._refuse(error.error_status_hint, f"The request cannot be read: {error}.", UNREAD)
+            status = error.error_status_hint
+            return self._refuse(status, BAD_HEADS.get(status, BAD_HEAD), UNREAD)
         except TimeoutError:
             return False if self.idle else self._refuse(HTTPStatus.REQUEST_TIMEOUT, SLOW_HEAD, UNREAD)
         if request is None:

@@ -19,6 +19,7 @@ NO_ROOM = "The service is receiving too many bodies right now. Try again later."
 NO_ROOM_RETRY_AFTER_SECONDS = 5
 TOO_SLOW = f"The body arrives too slowly: the next 64 KiB did not come within {BLOCK_SECONDS:.0f} s."
 CUT_OFF = "The connection was closed before the end of the body."
+BAD_CHUNKS = "The chunks of the body are malformed, or the connection was closed before the last one."
 TINY_CHUNKS = "The body has too many small chunks."
 
 
@@ -89,7 +90,7 @@ class RequestBody(io.RawIOBase):
             return RequestTimeout(TOO_SLOW)
         if isinstance(error, OSError):
             return BadRequest(CUT_OFF)
-        return BadRequest(f"The body cannot be read: {error}.")
+        return BadRequest(BAD_CHUNKS)
 
     def _receive(self) -> None:
         if self._http.they_are_waiting_for_100_continue:
