@@ -23,6 +23,8 @@ MOST_READS = 20_000
 # Largest TIFF tag that is read with the header, and limit of the EXIF data that are parsed: each value becomes an
 # object. This is enough for the offsets of 65,535 strips.
 MOST_TAG_BYTES = 256 * 1024
+# Length and name of a chunk.
+PNG_CHUNK_HEAD_BYTES = 8
 
 
 def set_up_pillow() -> None:
@@ -56,6 +58,7 @@ class _Header(io.BytesIO):
         self._is_tiff = data[:2] in (b"II", b"MM")
         self._reads_left = MOST_READS
         self._exif_left = MOST_TAG_BYTES
+        self._profiles_left = 1
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._reads_left -= 1
@@ -66,6 +69,11 @@ class _Header(io.BytesIO):
             # (layers, profiles) last.
             raise OSError(TOO_LONG)
         found = super().read(size)
+        if size == PNG_CHUNK_HEAD_BYTES and found.endswith(b"iCCP"):
+            # A PNG has one color profile at most; Pillow decompresses each, up to a megabyte.
+            self._profiles_left -= 1
+            if self._profiles_left < 0:
+                raise UnsupportedPicture(TOO_LONG)
         if found.startswith(b"Exif\0\0"):
             # A JPEG may split its EXIF data into pieces; at each one, Pillow copies all pieces so far.
             self._exif_left -= len(found)

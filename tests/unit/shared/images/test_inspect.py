@@ -5,6 +5,7 @@ import io
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -106,6 +107,7 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 
 ENDLESS = {
     "a PNG of chunks": lambda: bombs.png_of_chunks(before=True),
+    "a PNG of color profiles": lambda: bombs.png_with(b"iCCP", b"x\0\0" + zlib.compress(b"x" * 1_000_000), 900),
     "a GIF of comments": lambda: bombs.endless(bombs.GIF, b"!\xfe\x01x\0"),
     "a JPEG of segments": lambda: bombs.endless(b"\xff\xd8", b"\xff\xe5\0\x02"),
     "a JPEG of filling": lambda: bombs.endless(b"\xff\xd8", b"\xff"),
