@@ -4,8 +4,6 @@ import logging
 import os
 import sys
 
-import gevent
-
 from api.app import create_app
 from api.malloc import return_large_blocks
 from api.native_threads import NativeThreads
@@ -19,9 +17,6 @@ from shared.this_machine import url_of
 # Connections of all requests together, and how long a request waits for one of them.
 REDIS_CONNECTIONS = 64
 REDIS_CONNECTION_SECONDS = 10.0
-
-# Native threads that check headers and parse JSON: more of them would only keep the loop from running.
-COMPUTING_THREADS = 2
 
 log = logging.getLogger("api")
 
@@ -41,7 +36,6 @@ def main() -> int:
     for variable in unknown_settings(os.environ):
         log.warning("%s is set, but there is no such setting", variable)
     return_large_blocks()
-    gevent.get_hub().threadpool.maxsize = COMPUTING_THREADS
     app = create_app(services)
     try:
         server = WebServer(app, services)

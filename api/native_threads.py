@@ -2,17 +2,20 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 
-import gevent
 from gevent import monkey
-from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# Header checks and JSON: more threads would only keep the loop from running.
+COMPUTING_THREADS = 2
+_computing = threading.BoundedSemaphore(COMPUTING_THREADS)
 
 _start_native_thread = monkey.get_original("_thread", "start_new_thread")
 _native_getaddrinfo = monkey.get_original("socket", "getaddrinfo")
@@ -60,17 +63,6 @@ def _complete(future: "Future[Any]", call: Callable[[], Any]) -> None:
 
 
 def run_natively(call: Callable[[T], R], argument: T) -> R:
-    """Return what `call` returns or raise what it raises, after running it in one of few native threads."""
-    # An exception is returned, as gevent would log one that is raised.
-    pool: ThreadPool = gevent.get_hub().threadpool
-    error, result = pool.apply(_outcome, (call, argument))
-    if error is not None:
-        raise error
-    return cast(R, result)
-
-
-def _outcome(call: Callable[[Any], Any], argument: Any) -> tuple[Exception | None, Any]:
-    try:
-        return None, call(argument)
-    except Exception as error:
-        return error, None
+    """Return what `call` returns or raise what it raises, after running it in one of COMPUTING_THREADS threads."""
+    with _computing:
+        return cast(R, NativeThreads().submit(partial(call, argument)).result())

@@ -104,7 +104,7 @@ def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits:
     def upload() -> Response:
         """Classify a picture.
 
-        The body is a form with a file `image`, or the picture's bytes as `image/*`.
+        The body is a form with the picture in `image`, the bytes of the picture, or JSON with them in base64.
         """
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         key = read_idempotency_key(request)
