@@ -1,9 +1,9 @@
 """`python -m api`: serves the web application until SIGTERM or SIGINT."""
 
-# First, so that all other modules use gevent's sockets, locks and threads: then thousands of requests can wait at once.
+# Before all other imports, so that all modules use gevent's sockets, locks and threads: thousands of requests can wait.
 from gevent import monkey
 
-# `select` stays as it is: redis-py polls without waiting, and asyncio (for S3) runs in a native thread.
+# `select` is not patched: redis-py only polls without waiting, and asyncio (for S3) runs in a native thread.
 monkey.patch_all(select=False)
 
 import sys  # noqa: E402

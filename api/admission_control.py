@@ -4,6 +4,7 @@ import logging
 import math
 import time
 
+from api.recent import Recent
 from shared.errors import QueueFull, ServerUnfit, TryLater
 from shared.jobs.backlog import Backlog, BacklogReader
 from shared.jobs.limits import JobLimits
@@ -14,25 +15,23 @@ log = logging.getLogger(__name__)
 # How long a refusal is repeated without another Redis read.
 CLOSED_SECONDS = 0.25
 # Maximum age of the cached backlog. It may be stale: the atomic check when the job is stored decides.
-BACKLOG_SECONDS = 0.05
+BACKLOG_SECONDS = 0.25
 # Share of Redis' `maxmemory` reserved for the workers: a full Redis cannot even deliver its messages.
 FREE_MEMORY_SHARE = 0.1
-SERVER_SECONDS = 0.5
+SERVER_SECONDS = 1.0
 
 
 class AdmissionControl:
     """Closes when no job can be accepted; a cheap guard before the atomic check when the job is stored."""
 
     def __init__(self, reader: BacklogReader, server: RedisServer, limits: JobLimits) -> None:
-        self._reader = reader
         self._server = server
         self._limits = limits
         self._closed_until = 0.0
         self._refusal: TryLater | None = None
-        self._backlog: Backlog | None = None
-        self._backlog_read_at = 0.0
-        self._state: ServerState | None = None
-        self._state_read_at = 0.0
+        self._backlog = Recent(reader.read, BACKLOG_SECONDS)
+        self._state = Recent(self._read_state, SERVER_SECONDS)
+        self._reported = ""
 
     def refusal(self) -> TryLater | None:
         """Return the current refusal, None while open; does no I/O."""
@@ -44,7 +43,7 @@ class AdmissionControl:
         Raises:
             ServerUnfit: Redis cannot run jobs, or may drop accepted ones.
         """
-        state = self._recent_state()
+        state = self._state.get()
         if state.flaw:
             raise self._close(ServerUnfit(f"{state.flaw} No pictures are accepted until then."))
 
@@ -56,7 +55,7 @@ class AdmissionControl:
             QueueFull: no job is admitted now, or the job would not finish in time.
         """
         self.check_server()
-        backlog = self._recent_backlog()
+        backlog = self._backlog.get()
         full = backlog.full(self._limits) or self._short_of_memory(backlog)
         if full:
             raise self._close(full)
@@ -74,20 +73,14 @@ class AdmissionControl:
         return refusal
 
     def _short_of_memory(self, backlog: Backlog) -> QueueFull | None:
-        if self._recent_state().free_memory_share >= FREE_MEMORY_SHARE:
+        if self._state.get().free_memory_share >= FREE_MEMORY_SHARE:
             return None
         return QueueFull("Redis is short of memory. Try again later.", backlog.seconds_for(backlog.open_jobs))
 
-    def _recent_backlog(self) -> Backlog:
-        now = time.monotonic()
-        if self._backlog is None or now > self._backlog_read_at + BACKLOG_SECONDS:
-            self._backlog, self._backlog_read_at = self._reader.read(), now
-        return self._backlog
-
-    def _recent_state(self) -> ServerState:
-        now = time.monotonic()
-        if self._state is None or now > self._state_read_at + SERVER_SECONDS:
-            before, self._state, self._state_read_at = self._state, self._server.state(), now
-            if self._state.flaw and (before is None or before.flaw != self._state.flaw):
-                log.error("No uploads are accepted: %s", self._state.flaw)
-        return self._state
+    def _read_state(self) -> ServerState:
+        """Read the state of the server, and log a new flaw once."""
+        state = self._server.state()
+        if state.flaw and state.flaw != self._reported:
+            log.error("No uploads are accepted: %s", state.flaw)
+        self._reported = state.flaw
+        return state

@@ -1,6 +1,7 @@
 """The web application: routes, hooks and error handlers over the services."""
 
-from flask import Flask
+from flask import Flask, request
+from werkzeug.exceptions import NotFound
 
 from api.auth import register_keys
 from api.metrics import register_metrics
@@ -29,8 +30,9 @@ def create_app(services: Services) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_metrics(app, services.metrics)
     register_problem_handlers(app)
+    app.before_request(_refuse_doubled_slash)
     register_keys(app, services.keys)
-    app.register_blueprint(upload_blueprint(services.submission, services.responses, limits))
+    app.register_blueprint(upload_blueprint(services.submission, services.responses, limits, services.webhook_rules))
     app.register_blueprint(results_blueprint(services.submission, services.picture_jobs, services.responses))
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
@@ -43,3 +45,9 @@ def create_app(services: Services) -> Flask:
         app.wsgi_app, services.headers, services.access_log
     )
     return app
+
+
+def _refuse_doubled_slash() -> None:
+    """Respond with 404 to `//metrics`, which Werkzeug would serve as `/metrics`: a proxy may restrict that path."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound

@@ -1,8 +1,8 @@
 """Submits an upload and decides on the response: the labels, the open job, or a timeout."""
 
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 from api.admission_control import AdmissionControl
 from api.cached_results import CachedResults
@@ -10,13 +10,14 @@ from api.picture_jobs import PictureJobs
 from api.preferences import Preferences
 from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
-from api.waiters import Waiters, goes_on
+from api.waiters import Waiters, never
 from shared.errors import TooManyWaiters
-from shared.jobs.admission import Admission
+from shared.jobs.admission import Admission, new_job_id
 from shared.jobs.models import Job, JobState
 
 NO_SLOT = "Too many requests are waiting for a result. Try again, or send `Prefer: respond-async` and poll."
 NO_SLOT_RETRY_AFTER_SECONDS = 2
+NO_PREFERENCES = Preferences(respond_async=False, wait_seconds=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +43,14 @@ class Finished(Submitted):
 class Open(Submitted):
     """The client does not wait (any longer); `position` in the queue is None if unknown or if the job is not queued.
 
-    `no_worker` is whether the job waits for a worker to start.
+    `no_worker` is whether the job waits for a worker to start; `retry_of` is the id of the failed job that it retries.
     """
 
     job_id: str
     state: JobState
     position: int | None = None
     no_worker: bool = False
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,40 +85,40 @@ class JobSubmission:
         self,
         preferences: Preferences,
         key: str,
-        read_upload: Callable[[], Upload],
-        client_left: Callable[[], bool] = goes_on,
+        reading: AbstractContextManager[Upload],
+        client_left: Callable[[], bool] = never,
     ) -> Finished | Open | TimedOut:
         """Accept the picture and wait for its job as the client prefers.
 
-        The upload is read only if it can be accepted. `key` is the idempotency key, "" for none.
+        The upload is read by entering `reading`, only if it can be accepted. `key` is the idempotency key, "" for none.
         `client_left` says whether the client has closed the connection.
 
         Raises:
             ServerUnfit, QueueFull, TooManyWaiters: no job was accepted.
-            In addition, the exceptions of `read_upload` and `PictureJobs.accept`.
+            In addition, the exceptions of `reading` and `PictureJobs.accept`.
         """
         # Read before `preferences` change: without a free slot the request does not wait.
         plain = preferences.plain
         seconds = self._wait_seconds if plain else preferences.wait_seconds or 0
         self._check_room(preferences, key)
 
-        def gives_up() -> bool:
+        def stops() -> bool:
             return client_left() or (plain and self._ready_workers.absent())
 
         job_id = new_job_id()
         with self._waiters.slot(wanted=seconds > 0) as may_wait, self._waiters.listen(job_id) as waiter:
             if plain and not may_wait:
                 raise TooManyWaiters(NO_SLOT, NO_SLOT_RETRY_AFTER_SECONDS)
-            admission = self._picture_jobs.accept(job_id, read_upload(), key)
+            admission = self._accept(job_id, reading, key)
             known = self._known(admission)
             if seconds and not may_wait:
                 preferences = preferences.without_wait()
             if not may_wait and not admission.joined:
                 return self._just_accepted(admission, preferences, known)
             if admission.joined or admission.known:
-                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0, gives_up)
+                job = self._waiters.wait(admission.job_id, seconds if may_wait else 0, stops)
             else:
-                job = self._waiters.wait_for(waiter, seconds, gives_up)
+                job = self._waiters.wait_for(waiter, seconds, stops)
         if job.state.terminal and may_wait:
             return Finished(job=job, preferences=preferences, known=known)
         if plain:
@@ -124,7 +126,7 @@ class JobSubmission:
         return self._open(job, preferences, known)
 
     def follow(
-        self, job_id: str, preferences: Preferences, owner: str | None, client_left: Callable[[], bool] = goes_on
+        self, job_id: str, preferences: Preferences, owner: str | None, client_left: Callable[[], bool] = never
     ) -> Finished | Open:
         """Return the job once it has ended, or its current state when the client's preferred wait is over.
 
@@ -144,12 +146,31 @@ class JobSubmission:
             return Finished(job=job, preferences=preferences)
         return self._open(job, preferences)
 
+    def retry(self, job_id: str, owner: str | None, request_id: str) -> Open:
+        """Retry a failed job as a new one, or return the job of an earlier retry in its current state.
+
+        Raises:
+            ServerUnfit, QueueFull: no job was accepted.
+            UnknownJob, GoneJob, NotRetryable: as `PictureJobs.retry`.
+        """
+        # As with an Idempotency-Key: a repeated retry is answered even when the queue is full.
+        self._admission_control.check_server()
+        admission = self._picture_jobs.retry(job_id, new_job_id(), owner, request_id)
+        if admission.joined:
+            return self._open(self._picture_jobs.get(admission.job_id, owner), NO_PREFERENCES)
+        return replace(self._just_accepted(admission, NO_PREFERENCES, None), retry_of=job_id)
+
     def _check_room(self, preferences: Preferences, key: str) -> None:
         if key:
             # A retry joins its first job even when the queue is full; a new job still has to pass the atomic check.
             self._admission_control.check_server()
         else:
             self._admission_control.check(self._wait_seconds if preferences.plain else 0)
+
+    def _accept(self, job_id: str, reading: AbstractContextManager[Upload], key: str) -> Admission:
+        # In a method of its own, so that no variable holds the picture while the request waits.
+        with reading as upload:
+            return self._picture_jobs.accept(job_id, upload, key)
 
     def _known(self, admission: Admission) -> bool | None:
         return admission.known if self._cached_results.enabled and not admission.joined else None
@@ -170,9 +191,11 @@ class JobSubmission:
     def _open(self, job: Job, preferences: Preferences, known: bool | None = None) -> Open:
         # A job that was joined may have ended.
         no_worker = self._ready_workers.absent() and not job.state.terminal
-        return Open(job_id=job.id, state=job.state, no_worker=no_worker, preferences=preferences, known=known)
-
-
-def new_job_id() -> str:
-    """Return a random, unguessable id."""
-    return secrets.token_hex(16)
+        return Open(
+            job_id=job.id,
+            state=job.state,
+            no_worker=no_worker,
+            retry_of=job.retry_of,
+            preferences=preferences,
+            known=known,
+        )

@@ -5,16 +5,17 @@ import os
 import sys
 
 from api.app import create_app
-from api.malloc import return_large_blocks
+from api.memory import collect_rarely
 from api.native_threads import NativeThreads
 from api.server import WebServer
 from api.services import Services
 from shared.log import configure_logging
+from shared.malloc import return_large_blocks
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError, unknown_settings
 from shared.this_machine import url_of
 
-# Connections of all requests together, and how long a request waits for one of them.
+# The size of the connection pool, and how long a request waits for a free connection.
 REDIS_CONNECTIONS = 64
 REDIS_CONNECTION_SECONDS = 10.0
 
@@ -37,6 +38,7 @@ def main() -> int:
         log.warning("%s is set, but there is no such setting", variable)
     return_large_blocks()
     app = create_app(services)
+    collect_rarely()
     try:
         server = WebServer(app, services)
     except OSError as error:
@@ -44,7 +46,7 @@ def main() -> int:
         return 1
     services.waiters.start()
     services.ready_workers.start()
-    # Serve even so: `/health/ready` reports the same until Redis is reachable and correctly configured.
+    # Serve nevertheless: `/health/ready` reports the same until Redis is reachable and correctly configured.
     if flaw := services.redis_server.flaw():
         log.error("Not ready: %s", flaw)
     log.info("serving on %s", url_of(settings.host, settings.port))

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import redis
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from shared.jobs.admission import Admission
 from shared.jobs.backlog import BacklogReader
+from shared.jobs.deliveries import Deliveries
 from shared.jobs.events import JobEvents
 from shared.jobs.models import JobState
 from shared.metrics import finished_counter
@@ -28,7 +29,7 @@ class ApiMetrics(JobEvents):
         route = ["method", "route"]
         self._requests = Counter(
             "topthree_requests",
-            "Requests answered by the application. Unknown methods and paths are counted as `other`.",
+            "Answered requests. Unknown methods and paths, and requests that the web server refuses, have `other`.",
             [*route, "status"],
             registry=self.registry,
         )
@@ -59,6 +60,10 @@ class ApiMetrics(JobEvents):
         series[0].inc()
         series[1].observe(seconds)
 
+    def refused(self, status: int) -> None:
+        """Count a request that the web server refused before it called the application."""
+        self._requests.labels("other", "other", status).inc()
+
     def accepted(self, admission: Admission) -> None:
         """Count an accepted job; a joined job is not new, and a job with a cached result has already ended."""
         if admission.joined:
@@ -76,14 +81,15 @@ class ApiMetrics(JobEvents):
 class QueueCollector(Collector):
     """Reads the queue from Redis whenever the metrics are collected."""
 
-    def __init__(self, reader: BacklogReader, workers: WorkerRegistry) -> None:
+    def __init__(self, reader: BacklogReader, workers: WorkerRegistry, deliveries: Deliveries) -> None:
         self._reader = reader
         self._workers = workers
+        self._deliveries = deliveries
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of the queue; while Redis is unreachable, only `topthree_redis_up`."""
         try:
-            backlog, ready = self._reader.read(), self._workers.ready()
+            backlog, ready, webhooks = self._reader.read(), self._workers.ready(), self._deliveries.backlog()
         except redis.RedisError:
             yield _redis_up(0)
             return
@@ -109,6 +115,21 @@ class QueueCollector(Collector):
         for names, count in Tally((record.model, record.result_version) for record in ready).items():
             models.add_metric(names, count)
         yield models
+        yield _gauge("topthree_webhooks_open", "Webhooks that have been neither delivered nor given up.", webhooks.open)
+        yield _gauge(
+            "topthree_webhook_overdue_seconds",
+            "How long the oldest due webhook has been due; 0 if none is.",
+            webhooks.overdue_seconds,
+        )
+        attempts = CounterMetricFamily(
+            "topthree_webhook_attempts",
+            "Attempts to send webhooks, by all processes. `failed` attempts are repeated; `delivered`, `gone` (the "
+            "receiver answered 410) and `given_up` are final.",
+            labels=["outcome"],
+        )
+        for outcome, count in webhooks.attempts.items():
+            attempts.add_metric([outcome], count)
+        yield attempts
 
 
 def _redis_up(value: int) -> Metric:

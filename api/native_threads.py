@@ -13,7 +13,7 @@ from gevent import monkey
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Header checks and JSON: more threads would only keep the loop from running.
+# For header checks and JSON: more threads would slow down the thread that runs the loop.
 COMPUTING_THREADS = 2
 _computing = threading.BoundedSemaphore(COMPUTING_THREADS)
 
@@ -45,7 +45,7 @@ class NativeThreads:
 
 
 class _NativeExecutor(ThreadPoolExecutor):
-    """Runs what the event loop delegates, such as name resolution; a patched thread would wait for the loop to end."""
+    """Runs what the event loop delegates, such as name resolution: a green thread would need the blocked thread."""
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         if call is socket.getaddrinfo:
@@ -58,6 +58,8 @@ def _complete(future: "Future[Any]", call: Callable[[], Any]) -> None:
         result = call()
     except BaseException as error:
         future.set_exception(error)
+        # The error refers to this frame: without this, both and the argument would wait for the garbage collector.
+        del future
     else:
         future.set_result(result)
 

@@ -4,7 +4,7 @@ import re
 from io import BytesIO
 
 from flask import Request
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
 from api.picture_body import FIELD, NO_PICTURE, PictureBody
 from shared.errors import BadRequest, NoPicture
@@ -52,8 +52,10 @@ def read_form(request: Request) -> PictureBody:
                 elif event:
                     form.add(event)
     except MultipartError as error:
-        # The first argument is the message; further arguments repeat parts of the body.
-        raise BadRequest(f"The multipart body cannot be read: {error.args[0]}.") from None
+        # The parser keeps the error. Without this, the error would keep all local variables, with the body, until a
+        # garbage collection.
+        error.__traceback__ = None
+        raise BadRequest(f"The form cannot be read: {_reason(error)}.") from None
     return form.picture()
 
 
@@ -91,6 +93,17 @@ class _Form:
         if self._has_field:
             return PictureBody(b"")
         raise NoPicture(NO_PICTURE)
+
+
+def _reason(error: MultipartError) -> str:
+    if isinstance(error, ParserLimitReached):
+        kibibytes = MOST_HEADER_BYTES // 1024
+        return f"it has more than {MOST_PARTS} fields, or a field with more than {kibibytes} KiB of headers"
+    # The first argument is the message; further arguments repeat parts of the body.
+    reason = str(error.args[0])
+    if reason.startswith("Unexpected end"):
+        return "it is cut off, or its boundary is not the one in the `Content-Type`"
+    return reason
 
 
 def _is_file(part: MultipartSegment) -> bool:

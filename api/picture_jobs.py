@@ -1,19 +1,23 @@
 """Jobs together with their pictures: the picture is stored first, so that no accepted job is without its picture."""
 
 import hashlib
+import threading
 
 from api.cached_results import CachedResults
 from api.uploads import Upload
-from shared.errors import KeyReused, QueueFull
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.events import JobEvents
 from shared.jobs.models import Job
+from shared.jobs.retries import Retries, admit_picture
 from shared.jobs.store import Jobs
+
+# Each retry holds a picture in memory until it is stored; others wait.
+MOST_RETRIES = 4
 
 
 class PictureJobs:
-    """Accepts pictures as jobs, and reads, cancels and deletes these jobs."""
+    """Accepts pictures as jobs, and reads, cancels, deletes and retries these jobs."""
 
     def __init__(self, jobs: Jobs, images: ImageStore, cached_results: CachedResults, events: JobEvents) -> None:
         """`events.accepted` is called after every admission."""
@@ -21,6 +25,8 @@ class PictureJobs:
         self._images = images
         self._cached_results = cached_results
         self._events = events
+        self._retries = Retries(jobs, images)
+        self._retry_slots = threading.BoundedSemaphore(MOST_RETRIES)
 
     def accept(self, job_id: str, upload: Upload, key: str = "") -> Admission:
         """Accept the picture as the job `job_id`, or join the earlier job of the idempotency `key`.
@@ -34,14 +40,8 @@ class PictureJobs:
                 nevertheless: it is processed, and a retry with the same key joins it.
         """
         known = self._cached_results.find(upload.request.picture.sha256)
-        carried = b"" if known else self._images.put(job_id, upload.data)
-        try:
-            admission = self._jobs.admit(job_id, upload.request, _idempotency_key(key, upload.request), known, carried)
-        except (QueueFull, KeyReused):
-            forget_picture(self._images, job_id)
-            raise
-        if admission.joined:
-            forget_picture(self._images, job_id)
+        idempotency_key = _idempotency_key(key, upload.request)
+        admission = admit_picture(self._jobs, self._images, job_id, upload.request, idempotency_key, upload.data, known)
         self._events.accepted(admission)
         return admission
 
@@ -55,11 +55,25 @@ class PictureJobs:
         if self._jobs.cancel(job_id):
             forget_picture(self._images, job_id)
         else:
+            self._retries.forget(job_id)
             self._jobs.delete(job_id)
+
+    def retry(self, job_id: str, new_id: str, owner: str | None, request_id: str) -> Admission:
+        """Admit a failed job again as `new_id`, or return the job of an earlier retry; raises as `Retries.retry`."""
+        job = self.get(job_id, owner)
+        with self._retry_slots:
+            admission = self._retries.retry(job, new_id, request_id)
+        self._events.accepted(admission)
+        return admission
 
 
 def _idempotency_key(key: str, request: JobRequest) -> IdempotencyKey | None:
     if not key:
         return None
     wanted = f"{request.picture.sha256} {request.top} {request.deadline_seconds}"
+    # Without these, the fingerprint is that of earlier versions.
+    if request.min_confidence:
+        wanted += f" {request.min_confidence}"
+    if request.webhook:
+        wanted += f" {request.webhook}"
     return IdempotencyKey(scope=request.owner, key=key, fingerprint=hashlib.sha256(wanted.encode()).hexdigest())

@@ -1,6 +1,7 @@
 """Reads the picture from a JSON body."""
 
 import base64
+import codecs
 import json
 
 from flask import Request
@@ -30,8 +31,13 @@ def read_json(request: Request, most_bytes: int) -> PictureBody:
         BadRequest: the body is not JSON, or the member is not base64.
         RequestEntityTooLarge: the body is too large.
     """
+    # Some shells write a byte order mark.
+    data = whole_body(request, most_bytes).removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        raise NoPicture(f"The body is empty. {HOW}")
     # Latin-1 keeps one byte per character; those beyond ASCII do not matter.
-    text = whole_body(request, most_bytes).decode("latin-1")
+    text = data.decode("latin-1")
+    del data
     return PictureBody(_picture(text) if len(text) <= QUICK_CHARACTERS else run_natively(_picture, text))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
 from api.contract.schemas import Problem
@@ -21,6 +21,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.PictureTooLarge: 413,
     errors.UnsupportedPicture: 415,
     errors.KeyReused: 422,
+    errors.NotRetryable: 409,
     errors.UnknownJob: 404,
     errors.GoneJob: 410,
     errors.QueueFull: 503,
@@ -29,12 +30,16 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
 }
 STORE_RETRY_AFTER_SECONDS = 5
 UPLOAD = "upload.upload"
+RETRY = "results.retry_result"
 ADVICE = "Try again later."
-# The store may have stored the job before the connection failed.
+# Redis may have stored the job before the connection failed.
 ADVICE_ON_UPLOADS = (
     "The picture may have been accepted. Try again later; with the same `Idempotency-Key` it is not classified twice."
 )
+ADVICE_ON_RETRIES = "Try again later: a job is not retried twice."
+ADVICE_ON = {UPLOAD: ADVICE_ON_UPLOADS, RETRY: ADVICE_ON_RETRIES}
 INTERNAL_ERROR = "The service failed with an internal error, which was logged."
+NO_SUCH_PAGE = "There is no such page. Send pictures to `POST /upload`; the web page is at `/`."
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -53,7 +58,7 @@ def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str
     """Return a problem as a response."""
     body = json.dumps(as_problem(status, detail, title=title))
     response = Response(body, status, headers, content_type=PROBLEM_TYPE)
-    # Without it, caches may store a 404, 405, 410 or 501 (RFC 9111, 4.2.2); any of these may be temporary.
+    # By default, caches may store a 404, 405, 410 or 501 (RFC 9111, 4.2.2), but any of these may be temporary.
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -78,15 +83,24 @@ def _store_away(error: Exception) -> Response:
     log.warning("Redis or the image store does not answer: %s", error)
     return problem(
         503,
-        f"{reason_of(error)} {ADVICE_ON_UPLOADS if request.endpoint == UPLOAD else ADVICE}",
+        f"{reason_of(error)} {ADVICE_ON.get(request.endpoint or '', ADVICE)}",
         headers={"Retry-After": str(STORE_RETRY_AFTER_SECONDS)},
     )
 
 
 def _http_error(error: HTTPException) -> Response:
-    detail = str(error.description or error.name)
+    detail = _detail(error)
     headers: Any = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return problem(error.code or 500, detail, headers=headers)
+
+
+def _detail(error: HTTPException) -> str:
+    """Return the message for the user; Werkzeug's own for 404 and 405 do not say what to do."""
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return NO_SUCH_PAGE
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return f"This page takes {', '.join(sorted(error.valid_methods))}, not {request.method}."
+    return str(error.description or error.name)
 
 
 def _bug(error: Exception) -> Response:

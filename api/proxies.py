@@ -1,4 +1,4 @@
-"""WSGI middleware for what trusted proxies say about a request: the client's address, and the path they removed."""
+"""WSGI middleware for the headers of trusted proxies: the client's address, and the path prefix they removed."""
 
 import re
 from collections.abc import Iterable

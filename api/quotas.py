@@ -1,4 +1,4 @@
-"""Upload quotas per API key, or per address if no keys are set; counted in Redis for all API processes."""
+"""Quotas of uploads and retries, per API key or, if no keys are set, per address; counted in Redis."""
 
 import ipaddress
 import re
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
-    """Limit the uploads of `app` to `rate_limit`, "" for none; call it after the keys and the upload blueprint are set.
+    """Limit uploads and retries to `rate_limit`, "" for none; call it after keys and blueprints of `app` are set.
 
     While Redis is unreachable, uploads get a 503, as they do without quotas: they cannot be accepted.
     """
@@ -30,11 +30,16 @@ def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: s
     pool: Any = client.connection_pool
     storage = {"connection_pool": pool, "key_prefix": queue.key("LIMITS")}
     limiter = Limiter(caller, app=app, storage_uri="redis://", storage_options=storage)
-    limiter.limit(rate_limit, methods=["POST"])(cast(Blueprint, app.blueprints["upload"]))
+    # One quota for both; its name is that of an earlier version, which counted uploads only.
+    shared = limiter.shared_limit(rate_limit, scope="upload.upload", methods=["POST"])
+    for name in ("upload", "results"):
+        shared(cast(Blueprint, app.blueprints[name]))
 
     @app.errorhandler(RateLimitExceeded)
     def refuse(error: RateLimitExceeded) -> Response:
-        return problem(429, f"Too many uploads: {error.description} are allowed. Try again later.")
+        # The description of a limit, such as "5 per 1 minute".
+        allowed = str(error.description).replace(" per 1 ", " per ")
+        return problem(429, f"Too many uploads: {allowed} are allowed. Try again later.")
 
     @app.after_request
     def tell(response: Response) -> Response:
@@ -64,7 +69,7 @@ def caller() -> str:
 def network_of(address: str) -> str:
     """Return an IPv4 address, and an IPv6 address as its /64, which usually belongs to one customer.
 
-    Ports and IPv6 zones are dropped. Whatever is no address counts as one caller, UNKNOWN.
+    Ports and IPv6 zones are dropped. All texts that are not addresses count as one caller, UNKNOWN.
     """
     with_port = _WITH_PORT.fullmatch(address)
     try:

@@ -1,4 +1,4 @@
-"""What this API process knows about the ready workers: a thread reads them every second, so that no request does."""
+"""Keeps track of the ready workers in a thread that reads them every second, to save requests that time."""
 
 import logging
 import threading
@@ -10,26 +10,25 @@ from shared.worker_registry import WorkerRegistry
 
 log = logging.getLogger(__name__)
 
-# A worker is ready for longer than this before its first job ends, and results are cached under the version of the
-# worker that computed them: a result version that is a second old causes a cache miss, never a result of another model.
+# Results are cached under the version of the worker that computed them, and a worker is ready for longer than this
+# before its first job ends. So an outdated result version causes a cache miss, never a result of another model.
 READ_SECONDS = 1.0
-# While none is ready, requests read the workers themselves, but all together no more often than this.
-RECENT_SECONDS = 0.1
 
 
 class ReadyWorkers:
     """The workers' result version, and whether none has been ready for the grace time.
 
-    While Redis does not answer, nothing is known: there is no result version, and the grace time begins again.
+    While Redis does not answer, there is no result version, and the grace time starts again afterwards.
     """
 
     def __init__(self, registry: WorkerRegistry, grace_seconds: float) -> None:
-        """Shorter absences than `grace_seconds` are restarts and do not count."""
+        """An absence of less than `grace_seconds` counts as a restart."""
         self._registry = registry
         self._grace_seconds = grace_seconds
         self._result_version = ""
         self._missing_since: float | None = None
         self._read_at = 0.0
+        self._reading = threading.Lock()
 
     def start(self) -> None:
         """Read the workers every READ_SECONDS, in a thread."""
@@ -37,18 +36,8 @@ class ReadyWorkers:
 
     def read(self) -> None:
         """Read the workers now."""
-        self._read_at = time.monotonic()
-        try:
-            ready = self._registry.ready()
-        except redis.RedisError:
-            self._result_version, self._missing_since = "", None
-            return
-        versions = {record.result_version for record in ready}
-        self._result_version = versions.pop() if len(versions) == 1 else ""
-        if ready:
-            self._missing_since = None
-        elif self._missing_since is None:
-            self._missing_since = time.monotonic()
+        with self._reading:
+            self._read()
 
     @property
     def result_version(self) -> str:
@@ -58,21 +47,52 @@ class ReadyWorkers:
     def absent(self) -> bool:
         """Return whether no worker has been ready for the grace time.
 
-        Reads the workers again before it says so: the first one may have started since the thread last read them.
+        Returns True only after a read that began after this call: a worker may have started since the last one. One
+        read answers all calls that wait for it.
         """
-        if self._seems_absent() and time.monotonic() > self._read_at + RECENT_SECONDS:
-            self.read()
+        asked_at = time.monotonic()
+        if not self._seems_absent():
+            return False
+        with self._reading:
+            if self._read_at < asked_at:
+                self._read()
         return self._seems_absent()
 
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            ready = self._registry.ready()
+        except redis.RedisError:
+            self._result_version, self._missing_since = "", None
+        else:
+            versions = {record.result_version for record in ready}
+            self._result_version = versions.pop() if len(versions) == 1 else ""
+            if ready:
+                self._missing_since = None
+            elif self._missing_since is None:
+                self._missing_since = time.monotonic()
+        self._read_at = began
+
     def _seems_absent(self) -> bool:
-        since = self._missing_since  # once: the thread may change it
+        since = self._missing_since  # read once: the thread may change it
         return since is not None and time.monotonic() >= since + self._grace_seconds
 
+    def _report(self, reported: bool) -> bool:
+        """Log a change, once; return whether the workers are absent."""
+        absent = self._seems_absent()
+        if absent and not reported:
+            log.warning("No worker is running: jobs are accepted and wait")
+        elif reported and not absent:
+            log.info("A worker is ready again")
+        return absent
+
     def _follow(self) -> None:
+        reported = False
         while True:
             try:
                 self.read()
+                reported = self._report(reported)
             except Exception:
-                # Such as a record of a later version. The next look may be better.
+                # For example a record written by a later version. The next read may succeed.
                 log.exception("The ready workers cannot be read")
             time.sleep(READ_SECONDS)

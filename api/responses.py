@@ -1,14 +1,13 @@
 """Converts jobs to HTTP responses: status, headers and body."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
 from flask import Response, jsonify, url_for
 
 from api.contract.schemas import OpenJob
 from api.job_submission import Finished, Open, Submitted, TimedOut
 from api.problems import problem
+from shared.jobs.answer import answer_of
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.models import JobState
 
@@ -32,6 +31,8 @@ class JobResponses:
             retry_after = min(MAX_POLL_SECONDS, self._reader.read().seconds_for(position))
         if found.no_worker:
             body["detail"] = NO_WORKER
+        if found.retry_of:
+            body["retry_of"] = found.retry_of
         response = jsonify(body)
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Retry-After"] = str(retry_after)
@@ -48,29 +49,16 @@ class JobResponses:
         return _about(response, job.id, found)
 
     def timed_out(self, found: TimedOut) -> Response:
-        """504: a client without preferences waited in vain; the job continues."""
+        """504: a client without preferences has waited for the whole time; the job continues."""
         if found.no_worker:
             response = problem(504, f"{NO_WORKER} Poll its `Location`.")
         else:
-            response = problem(504, "The result took too long. The job continues: poll its `Location`.")
+            response = problem(504, "The job did not finish in time. It continues: poll its `Location`.")
         return _about(response, found.job_id, found)
 
     def record(self, found: Finished) -> Response:
         """200: the full record of a job that has ended."""
-        job = found.job
-        body: dict[str, Any] = {"id": job.id, "status": job.state}
-        if job.result is not None:
-            body["result"] = job.result
-        if job.problem is not None:
-            body["problem"] = {"type": "about:blank", **job.problem}
-        if job.model:
-            body["model"] = job.model
-        if job.worker:
-            body["worker"] = job.worker
-        body["attempts"] = job.attempts
-        moments = {"accepted": job.accepted_ms, "begun": job.begun_ms, "finished": job.finished_ms}
-        body["times"] = {name: _iso(ms) for name, ms in moments.items() if ms}
-        return _about(jsonify(body), job.id, found)
+        return _about(jsonify(answer_of(found.job)), found.job.id, found)
 
 
 def _about(response: Response, job_id: str, found: Submitted) -> Response:
@@ -84,7 +72,3 @@ def _about(response: Response, job_id: str, found: Submitted) -> Response:
         # RFC 9211.
         response.headers["Cache-Status"] = "topthree; hit" if found.known else "topthree; fwd=miss"
     return response
-
-
-def _iso(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

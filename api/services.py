@@ -16,9 +16,11 @@ from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.waiters import Waiters
+from api.webhook_rules import WebhookRules
 from shared.bounded_call import CallThreads
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
+from shared.jobs.deliveries import Deliveries
 from shared.jobs.limits import limits_of
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
@@ -45,6 +47,7 @@ class Services:
     submission: JobSubmission
     responses: JobResponses
     upload_limits: UploadLimits
+    webhook_rules: WebhookRules
     keys: Keys
     headers: CommonHeaders
     access_log: AccessLog
@@ -63,9 +66,9 @@ class Services:
         workers = WorkerRegistry(client, queue)
         metrics = ApiMetrics()
         jobs = Jobs(client, queue, limits, metrics)
-        metrics.registry.register(QueueCollector(jobs.backlog, workers))
+        metrics.registry.register(QueueCollector(jobs.backlog, workers, Deliveries(client, queue)))
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
-        # An absence that a plain upload cannot outlast counts.
+        # Workers count as absent, at the latest, after the time that a plain upload waits.
         ready_workers = ReadyWorkers(workers, min(settings.no_worker_grace_seconds, settings.wait_seconds))
         cached_results = CachedResults(ResultCache(client, queue, settings.result_cache_ttl_seconds), ready_workers)
         admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
@@ -88,6 +91,7 @@ class Services:
             ),
             responses=JobResponses(jobs.backlog),
             upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
+            webhook_rules=WebhookRules(bool(settings.webhook_secret), settings.webhook_hosts),
             keys=keys,
             headers=CommonHeaders(settings.allowed_origins),
             access_log=AccessLog(settings.access_log),

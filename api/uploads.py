@@ -1,5 +1,8 @@
 """Reads and checks the uploaded picture: its bytes and its image header. No pixels are decoded."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask import Request
@@ -10,6 +13,7 @@ from api.header_check import check_header
 from api.picture_body import NO_PICTURE, PictureBody, whole_body
 from api.picture_form import read_form
 from api.picture_json import read_json
+from api.webhook_rules import WebhookRules
 from shared.errors import BadRequest, NoPicture, PictureTooLarge, UnsupportedPicture
 from shared.jobs.admission import MAX_TOP, JobRequest
 from shared.jobs.models import ImageInfo
@@ -20,11 +24,15 @@ DEFAULT_TOP = 3
 # One day: no client waits longer for a job to start.
 MAX_DEADLINE_SECONDS = 24 * 3600
 MAX_DIGITS = 9
+DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*(e[-+]?[0-9]+)?", re.IGNORECASE)
+MAX_DECIMAL_LENGTH = 32
 MAX_KEY_LENGTH = 255
 # How many bytes a body may always have beside the picture: boundaries, names, headers, other fields.
 ALLOWANCE_BYTES = 16 * 1024
 MEGAPIXEL = 1_000_000
 URL_ENCODED = "application/x-www-form-urlencoded"
+UNCOMPRESSED = "Send it as it is."
+MAX_CODING_LENGTH = 20
 JSON_TYPE_MISSING = "The body is JSON: send it with `Content-Type: application/json`."
 # Also the default of curl's `--data-binary`, which is accepted, and of its `-d`, which removes bytes from the picture.
 NO_FILE_IN_FORM = (
@@ -68,17 +76,31 @@ class Upload:
     request: JobRequest
 
 
-def read_upload(request: Request, limits: UploadLimits) -> Upload:
+@contextmanager
+def received_upload(request: Request, limits: UploadLimits, webhooks: WebhookRules) -> Iterator[Upload]:
+    """Read and check the upload as `read_upload` does; the server limits the memory of bodies until the block ends."""
+    try:
+        yield read_upload(request, limits, webhooks)
+    finally:
+        request.environ["wsgi.input"].close()
+
+
+def read_upload(request: Request, limits: UploadLimits, webhooks: WebhookRules) -> Upload:
     """Read and check the upload in `request`.
 
     Raises:
         NoPicture: no picture, an empty one or one in a wrong field.
-        BadRequest: the body cannot be read, or `top` or `deadline` is out of range.
+        BadRequest: the body cannot be read, `top`, `deadline` or `min_confidence` is out of range, or `webhook` cannot
+            be used.
         PictureTooLarge: too many bytes or pixels.
         UnsupportedPicture: not a picture of an accepted format.
     """
     top = _read_number(request, "top", DEFAULT_TOP, MAX_TOP)
     deadline_seconds = _read_number(request, "deadline", 0, MAX_DEADLINE_SECONDS)
+    min_confidence = _read_share(request, "min_confidence")
+    webhook = request.args.get("webhook")
+    if webhook is not None:
+        webhooks.check(webhook)
     try:
         body = _read_body(request, limits)
     except RequestEntityTooLarge:
@@ -89,7 +111,18 @@ def read_upload(request: Request, limits: UploadLimits) -> Upload:
         raise PictureTooLarge(limits.too_many_bytes)
     picture = _inspect(body)
     limits.check_pixels(picture)
-    return Upload(body.data, JobRequest(picture, top, deadline_seconds, current_owner(), current_request_id()))
+    return Upload(
+        body.data,
+        JobRequest(
+            picture=picture,
+            top=top,
+            deadline_seconds=deadline_seconds,
+            owner=current_owner(),
+            request_id=current_request_id(),
+            min_confidence=min_confidence,
+            webhook=webhook or "",
+        ),
+    )
 
 
 def read_idempotency_key(request: Request) -> str:
@@ -111,11 +144,27 @@ def _read_number(request: Request, name: str, default: int, most: int) -> int:
     return number
 
 
+def _read_share(request: Request, name: str) -> float:
+    text = request.args.get(name, "0")
+    try:
+        share = float(text) if len(text) <= MAX_DECIMAL_LENGTH and DECIMAL.fullmatch(text) else -1
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise BadRequest(f"`{name}` must be a number from 0 to 1, such as 0.25.")
+    return share
+
+
 def _read_body(request: Request, limits: UploadLimits) -> PictureBody:
     """Return the picture in a form, in JSON, or the body itself: of any type, as many clients set none or a wrong one.
 
     RequestEntityTooLarge before more of the body is read than may be necessary.
     """
+    coding = request.headers.get("Content-Encoding", "")
+    if coding not in ("", "identity"):
+        raise UnsupportedPicture(
+            f"The body is compressed (`Content-Encoding: {coding[:MAX_CODING_LENGTH]}`). {UNCOMPRESSED}"
+        )
     if request.mimetype == "multipart/form-data":
         return read_form(request)
     if request.is_json:
@@ -129,7 +178,8 @@ def _read_body(request: Request, limits: UploadLimits) -> PictureBody:
 def _hint(data: bytes, mimetype: str) -> str:
     if data.startswith(b"{"):
         return JSON_TYPE_MISSING
-    return NO_FILE_IN_FORM if mimetype == URL_ENCODED else ""
+    # Fields of a form have no line breaks, and curl's `-d` removes those of a picture.
+    return NO_FILE_IN_FORM if mimetype == URL_ENCODED and b"\n" not in data else ""
 
 
 def _inspect(body: PictureBody) -> ImageInfo:

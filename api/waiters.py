@@ -1,6 +1,6 @@
 """Requests that wait for a job to end: limited in number, woken by one Redis subscription per process.
 
-Each waits in a thread, which under gevent is a green one: thousands can wait.
+Each waits in a thread. Under gevent, threads are green: thousands can wait.
 """
 
 import logging
@@ -19,15 +19,15 @@ from shared.jobs.store import Jobs
 
 log = logging.getLogger(__name__)
 
-# How often a waiting request looks whether to give up.
+# How often a waiting request checks whether to stop waiting.
 LOOK_SECONDS = 2.0
-# How often a waiter reads its job again without a notice, which may have been lost.
+# How often a waiting request reads its job without being woken: the message that wakes it may have been lost.
 RECHECK_SECONDS = 15.0
 RESUBSCRIBE_SECONDS = 1.0
 
 
-def goes_on() -> bool:
-    """Whether to give up waiting: never."""
+def never() -> bool:
+    """Never stop waiting before the time is over."""
     return False
 
 
@@ -97,10 +97,10 @@ class Waiters:
                 if not self._waiting[job_id]:
                     del self._waiting[job_id]
 
-    def wait(self, job_id: str, seconds: float, gives_up: Callable[[], bool] = goes_on) -> Job:
+    def wait(self, job_id: str, seconds: float, stops: Callable[[], bool] = never) -> Job:
         """Return the job once it has ended, or in its current state after `seconds`; the caller holds a slot.
 
-        It is also returned within LOOK_SECONDS after `gives_up` has become true.
+        It is also returned within LOOK_SECONDS after `stops` returns true.
 
         Raises:
             UnknownJob, GoneJob: as `Jobs.get`.
@@ -108,13 +108,13 @@ class Waiters:
         # Subscribe before reading the job, so that no completion in between is missed.
         with self.listen(job_id) as waiter:
             job = self._jobs.get(job_id)
-            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds, gives_up)
+            return job if job.state.terminal or not seconds else self.wait_for(waiter, seconds, stops)
 
-    def wait_for(self, waiter: Waiter, seconds: float, gives_up: Callable[[], bool] = goes_on) -> Job:
+    def wait_for(self, waiter: Waiter, seconds: float, stops: Callable[[], bool] = never) -> Job:
         """Wait as `wait` does, for a job that had not ended when `waiter` was created."""
         deadline = time.monotonic() + seconds
         while True:
-            over = time.monotonic() >= deadline or self._closed.is_set() or gives_up()
+            over = time.monotonic() >= deadline or self._closed.is_set() or stops()
             if over:
                 return self._job_of(waiter)
             if waiter.must_read and (job := self._job_if_readable(waiter)) and job.state.terminal:
@@ -126,7 +126,7 @@ class Waiters:
         return waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
 
     def _job_if_readable(self, waiter: Waiter) -> Job | None:
-        """Return the job, None while Redis does not answer: there is still time."""
+        """Return the job, None if Redis does not answer: there is still time to try again."""
         try:
             return self._job_of(waiter)
         except redis.RedisError:
@@ -151,7 +151,7 @@ class Waiters:
             try:
                 self._follow_subscription()
             except Exception as error:
-                # Not only Redis' errors: without this thread nobody would be told of ended jobs.
+                # Not only Redis errors: without this thread, no request would be woken.
                 log.warning("The subscription to finished jobs was lost: %s", error)
                 self._closed.wait(RESUBSCRIBE_SECONDS)
 
@@ -160,10 +160,10 @@ class Waiters:
             subscription.subscribe(self._channel)
             while not self._closed.is_set():
                 try:
-                    # Without a time limit, as redis-py would wait with `poll`, which stops all green threads.
+                    # Without a timeout: redis-py would use `poll` for one, which blocks all green threads.
                     message = subscription.get_message(timeout=None)
                 except redis.TimeoutError:
-                    # The time limit of the socket.
+                    # The socket's timeout.
                     continue
                 if message is not None and message["type"] == "subscribe":
                     self._wake_all()

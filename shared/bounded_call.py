@@ -14,11 +14,11 @@ IDLE_SECONDS = 30.0
 
 
 class CallThreads(Protocol):
-    """Runs calls in threads."""
+    """Runs calls that may hang, each in a thread."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop for asynchronous file systems; None for the one that fsspec starts."""
+        """The event loop for asynchronous file systems; None to use fsspec's own."""
 
     def submit(self, call: Callable[[], Any]) -> "Future[Any]":
         """Run `call` in a thread; MemoryError if no thread can be started."""

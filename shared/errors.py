@@ -41,6 +41,17 @@ class QueueFull(TryLater):
     """The limit of open jobs, or of their bytes, is reached."""
 
 
+class TooManyWebhooks(QueueFull):
+    """The limit of webhooks that wait for their receivers is reached."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} webhooks wait for receivers that do not answer; that is the limit. Try again later, or upload "
+            "without `webhook`.",
+            retry_after_seconds=60,
+        )
+
+
 class ServerUnfit(TryLater):
     """Redis cannot run jobs, or may drop accepted ones."""
 
@@ -55,6 +66,10 @@ class TooManyWaiters(QueueFull):
 
 class KeyReused(TopThreeError):
     """The Idempotency-Key was used before with a different request."""
+
+
+class NotRetryable(TopThreeError):
+    """The job has not failed, or it failed because of its picture."""
 
 
 class UnknownJob(TopThreeError):

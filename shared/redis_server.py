@@ -83,7 +83,7 @@ def _unusable(info: Mapping[str, Any]) -> str:
     if mode == "cluster" or info.get("cluster_enabled") == 1:
         return "Redis runs in cluster mode, which the service does not support."
     if mode == "sentinel":
-        return "REDIS_URL leads to a sentinel; it must point to the primary."
+        return "REDIS_URL points to a sentinel; it must point to the primary."
     if info.get("role") == "slave":
         return "Redis is a replica; REDIS_URL must point to the primary."
     version = str(info.get("redis_version", ""))

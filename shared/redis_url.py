@@ -108,7 +108,7 @@ def parse_redis_url(text: str) -> RedisUrl:
     """Parse `REDIS_URL`.
 
     Raises:
-        ValueError: says what is wrong and what is allowed, and quotes nothing that may be part of a password.
+        ValueError: the message says what is wrong and what is allowed, without any part of a possible password.
     """
     url = _split(text)
     path = _path(url)
@@ -161,7 +161,7 @@ def _path(url: SplitResult) -> str:
 def _login(url: SplitResult) -> tuple[str | None, str | None]:
     login, at, _ = url.netloc.rpartition("@")
     username, colon, password = login.partition(":")
-    # It would be taken for a user name, and printed, although it may be a password.
+    # It would be parsed as a user name, and printed, although it may be a password.
     if at and not colon:
         raise ValueError(
             "write a password without a user as `:password@`, and a user with a password as `name:password@`"
@@ -173,7 +173,7 @@ def _decoded(text: str, part: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(f"its {part} is not UTF-8 after decoding its %XX") from None
+        raise ValueError(f"the %XX in its {part} are not valid UTF-8") from None
 
 
 def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:

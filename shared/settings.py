@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.api_keys import ApiKey, parse_api_keys
 from shared.redis_url import RedisUrl, parse_redis_url
+from shared.webhook_secrets import parse_webhook_secrets
 
 MEBIBYTE = 1024 * 1024
-# The processes that read a setting.
-API, WORKER, BOTH = "API", "worker", "both"
+# Which processes read a setting.
+API, WORKER, BOTH, WEBHOOKS, API_AND_WEBHOOKS = "API", "worker", "both", "webhooks", "API, webhooks"
 LogFormat = Literal["auto", "json", "text"]
 RATE = r"[1-9][0-9]{0,8}/(second|minute|hour|day)"
 # In the format of browsers: no path, no wildcard.
 ORIGIN = r"https?://[a-z0-9.:\[\]-]+"
+HOST = r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
 PREFIX = "TOPTHREE_"
 FILE = "_FILE"
 # Kubernetes and Docker links set such variables for a service named topthree: TOPTHREE_PORT=tcp://10.0.0.1:80.
@@ -39,7 +42,8 @@ def one_per_core() -> int:
 class Settings(BaseModel):
     """The settings; a field `max_image_bytes` is read from `TOPTHREE_MAX_IMAGE_BYTES`, else from `MAX_IMAGE_BYTES`.
 
-    `make reference` copies the fields' docstrings into docs/configuration.md: they are Markdown, with links from there.
+    `make reference` copies the fields' docstrings to docs/configuration.md: they are Markdown, with links relative to
+    that page.
 
     Fields that may contain a password have `repr=False`: their values never appear in output or errors, and may be in a
     file, named by `TOPTHREE_API_KEYS_FILE` or `API_KEYS_FILE`, for example.
@@ -48,17 +52,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     host: Annotated[str, BOTH] = Field("127.0.0.1", min_length=1)
-    """Address that the API listens on, and that a worker serves its metrics on."""
+    """Address on which the API listens, and a worker serves its metrics."""
     port: Annotated[int, API] = Field(5000, ge=1, le=65535)
     """Port the API listens on."""
     redis_url: Annotated[RedisUrl, BeforeValidator(parse_redis_url), BOTH] = Field(
         parse_redis_url("redis://127.0.0.1:6379/0"), repr=False
     )
-    """The [Redis server](#redis), such as `redis://:password@host:6379/0`. `make run` starts a server and sets this
-    itself."""
-    redis_prefix: Annotated[str, BOTH] = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
+    """The [Redis server](#redis). `make run` starts one and sets this itself."""
+    redis_prefix: Annotated[str, BOTH] = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$", examples=["cats:"])
     """Prefix of every key in Redis, such as `cats:` (letters, digits, `_`, `.`, `:`, `-`). Services that share one
-    database need different prefixes; otherwise they take each other's jobs. `make failed` needs the same prefix."""
+    database need different prefixes. `make failed` needs the same one."""
     image_store_url: Annotated[str, BOTH] = Field("redis:", min_length=1, repr=False)
     """Where pictures are stored until they are classified: `redis:` (the same server), an [S3 bucket](how-to/s3.md), a
     [folder](#pictures-in-a-folder) such as `file:///data/pictures`, or any other
@@ -70,88 +73,107 @@ class Settings(BaseModel):
     engine: Annotated[str, WORKER] = Field("litert")
     """`litert` for CPUs, `tensorflow` for GPUs and for models that do not convert to LiteRT."""
     workers: Annotated[int, WORKER] = Field(default_factory=one_per_core, ge=1, le=256)
-    """Child processes of one worker. With LiteRT each child runs one picture at a time. With TensorFlow each decodes
-    one picture at a time for the process that holds the model."""
+    """Child processes of one worker, each for one picture at a time. With TensorFlow they only decode."""
     max_batch: Annotated[int, WORKER] = Field(32, ge=1, le=256)
-    """TensorFlow only: the most pictures in one call of the model. The worker runs 2 x `MAX_BATCH` + `WORKERS` jobs at
-    once. At its start it reduces the batch until it fits into memory. If that batch takes more than half of
-    `JOB_TIME_LIMIT_SECONDS`, the worker does not start."""
+    """TensorFlow only: the maximum number of pictures per call of the model, see [Tuning](how-to/gpu.md#tuning). The
+    worker runs 2 x `MAX_BATCH` + `WORKERS` jobs at once."""
     max_image_bytes: Annotated[int, API] = Field(20 * MEBIBYTE, ge=1)
     """Largest accepted picture, in bytes. Larger ones get 413."""
     max_image_pixels: Annotated[int, API] = Field(64_000_000, ge=1)
-    """Largest accepted picture, width times height, read from its header. Larger ones get 413."""
+    """Largest accepted picture, width times height. Larger ones get 413."""
     max_open_jobs: Annotated[int, BOTH] = Field(10_000, ge=1)
-    """Most jobs that are accepted and have not ended. Further uploads get 503 with `Retry-After`."""
+    """Maximum number of open jobs (accepted, not ended). Further uploads get 503."""
     max_stored_bytes: Annotated[int, API] = Field(1024 * MEBIBYTE, ge=1)
-    """Most bytes of pictures of open jobs. Further uploads get 503."""
+    """Maximum total size of the pictures of open jobs, in bytes. Further uploads get 503."""
     max_waiters: Annotated[int, API] = Field(4000, ge=1, le=10_000)
-    """Most requests that may wait for a result at once, per API process. A further plain upload gets 503; one with
-    `Prefer` gets its 202 at once."""
+    """Maximum number of requests that wait for a result, per API process. Further plain uploads get 503; those with
+    `Prefer` get a 202 at once."""
     wait_seconds: Annotated[float, API] = Field(30, gt=0, le=60)
     """How long a plain `POST /upload` waits before it answers 504. At most 60."""
     no_worker_grace_seconds: Annotated[float, API] = Field(15, ge=0, le=60)
-    """How long a plain `POST /upload` waits while no worker is ready, at most `WAIT_SECONDS`. If none has been ready
-    for longer, it answers 504 at once; the job is kept."""
+    """How long a plain `POST /upload` waits for a worker to become ready before it answers 504 (at most
+    `WAIT_SECONDS`). If no worker has been ready for this long, it answers 504 at once."""
     result_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=1)
     """How long a finished job can be read."""
     result_cache_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=0)
-    """How long the cached result of a picture answers uploads of the same bytes. `0` turns the cache off."""
+    """How long a cached result is used for uploads of the same bytes. `0` turns the cache off."""
     tombstone_ttl_seconds: Annotated[int, BOTH] = Field(86_400, ge=1)
     """How long the id of an expired or deleted result answers 410 instead of 404."""
+    failed_image_ttl_seconds: Annotated[int, BOTH] = Field(86_400, ge=0, le=30 * 86_400)
+    """How long the picture of a job that failed by a fault of the service is kept, with the job's record, so that the
+    job [can be retried](operations.md#failed-jobs). `0`: no pictures are kept."""
+    max_failed_image_bytes: Annotated[int, BOTH] = Field(128 * MEBIBYTE, ge=0)
+    """Maximum total size of these pictures, in bytes; at most `MAX_OPEN_JOBS` are kept. The others are deleted when
+    their jobs fail."""
     job_attempts: Annotated[int, WORKER] = Field(3, ge=1)
-    """How often a job is tried before it fails."""
+    """Maximum number of attempts before a job fails."""
     job_time_limit_seconds: Annotated[int, WORKER] = Field(10, ge=2)
     """Longest run of one job in a worker child. With TensorFlow: longest decoding of one picture (less two seconds),
     and longest run of one batch."""
     consume_seconds: Annotated[int, WORKER] = Field(1, ge=0, le=60)
-    """How long a worker child claims waiting jobs itself after each Celery task. `0`: every job is a Celery task, and
-    Celery's events show each ([Celery](celery.md)), which costs a sixteenth more CPU time. With TensorFlow every job is
-    a task anyway. A larger value lengthens leases and shutdown by the same time: keep `JOB_TIME_LIMIT_SECONDS` +
-    `CONSUME_SECONDS` below compose's `stop_grace_period` (30 s)."""
+    """How long a worker child claims waiting jobs itself after each Celery task. `0`: every job is a
+    [Celery task](celery.md#what-does-not-work). Keep `JOB_TIME_LIMIT_SECONDS` + `CONSUME_SECONDS` below compose's
+    `stop_grace_period` (30 s)."""
     job_memory_bytes: Annotated[int, WORKER] = Field(1024 * MEBIBYTE, ge=64 * MEBIBYTE)
-    """Memory that one job may use in a worker child in addition to the model (Linux). The largest pictures that
-    `MAX_IMAGE_PIXELS` allows need about this much: lower both together."""
+    """Memory that one job may use in addition to the model (Linux). The largest pictures that `MAX_IMAGE_PIXELS` allows
+    need about this much: lower both together."""
     api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys), API] = Field((), repr=False)
-    """Who may use the service: `name:sha256` entries, see [Keys and quotas](#keys-and-quotas). If it is not
-    set, no key is needed."""
-    rate_limit: Annotated[str, API] = Field("", pattern=f"^{RATE}(;{RATE})*$")
-    """Uploads allowed per key name, or per address if there are no keys: a number and `/second`, `/minute`, `/hour` or
-    `/day`; separate several limits with `;`."""
+    """Who may use the service, as `name:sha256` entries, see [Keys and quotas](#keys-and-quotas). If not set,
+    everybody."""
+    rate_limit: Annotated[str, API] = Field("", pattern=f"^{RATE}(;{RATE})*$", examples=["10/second;1000/day"])
+    """Uploads and retries allowed per key name, or per address if there are no keys: a number and `/second`, `/minute`,
+    `/hour` or `/day`; separate several limits with `;`."""
+    webhook_secret: Annotated[tuple[bytes, ...], BeforeValidator(parse_webhook_secrets), API_AND_WEBHOOKS] = Field(
+        (), repr=False
+    )
+    """Turns [webhooks](how-to/webhooks.md) on: `whsec_` and 24 to 64 random bytes in base64. Two, separated by a space
+    or a comma, while you rotate it."""
+    webhook_allowed_hosts: Annotated[str, API_AND_WEBHOOKS] = Field(
+        "", pattern=rf"^({HOST}(,{HOST})*)?$", examples=["hooks.internal,10.0.0.7"]
+    )
+    """Hosts that webhooks may reach although their addresses are private, separated by commas:
+    `hooks.internal,10.0.0.7,[fd00::7]`. Any port, and http as well as https."""
+    webhook_retry_seconds: Annotated[int, WEBHOOKS] = Field(86_400, ge=0)
+    """How long a failed webhook is repeated before it is given up."""
     trusted_proxies: Annotated[int, API] = Field(0, ge=0, le=10)
-    """Number of proxies that every request passes and that add to `X-Forwarded-For`."""
-    cors_origins: Annotated[str, API] = Field("", pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$")
-    """Origins whose pages may use the API, separated by commas: `https://example.org,http://localhost:3000`. Pages of
-    other origins cannot read answers."""
+    """Number of [proxies](how-to/reverse-proxy.md) that every request passes."""
+    cors_origins: Annotated[str, API] = Field(
+        "", pattern=rf"^({ORIGIN}(,{ORIGIN})*)?$", examples=["https://example.org,http://localhost:3000"]
+    )
+    """Other origins whose pages may use the API, separated by commas: `https://example.org,http://localhost:3000`."""
     metrics_port: Annotated[int | None, WORKER] = Field(None, ge=1, le=65535)
-    """If set, a worker serves [`/metrics`](metrics.md) on this port, without a key: allow access only for Prometheus.
-    The API serves its own at `/metrics`."""
+    """Port on which a worker serves [`/metrics`](metrics.md), if set."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BOTH] = "INFO"
     """Lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."""
     access_log: Annotated[bool, API] = False
     """`1`: log every request, see [Logs](operations.md#logs)."""
     log_format: Annotated[LogFormat, BOTH] = "auto"
-    """`json`: one JSON object per line, with `event`, `level`, `logger`, `timestamp` and, if known, `job_id` and
-    `request_id`. `text`: for people. `auto`: text on a terminal (also under `make run`), else JSON."""
+    """`json`: one [JSON object](operations.md#logs) per line. `text`: for people. `auto`: text on a terminal, also of
+    `make run`, else JSON."""
 
     @property
     def allowed_origins(self) -> list[str]:
         """The origins in `cors_origins`."""
         return self.cors_origins.split(",") if self.cors_origins else []
 
+    @property
+    def webhook_hosts(self) -> frozenset[str]:
+        """The hosts in `webhook_allowed_hosts`, as `parse_target` wants them."""
+        return frozenset(host.strip("[]") for host in self.webhook_allowed_hosts.lower().split(",") if host)
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings from `environ`; an empty value counts as absent.
 
         Raises:
-            SettingsError: the message has the variable, what is allowed and, unless it may be a password, the value.
+            SettingsError: the message names the variable, what is allowed and, unless it may be a password, the value.
         """
         variables = {name: variable for name in cls.model_fields if (variable := cls._variable(name, environ))}
         given = {name: _value(variable, environ) for name, variable in variables.items()}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            flaws = [(str(e["loc"][0]), e["input"], e["msg"]) for e in error.errors()]
-            sentences = [cls._sentence(variables[name], name, *flaw) for name, *flaw in flaws]
+            sentences = [cls._sentence(variables[str(flaw["loc"][0])], flaw) for flaw in error.errors()]
             raise SettingsError("; ".join(sentences)) from None
 
     @classmethod
@@ -162,9 +184,13 @@ class Settings(BaseModel):
         return next((found for found in names if environ.get(found) and not _is_link(found, environ)), None)
 
     @classmethod
-    def _sentence(cls, variable: str, name: str, value: object, message: str) -> str:
-        shown = f"={value!r}" if cls.model_fields[name].repr else ""
-        return f"{variable}{shown}: {message.removeprefix('Value error, ')}"
+    def _sentence(cls, variable: str, flaw: ErrorDetails) -> str:
+        field = cls.model_fields[str(flaw["loc"][0])]
+        shown = f"={flaw['input']!r}" if field.repr else ""
+        message = flaw["msg"].removeprefix("Value error, ")
+        if flaw["type"] == "string_pattern_mismatch" and field.examples:
+            message = f"The value has the wrong form; an example of a valid one is {field.examples[0]}"
+        return f"{variable}{shown}: {message}"
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ log = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Run a worker until it is told to stop; return its exit code."""
+    """Run a worker until it is stopped; return its exit code."""
     try:
         settings = Settings.from_environ(os.environ)
         find_engine(settings.engine)

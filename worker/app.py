@@ -32,7 +32,7 @@ class Pool:
 
 
 def create_worker(services: Services, load_classifier: LoadClassifier) -> Any:
-    """Return the Celery worker whose children classify; its `start()` blocks until it is told to stop.
+    """Return the Celery worker whose children classify; its `start()` blocks until it is stopped.
 
     `load_classifier` is called in each child after the fork; the classifier that it returns has run its model once.
     """

@@ -30,7 +30,7 @@ class ModelTooSlow(ValueError):
 
 
 def serve_in_batches(services: Services, folder: ModelFolder, load_engine: Callable[[], Engine]) -> int:
-    """Run a worker with the model from `load_engine` until it is told to stop; return its exit code."""
+    """Run a worker with the model from `load_engine` until it is stopped; return its exit code."""
     settings = services.settings
     with ExitStack() as parts:
         try:

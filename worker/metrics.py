@@ -58,8 +58,7 @@ class WorkerMetrics(JobEvents):
             self._requeued.labels(reason)
         self._foreign = Counter(
             "topthree_foreign_messages",
-            "Messages of other programs found in the queue. The list `jobs:foreign` keeps the last 100, and each is "
-            "logged with its task's name.",
+            "Messages of other programs found in the queue and moved to the list `jobs:foreign`.",
             registry=registry,
         )
         self._finished = finished_counter(registry)

@@ -16,9 +16,9 @@ from api.contract.operation import NOTE, Answer, Operation
 from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
 from api.contract.schemas import BODIES
 
-# Raise it with every change of the contract: the patch version if clients are unaffected, the major version if one may
-# break.
-CONTRACT_VERSION = "1.0.2"
+# Raise it with every change of the contract: the patch version if clients are unaffected, the minor version if there is
+# something new, the major version if a client may break.
+CONTRACT_VERSION = "1.1.0"
 INFO = {
     "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (

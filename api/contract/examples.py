@@ -1,18 +1,19 @@
 """Example responses, the same as in the README."""
 
 LABELS = {
-    "prediction_1": {"confidence_level": 0.6969, "predicted_label": "traffic light"},
-    "prediction_2": {"confidence_level": 0.01411, "predicted_label": "pole"},
+    "prediction_1": {"confidence_level": 0.69679, "predicted_label": "traffic light"},
+    "prediction_2": {"confidence_level": 0.0141, "predicted_label": "pole"},
     "prediction_3": {"confidence_level": 0.01167, "predicted_label": "switch"},
 }
 QUEUED_JOB = {"id": "dfd4f1afa1d0efaf592cbf83da085ec4", "status": "queued", "position": 1}
+RETRIED_JOB = {**QUEUED_JOB, "retry_of": "0d1f2b7c9a3e4f58b6c7d8e9fa0b1c2d"}
 FINISHED_JOB = {
     "id": "dfd4f1afa1d0efaf592cbf83da085ec4",
     "status": "succeeded",
     "result": LABELS,
     "model": {
         "name": "efficientnet_lite0",
-        "digest": "c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
+        "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
     },
     "worker": "myhost-7902",
     "attempts": 1,

@@ -6,22 +6,31 @@ from api.contract.headers import ALWAYS, QUOTA
 from api.problems import as_problem
 from shared.images.formats import UNREADABLE
 
-# Independent of the route: refusals by the web server, and internal errors.
-ON_EVERY_ROUTE = (400, 413, 431, 500, 501)
+# Independent of the route: errors from the web server, and internal errors.
+ON_EVERY_ROUTE = (400, 408, 431, 500, 501)
 # Every route about jobs may return these: the key is checked first, and Redis may be unreachable.
 BEFORE_JOBS = (401, 503)
 
 MEANINGS: dict[int, tuple[str, str]] = {
     400: (
-        "Bad request, such as no picture, an empty picture or a bad `top`.",
+        "Bad request, such as no picture, an empty picture, a bad `top`, or a `webhook` that cannot be used.",
         "`top` must be a whole number from 1 to 10.",
     ),
     401: ("The API key is missing or wrong.", "Send a key: `Authorization: Bearer <key>`."),
     404: ("No such job, a job of another key, or no such page.", "There is no job with this id."),
+    408: (
+        "The request arrives too slowly: each 64 KiB of it must arrive within 30 s.",
+        "The body arrives too slowly: the next 64 KiB did not arrive within 30 s.",
+    ),
+    409: (
+        "The job cannot be retried: it is open, has not failed, or failed because of its picture.",
+        "This job has not ended. Wait for its result.",
+    ),
     410: (
-        "`POST /upload`: the job was canceled or missed its deadline while the request waited, or the job of the "
-        "`Idempotency-Key` is gone. `/result/{job_id}`: the result was deleted or has expired (`RESULT_TTL_SECONDS`), "
-        "or the record is damaged. A canceled or expired job whose record can still be read is 200.",
+        "`POST /upload`: the job was canceled or missed its deadline, or the job of the `Idempotency-Key` is gone. "
+        "`/result/{job_id}`: the result was deleted or has expired (`RESULT_TTL_SECONDS`), or the record is damaged. A "
+        "canceled or expired job whose record can still be read is 200. `/result/{job_id}/retry`: also if the picture "
+        "is no longer kept.",
         "The result of this job is gone.",
     ),
     413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),
@@ -31,16 +40,19 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The picture cannot be decoded.",
     ),
     429: ("The quota is used up.", "Too many requests. Try again later."),
-    431: ("The request's headers are too long.", "exceeds max_header of 32768."),
+    431: (
+        "The request's headers are too long.",
+        "The request line and the headers are too long: at most 32 KiB are accepted.",
+    ),
     500: (
         "The model failed, or the service has a bug.",
         "The service failed with an internal error, which was logged.",
     ),
-    501: ("The request's transfer encoding is not supported.", "Unsupported Transfer-Encoding."),
+    501: ("The request's transfer encoding is not supported.", "The only supported transfer encoding is `chunked`."),
     503: (
-        "The queue is full, too many requests are waiting, Redis is unreachable or unsuitable, the image store is "
-        "unavailable, or the API's disk is full. The picture was not accepted, unless `detail` says that it may have "
-        "been, because the answer of a store was lost. Send it again with the same `Idempotency-Key`.",
+        "The queue is full or too long for a plain upload, too many requests are waiting or being received, Redis is "
+        "unreachable or unsuitable, or the image store is unavailable. The picture was not accepted, unless `detail` "
+        "says that it may have been. Send it again with the same `Idempotency-Key`.",
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (

@@ -1,4 +1,4 @@
-"""The bodies of all answers, as types: the code is checked against them, the contract is made from them."""
+"""The bodies of all answers, as types: mypy checks the code against them, and the contract is generated from them."""
 
 from typing import Annotated, NotRequired
 
@@ -12,6 +12,9 @@ from shared.jobs.models import JobState
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a job; it cannot be guessed.")]
 
 
+RetryOf = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of the failed job that this one retries.")]
+
+
 class Prediction(TypedDict):
     """A label and how sure the model is of it."""
 
@@ -20,9 +23,9 @@ class Prediction(TypedDict):
 
 
 class Labels(TypedDict):
-    """The most likely labels, the first one first: as many as `top` says."""
+    """The most likely labels, the first one first: as many as `top` says, fewer or none with `min_confidence`."""
 
-    prediction_1: Prediction
+    prediction_1: NotRequired[Prediction]
     prediction_2: NotRequired[Prediction]
     prediction_3: NotRequired[Prediction]
     prediction_4: NotRequired[Prediction]
@@ -41,6 +44,7 @@ class OpenJob(TypedDict):
     status: JobState
     position: NotRequired[Annotated[int, Field(ge=1, description="Place of a queued job; 1 is the next to start.")]]
     detail: NotRequired[Annotated[str, Field(description="Why the job is waiting longer than usual, if known.")]]
+    retry_of: NotRequired[RetryOf]
 
 
 class JobProblem(TypedDict):
@@ -79,6 +83,7 @@ class JobRecord(TypedDict):
     problem: NotRequired[JobProblem]
     model: NotRequired[Model]
     worker: NotRequired[str]
+    retry_of: NotRequired[RetryOf]
     attempts: Annotated[int, Field(ge=0, description="How often the job was started; 0 if its result was cached.")]
     times: Times
 

@@ -4,7 +4,7 @@ export function listenForFiles(add) {
   const refusal = document.getElementById("refusal");
   const take = (list) => {
     const files = [...list];
-    refusal.textContent = files.length ? "" : "That contained no picture file.";
+    refusal.textContent = files.length ? "" : "No picture file found.";
     if (files.length) add(files);
   };
   for (const [button, input] of [["choose", "files"], ["photograph", "camera"]]) {

@@ -5,8 +5,8 @@ import * as apiKey from "./api_key.js";
 // From this module's URL: the page's own address may lack its trailing slash.
 const ROOT = new URL("..", import.meta.url);
 const ANSWER_MS = 15000;
-// An upload is aborted after this time without progress. The service ends it after 30 s without a block of 64 KiB, but
-// the operating system may buffer the last megabytes for longer.
+// An upload without progress is aborted after this time. The service itself requires 64 KiB every 30 s, but the last
+// megabytes may stay in the operating system's send buffers for longer.
 const STALLED_MS = 120000 + ANSWER_MS;
 // Longest Retry-After that is honoured: quotas may be per day.
 const MOST_SECONDS = 86400;

@@ -35,7 +35,7 @@ BAD_HEADS = {
     431: f"The request line and the headers are too long: at most {MOST_HEAD_BYTES // 1024} KiB are accepted.",
     501: "The only supported transfer encoding is `chunked`.",
 }
-# The environment of a request whose headers could not be read.
+# The environment for a request whose headers could not be parsed.
 UNREAD = {"REQUEST_METHOD": "-", "PATH_INFO": "-"}
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,12 @@ class Site:
     """What all connections share.
 
     `middleware` wraps the server's own error responses as it wraps the application: headers, request id, access log.
+    `on_refusal` is called with the status of each of them.
     """
 
     app: "WSGIApplication"
     middleware: "Callable[[WSGIApplication], WSGIApplication]"
+    on_refusal: Callable[[int], None]
     receiving: Receiving
     base_environ: dict[str, Any]
 
@@ -74,12 +76,12 @@ class Connection:
         return not self.idle and not self._has_whole_request
 
     def run(self) -> None:
-        """Serve requests until either side closes the connection."""
+        """Serve requests until the client or the server closes the connection."""
         try:
             while self._serve_request():
                 self._body, self.idle = None, not self._http.trailing_data[0]
         except OSError:
-            # The client has left, or takes no more bytes.
+            # The client has closed the connection, or does not read.
             pass
         except Exception:
             log.exception("A response could not be completed")
@@ -87,7 +89,7 @@ class Connection:
             self._socket.close()
 
     def finish(self) -> None:
-        """Close the connection after the current request."""
+        """Close the connection after the current response."""
         self._last = True
 
     def abandon(self) -> None:
@@ -120,7 +122,7 @@ class Connection:
         if flaw := flaw_of(request):
             return self._refuse(HTTPStatus.BAD_REQUEST, flaw, environ)
         if not announces_body(request):
-            # h11 has the end of the request already.
+            # Take the event that ends the request; it needs no more data.
             self._http.next_event()
         self._body = RequestBody(self._http, self._socket, self._pace, self._site.receiving)
         environ["wsgi.input"] = self._body
@@ -128,11 +130,11 @@ class Connection:
         try:
             self._call(self._site.app, environ)
         finally:
-            self._body.end()
+            self._body.close()
         return self._next_cycle()
 
     def _read_head(self) -> h11.Request | None:
-        """Return the next request without its body, None if the client has left."""
+        """Return the next request without its body; None if the client has left."""
         self._pace.begin()
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self.idle:
@@ -152,6 +154,7 @@ class Connection:
 
     def _refuse(self, status: int, detail: str, environ: "WSGIEnvironment") -> bool:
         """Respond with a problem instead of the application, and close the connection; return False."""
+        self._site.on_refusal(status)
         self._call(self._site.middleware(problem(status, detail)), environ)
         return self._next_cycle()
 
@@ -189,7 +192,7 @@ class Connection:
             self._pace.send(head)
 
     def _head(self, status: str, headers: list[tuple[str, str]]) -> bytes:
-        """Return the head of a response; it closes the connection after a body that was not read to its end."""
+        """Return the head of a response; it closes the connection if the request's body was not read to its end."""
         closes = self._last or not self._has_whole_request
         every = [*headers, ("Date", formatdate(usegmt=True)), *([("Connection", "close")] if closes else [])]
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every]

@@ -13,7 +13,7 @@ WITHOUT_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 def base_environ(host: str, port: int) -> dict[str, Any]:
-    """Return what is the same for all requests."""
+    """Return the entries that are the same for all requests."""
     return {
         "SCRIPT_NAME": "",
         "SERVER_NAME": host,
@@ -50,7 +50,7 @@ def environ_of(request: h11.Request, base: dict[str, Any], address: str) -> "WSG
 
 
 def flaw_of(request: h11.Request) -> str:
-    """Return why `request` must be refused although it could be parsed, "" if it need not."""
+    """Return why `request` must be refused although it could be parsed; "" if it is valid."""
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
         # The end of the body would be ambiguous (RFC 9112, 6.1).

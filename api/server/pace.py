@@ -1,17 +1,17 @@
-"""How slow a client may be: the time limit for each block of bytes that it sends or receives."""
+"""The time limit for each block of bytes that a client sends or receives."""
 
 import time
 from typing import Any
 
 from gevent import sleep
 
-# A client that needs longer for a block is too slow: 2 KiB a second, whatever the size of the body.
+# A client that takes longer for a block is too slow. This is 2 KiB per second, for bodies of any size.
 BLOCK_BYTES = 64 * 1024
 BLOCK_SECONDS = 30.0
 
 
 def yield_to_others() -> None:
-    """Let the loop serve other connections; `sleep(0)` would only run green threads that are ready already."""
+    """Let gevent serve other connections; `sleep(0)` would not check for new data."""
     sleep(1e-6)
 
 
@@ -25,7 +25,7 @@ class Pace:
         self._deadline = 0.0
 
     def begin(self) -> None:
-        """Start a new block, for a request that begins to arrive."""
+        """Start the time of a new block."""
         self._left = BLOCK_BYTES
         self._deadline = time.monotonic() + BLOCK_SECONDS
 
@@ -40,7 +40,7 @@ class Pace:
         return data
 
     def send(self, *parts: bytes) -> None:
-        """Send all parts, small ones at once."""
+        """Send all parts, small ones in one system call."""
         if sum(map(len, parts)) <= BLOCK_BYTES:
             self._send(b"".join(parts))
         else:

@@ -1,4 +1,4 @@
-"""The memory of all request bodies that are being received: bounded in total."""
+"""Limits the memory of all request bodies that the application has not handled yet."""
 
 import logging
 from typing import Protocol
@@ -7,37 +7,42 @@ log = logging.getLogger(__name__)
 
 
 class Body(Protocol):
-    """A request body that can be given up while it is received."""
+    """A request body whose upload can be aborted."""
 
-    def give_up(self) -> None:
-        """Receive no more of it."""
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been received."""
+
+    def abort(self) -> None:
+        """Stop receiving it."""
 
 
 class Receiving:
-    """Counts the bytes of unfinished bodies; when they are too many, the oldest bodies are given up."""
+    """Counts the bytes of bodies until they are closed, and aborts the oldest unfinished ones above the limit."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        # In the order in which they began.
+        # Oldest first.
         self._bodies: dict[Body, int] = {}
 
     def begin(self, body: Body) -> None:
-        """Count what is received of `body` from now on."""
+        """Start counting `body`."""
         self._bodies[body] = 0
 
     def add(self, body: Body, count: int) -> None:
-        """Count `count` more bytes of `body`, and give up the oldest bodies if there is no room for them."""
+        """Count `count` more bytes of `body`, which is unfinished, and abort unfinished bodies if they are too many."""
         if body not in self._bodies:
             return
         self._bodies[body] += count
         self._bytes += count
         while self._bytes > self._most_bytes:
-            oldest = next(body for body, size in self._bodies.items() if size)
-            log.warning("Too many request bodies are being received: the oldest is dropped.")
+            # Bodies that are complete wait for a store: aborting them would free nothing.
+            oldest = next(each for each, size in self._bodies.items() if size and not each.complete)
+            log.warning("The limit for request bodies in memory is reached; aborting the oldest upload.")
             self.end(oldest)
-            oldest.give_up()
+            oldest.abort()
 
     def end(self, body: Body) -> None:
-        """Forget `body`."""
+        """Stop counting `body`."""
         self._bytes -= self._bodies.pop(body, 0)

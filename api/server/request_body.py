@@ -1,4 +1,4 @@
-"""The body of a request as the application reads it: from the connection, piece by piece."""
+"""The body of a request, read from the connection piece by piece while the application reads it."""
 
 import io
 import socket
@@ -15,9 +15,9 @@ from api.server.receiving import Receiving
 MOST_CHUNKS = 1000
 SMALL_CHUNK_BYTES = 512
 
-NO_ROOM = "The service is receiving too many bodies right now. Try again later."
+NO_ROOM = "The service is receiving too many request bodies. Try again later."
 NO_ROOM_RETRY_AFTER_SECONDS = 5
-TOO_SLOW = f"The body arrives too slowly: the next 64 KiB did not come within {BLOCK_SECONDS:.0f} s."
+TOO_SLOW = f"The body arrives too slowly: the next 64 KiB did not arrive within {BLOCK_SECONDS:.0f} s."
 CUT_OFF = "The connection was closed before the end of the body."
 BAD_CHUNKS = "The chunks of the body are malformed, or the connection was closed before the last one."
 TINY_CHUNKS = "The body has too many small chunks."
@@ -27,9 +27,9 @@ class RequestBody(io.RawIOBase):
     """WSGI's `wsgi.input`; nothing is received before the application reads.
 
     Raises, as its reads do:
-        BadRequest: the chunks are malformed, or the client left in the middle.
+        BadRequest: the chunks are malformed, or the client closed the connection.
         RequestTimeout: the client is too slow.
-        ServiceUnavailable: all bodies together are too large.
+        ServiceUnavailable: the upload was aborted, because all bodies together exceed the limit.
     """
 
     def __init__(self, http: h11.Connection, connection: socket.socket, pace: Pace, receiving: Receiving) -> None:
@@ -40,7 +40,7 @@ class RequestBody(io.RawIOBase):
         self._pace = pace
         self._receiving = receiving
         self._chunks = self._data_bytes = 0
-        self._given_up = False
+        self._aborted = False
         self._piece = memoryview(b"")
         receiving.begin(self)
 
@@ -61,15 +61,16 @@ class RequestBody(io.RawIOBase):
         self._piece = self._piece[count:]
         return count
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Have the pending read, or the next one, raise ServiceUnavailable."""
-        self._given_up = True
+        self._aborted = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
 
-    def end(self) -> None:
-        """Read no more: the request is over, or its body is complete."""
+    def close(self) -> None:
+        """Stop counting the body: the application has stored or refused it, or the request is over."""
         self._receiving.end(self)
+        super().close()
 
     def _advance(self) -> None:
         try:
@@ -80,11 +81,9 @@ class RequestBody(io.RawIOBase):
             raise self._problem_of(error) from None
         if isinstance(event, h11.Data):
             self._take(event)
-        if self.complete:
-            self.end()
 
     def _problem_of(self, error: Exception) -> HTTPException:
-        if self._given_up:
+        if self._aborted:
             return ServiceUnavailable(NO_ROOM, retry_after=NO_ROOM_RETRY_AFTER_SECONDS)
         if isinstance(error, TimeoutError):
             return RequestTimeout(TOO_SLOW)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # These numbers are based on the measurements in docs/decisions/0018-web-server-for-thousands.md.
 MOST_CONNECTIONS = 6000
 BACKLOG = 1024
-# Files that are open beside the connections of clients: to Redis, an image store, logs.
+# Open files other than client connections: to Redis, an image store, logs.
 OTHER_FILES = 160
 # Total size of all bodies that are being received.
 MOST_RECEIVING_BYTES = 256 * 1024 * 1024
@@ -35,14 +35,14 @@ DRAIN_SECONDS = 15.0
 DRAIN_PARTIAL_SECONDS = 5.0
 DRAIN_IDLE_SECONDS = 0.3
 DRAIN_STEP_SECONDS = 0.05
-# How long to wait after a connection could not be accepted.
+# How long to wait after accepting a connection has failed.
 PAUSE_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
 
 class WebServer:
-    """An application on an address; each connection has a green thread."""
+    """Serves an application on one address, with a green thread for each connection."""
 
     def __init__(self, app: "WSGIApplication", services: Services) -> None:
         """Listen on the configured address; OSError if that fails."""
@@ -50,6 +50,7 @@ class WebServer:
         self._site = Site(
             app,
             partial(Middleware, headers=services.headers, access_log=services.access_log),
+            services.metrics.refused,
             Receiving(MOST_RECEIVING_BYTES),
             base_environ(settings.host, settings.port),
         )

@@ -48,7 +48,7 @@ def docs_blueprint() -> Blueprint:
         """Get the contract, in OpenAPI 3.1."""
         text = contract()
         if request.script_root:
-            # Without servers the routes would be those at the root of the proxy.
+            # Without `servers`, clients would send requests to the root of the proxy.
             text = json.dumps({**json.loads(text), "servers": [{"url": request.script_root}]}, ensure_ascii=False)
         return Response(text, content_type="application/json")
 

@@ -16,8 +16,8 @@ READY_EXAMPLE = {
             "name": "myhost-7902",
             "engine": "litert",
             "model": "efficientnet_lite0",
-            "digest": "c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
-            "answers": "litert-2:c43cfeaa72dbaaf5a067e04ef728e2356b68dc68cb096f119b00dcf8a33f1ba1",
+            "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
+            "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
             "children": 2,
         }
     ],

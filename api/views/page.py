@@ -17,7 +17,7 @@ ACCEPT = ",".join(("image/*", *SUFFIXES))
 
 
 def page_blueprint(max_image_bytes: int) -> Blueprint:
-    """Return the page's routes; it refuses larger pictures before they are sent."""
+    """Return the page's routes; the page refuses pictures of more than `max_image_bytes` without sending them."""
     contents = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in CONTENT_TYPES}
     values = {"max_image_bytes": str(max_image_bytes), "formats": NAMES, "accept": ACCEPT}
     for name, value in values.items():
@@ -26,7 +26,7 @@ def page_blueprint(max_image_bytes: int) -> Blueprint:
 
     @blueprint.get("/")
     def index() -> Response:
-        # Relative links would lead astray from `/cats`, the page of a service behind a proxy that removes `/cats`.
+        # Behind a proxy that removes the prefix `/cats`, relative links on the page `/cats` would lack the prefix.
         root = f"{request.script_root}/" if request.script_root else ""
         return asset(INDEX, contents[INDEX].replace(b"{{root}}", root.encode()), CACHE_CONTROL)
 

@@ -1,10 +1,10 @@
-"""`/result/<id>`: reads a job, waits for it, cancels or deletes it."""
+"""`/result/<id>`: reads a job, waits for it, cancels, deletes or retries it."""
 
 from flask import Blueprint, Response, request
 
 from api.auth import required_owner
 from api.client_left import client_left
-from api.contract.examples import FINISHED_JOB, QUEUED_JOB
+from api.contract.examples import FINISHED_JOB, QUEUED_JOB, RETRIED_JOB
 from api.contract.headers import ABOUT_A_JOB, PREFER
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
@@ -13,6 +13,7 @@ from api.job_submission import Finished, JobSubmission
 from api.picture_jobs import PictureJobs
 from api.preferences import parse_preferences
 from api.responses import JobResponses
+from shared.log import current_request_id
 
 JOB_ID = {
     "name": "job_id",
@@ -25,6 +26,14 @@ JOB_ID = {
 GET_ANSWERS = {
     200: Answer("The job has ended, with or without success.", JobRecord, FINISHED_JOB, headers=ABOUT_A_JOB),
     202: Answer("The job has not ended.", OpenJob, QUEUED_JOB, headers=(*ABOUT_A_JOB, "Retry-After")),
+}
+RETRY_ANSWERS = {
+    202: Answer(
+        "The new job, or that of an earlier retry: poll its `Location`.",
+        OpenJob,
+        RETRIED_JOB,
+        headers=(*ABOUT_A_JOB, "Retry-After"),
+    )
 }
 DELETE_ANSWERS = {204: Answer("Canceled or deleted.")}
 
@@ -56,5 +65,15 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         # A response without a body has no content type.
         del response.headers["Content-Type"]
         return response
+
+    @blueprint.post("/result/<job_id>/retry")
+    @operation("pictures", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410, 429), parameters=(JOB_ID,))
+    def retry_result(job_id: str) -> Response:
+        """Retry a job that failed by a fault of the service (status 500), as a new job.
+
+        Its picture is kept for `FAILED_IMAGE_TTL_SECONDS` for that. A job is retried once: the same request again
+        answers with the same new job. The deadline of the failed job does not hold for the new one.
+        """
+        return responses.open_job(submission.retry(job_id, required_owner(), current_request_id()))
 
     return blueprint

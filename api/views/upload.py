@@ -18,10 +18,12 @@ from api.uploads import (
     MAX_DEADLINE_SECONDS,
     UploadLimits,
     read_idempotency_key,
-    read_upload,
+    received_upload,
 )
+from api.webhook_rules import WebhookRules
 from shared.images.formats import NAMES
 from shared.jobs.admission import MAX_TOP
+from shared.webhook_targets import MAX_URL_LENGTH
 
 PICTURE = {"type": "string", "format": "binary", "description": f"{NAMES}."}
 FORM = {
@@ -70,6 +72,23 @@ PARAMETERS = (
         "description": f"Drop the job if it has not started within this many seconds, 1 to {MAX_DEADLINE_SECONDS:,}.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_SECONDS},
     },
+    {
+        "name": "min_confidence",
+        "in": "query",
+        "description": "Only labels with at least this confidence, 0 to 1; there may be none. The default is 0.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+    },
+    {
+        "name": "webhook",
+        "in": "query",
+        "description": (
+            "Send the outcome to this URL when the job has ended, signed as "
+            "[Standard Webhooks](https://www.standardwebhooks.com/) describes. An https URL with a public address, "
+            "unless the operator allows others. 400 if the operator has not turned webhooks on."
+        ),
+        # Without an example: most services would refuse it.
+        "schema": {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH},
+    },
     PREFER,
     IDEMPOTENCY_KEY,
 )
@@ -77,7 +96,7 @@ JOB_ID = {"job_id": "$response.body#/id"}
 ANSWERS = {
     200: Answer("The labels.", Labels, LABELS, headers=(*ABOUT_A_JOB, "Cache-Status")),
     202: Answer(
-        "The job has not ended: poll its `Location`.",
+        "The job is accepted: poll its `Location`. With a cached result it has ended already.",
         OpenJob,
         QUEUED_JOB,
         headers=(*ABOUT_A_JOB, "Retry-After", "Cache-Status"),
@@ -89,7 +108,9 @@ ANSWERS = {
 }
 
 
-def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits: UploadLimits) -> Blueprint:
+def upload_blueprint(
+    submission: JobSubmission, responses: JobResponses, limits: UploadLimits, webhooks: WebhookRules
+) -> Blueprint:
     """Return the route."""
     blueprint = Blueprint("upload", __name__)
 
@@ -97,18 +118,15 @@ def upload_blueprint(submission: JobSubmission, responses: JobResponses, limits:
     @operation(
         "pictures",
         ANSWERS,
-        problems=(*BEFORE_JOBS, 410, 415, 422, 429, 504),
+        problems=(*BEFORE_JOBS, 410, 413, 415, 422, 429, 504),
         parameters=PARAMETERS,
         request_body=BODY,
     )
     def upload() -> Response:
-        """Classify a picture.
-
-        The body is a form with the picture in `image`, the bytes of the picture, or JSON with them in base64.
-        """
+        """Classify a picture."""
         preferences = parse_preferences(request.headers.get("Prefer", ""))
         key = read_idempotency_key(request)
-        found = submission.submit(preferences, key, lambda: read_upload(request, limits), client_left())
+        found = submission.submit(preferences, key, received_upload(request, limits, webhooks), client_left())
         match found:
             case Finished():
                 return responses.labels(found)

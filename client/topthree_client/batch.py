@@ -10,8 +10,16 @@ from topthree_client.answers import Result
 from topthree_client.client import Client
 from topthree_client.errors import JobGone, PictureFailed
 
-# Enough to keep about sixteen worker processes busy; each takes one of the service's limited slots to wait.
+# Enough to keep about sixteen worker processes busy; each occupies one of the service's `MAX_WAITERS` slots.
 DEFAULT_JOBS = 16
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The labels wanted for each picture: at most `top`, none below `min_confidence`."""
+
+    top: int = 3
+    min_confidence: float = 0
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class Answer:
     final: bool = True
 
 
-def classify_all(client: Client, files: Sequence[str], top: int, salt: str, jobs: int) -> Iterator[Answer]:
-    """Yield the outcome for each file, in the order of completion; at most `jobs` are uploaded or waited for at a time.
+def classify_all(client: Client, files: Sequence[str], wanted: Wanted, salt: str, jobs: int) -> Iterator[Answer]:
+    """Yield the outcome for each file, in the order of completion; at most `jobs` are in progress at a time.
 
     Raises:
         ServiceUnavailable: the service is unavailable.
@@ -38,7 +46,7 @@ def classify_all(client: Client, files: Sequence[str], top: int, salt: str, jobs
     def work() -> None:
         while True:
             try:
-                answers.put(_classify(client, waiting.get_nowait(), top, salt))
+                answers.put(_classify(client, waiting.get_nowait(), wanted, salt))
             except Empty:
                 return
             except Exception as error:
@@ -58,12 +66,12 @@ def classify_all(client: Client, files: Sequence[str], top: int, salt: str, jobs
         _empty(waiting)
 
 
-def _classify(client: Client, file: str, top: int, salt: str) -> Answer:
+def _classify(client: Client, file: str, wanted: Wanted, salt: str) -> Answer:
     try:
         # Opening a named pipe would block until another process writes to it.
         if not os.path.isfile(file):  # noqa: PTH113 - Path("") is the current folder
-            return Answer(file, problem="This is not a file, or it no longer exists.", final=False)
-        return Answer(file, client.classify(file, top, salt=salt))
+            return Answer(file, problem="This file does not exist or is not a regular file.", final=False)
+        return Answer(file, client.classify(file, wanted.top, min_confidence=wanted.min_confidence, salt=salt))
     except PictureFailed as error:
         return Answer(file, problem=str(error))
     except JobGone as error:

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -26,13 +27,13 @@ DEFAULT_URL = "http://127.0.0.1:5000"
 PATIENCE_SECONDS = 300.0
 # How long one request waits for a job to end.
 WAIT_SECONDS = 20
-# The time limits of a request's phases: the connection, each step of sending, and the response. The service responds
-# shortly after a wait, and at once to all other requests.
+# Timeouts for connecting, for each send and for the response. The service responds shortly after a wait, and at once to
+# all other requests.
 CONNECT_SECONDS = 5.0
 SEND_SECONDS = 35.0
 ANSWER_SECONDS = 15.0
-# The response to an upload may take longer: when the last byte is written, this much may still be in the system's
-# buffers, and leave them this slowly.
+# When the last byte of an upload is written, this much may still be in the system's send buffers. The timeout for the
+# response allows for this speed.
 MOST_BUFFERED_BYTES = 4 * 1024 * 1024
 SLOWEST_BYTES_PER_SECOND = 32 * 1024
 # How often a picture is submitted if its job is gone before the result was read.
@@ -48,8 +49,8 @@ class Client:
     """A thread-safe client of one service. Close it, or use it in a `with` statement.
 
     It retries temporary failures: a lost connection, a full queue, a restart of the service. A picture is classified
-    only once nevertheless, because a retry joins the job of the first attempt. Only a service that has never answered
-    this client is not waited for: its address is probably wrong.
+    only once nevertheless, because a retry joins the job of the first attempt. If the service has never answered this
+    client, it fails at once instead, because the URL is probably wrong.
     """
 
     def __init__(
@@ -80,12 +81,12 @@ class Client:
         self._patience_seconds = patience_seconds
         self._uploads = UploadLimit()
         self._has_answered = False
-        self._proxied = transport is None and _has_proxy(base)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             if transport is None and is_loopback(base.host):
                 # Without an explicit transport, httpx uses the proxy set in the environment.
                 transport = httpx.HTTPTransport()
+            self._proxied = transport is None and _has_proxy(base)
             self._http = httpx.Client(base_url=base, headers=headers, transport=transport)
         except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
             raise ValueError(f"The proxy or the certificates set in the environment cannot be used: {error}") from None
@@ -102,9 +103,10 @@ class Client:
     ) -> None:
         self.close()
 
-    def classify(self, picture: Picture, top: int = 3, *, salt: str | None = None) -> Result:
+    def classify(self, picture: Picture, top: int = 3, *, min_confidence: float = 0, salt: str | None = None) -> Result:
         """Return the `top` (1 to 10) most likely labels of a picture, given as the path of a file or as bytes.
 
+        Labels below `min_confidence` (0 to 1) are left out; there may be none.
         Calls with the same `salt` and the same bytes share one job, even across restarts of the program.
 
         Raises:
@@ -113,18 +115,19 @@ class Client:
             ServiceUnavailable: the service is unavailable.
             OSError: the file cannot be read.
         """
-        key = _key(picture, top, salt or secrets.token_hex(16))
+        key = _key(picture, top, min_confidence, salt or secrets.token_hex(16))
         submission = 0
         while True:
             submission += 1
             try:
                 # The service maps a key to its first job until the key expires: a new job needs a new key.
-                return self.wait(self.submit(picture, top, key=f"{key}-{submission}"))
+                job_id = self.submit(picture, top, min_confidence=min_confidence, key=f"{key}-{submission}")
+                return self.wait(job_id)
             except JobGone:
                 if submission == SUBMISSIONS:
                     raise
 
-    def submit(self, picture: Picture, top: int = 3, *, key: str | None = None) -> str:
+    def submit(self, picture: Picture, top: int = 3, *, min_confidence: float = 0, key: str | None = None) -> str:
         """Send a picture, as in `classify`, and return the id of its job; calls with the same `key` share one job.
 
         Raises:
@@ -137,14 +140,18 @@ class Client:
             "Idempotency-Key": key or secrets.token_hex(16),
         }
 
+        params: dict[str, float] = {"top": top}
+        if min_confidence:
+            params["min_confidence"] = min_confidence
+
         def send() -> httpx.Response:
             with _opened(picture) as content:
                 return self._http.post(
-                    "/upload", params={"top": top}, headers=headers, content=content, timeout=_upload_timeout(picture)
+                    "/upload", params=params, headers=headers, content=content, timeout=_upload_timeout(picture)
                 )
 
         self._check_address()
-        answer = self._ask(send, self._uploads)
+        answer = self._ask(send, limit=self._uploads)
         if answer.status_code in GONE:
             raise JobGone(_detail(answer))
         if answer.status_code != 202:
@@ -190,9 +197,9 @@ class Client:
         return self._read(answer, Status.from_answer)
 
     def _check_address(self) -> None:
-        """Raise ServiceUnavailable if nothing has ever answered at the URL, and nothing does now.
+        """Raise ServiceUnavailable if the service does not answer and has never answered this client.
 
-        A request of its own, since an upload says too little: over a slow line it can fail at a service that answers.
+        This is a separate request, because an upload may also fail because the connection is slow.
         """
         if self._has_answered:
             return
@@ -205,21 +212,20 @@ class Client:
     def _get(self, path: str, wait_seconds: int | None = None, patience_seconds: float | None = None) -> httpx.Response:
         headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
         timeout = _timeout(ANSWER_SECONDS + (wait_seconds or 0))
-        return self._ask(lambda: self._http.get(path, headers=headers, timeout=timeout), None, patience_seconds)
+        send = partial(self._http.get, path, headers=headers, timeout=timeout)
+        return self._ask(send, patience_seconds=patience_seconds)
 
     def _ask(
         self,
         send: Callable[[], httpx.Response],
+        *,
         limit: UploadLimit | None = None,
         patience_seconds: float | None = None,
     ) -> httpx.Response:
         """Send a request, retrying until the response is about the request and not about the service's state."""
         patience = Patience(self._patience_seconds if patience_seconds is None else patience_seconds)
-
-        def attempt() -> httpx.Response:
-            patience.start_attempt()
-            return send()
-
+        # The wait for an upload slot is outside of the attempt, so it does not count towards the limit.
+        attempt = partial(patience.attempt, send)
         while True:
             try:
                 answer = limit.run(attempt) if limit else attempt()
@@ -246,8 +252,8 @@ class Client:
             raise self._unexpected(answer) from None
 
     def _unreachable(self, error: httpx.RequestError) -> str:
-        way = " through the proxy set in the environment" if self._proxied else ""
-        return f"{self.url} cannot be reached{way}: {_cause(error)}"
+        proxy = " through the proxy set in the environment" if self._proxied else ""
+        return f"{self.url} cannot be reached{proxy}: {_cause(error)}"
 
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
         kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
@@ -264,7 +270,7 @@ def _result(record: dict[str, Any]) -> Result:
 def _has_proxy(url: httpx.URL) -> bool:
     """Whether the environment names a proxy for the URL."""
     proxies = getproxies()
-    return not is_loopback(url.host) and bool({url.scheme, "all"} & proxies.keys()) and not proxy_bypass(url.host)
+    return bool({url.scheme, "all"} & proxies.keys()) and not proxy_bypass(url.host)
 
 
 def _timeout(read_seconds: float) -> httpx.Timeout:
@@ -277,14 +283,14 @@ def _upload_timeout(picture: Picture) -> httpx.Timeout:
 
 
 def _cause(error: httpx.RequestError) -> str:
-    """Return a message; those of time limits say nothing about the phase, and others begin with an error number."""
+    """Return a message for users: httpx's say nothing about the phase of a timeout, or begin with an error number."""
     limits = error.request.extensions["timeout"]
     if isinstance(error, httpx.ConnectTimeout):
-        return f"there was no connection within {limits['connect']:.0f} s"
+        return f"connecting timed out after {limits['connect']:.0f} s"
     if isinstance(error, httpx.WriteTimeout):
-        return f"nothing could be sent for {limits['write']:.0f} s"
+        return f"sending timed out after {limits['write']:.0f} s"
     if isinstance(error, httpx.ReadTimeout):
-        return f"there was no answer within {limits['read']:.0f} s"
+        return f"there was no response within {limits['read']:.0f} s"
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
@@ -292,11 +298,12 @@ def _opened(picture: Picture) -> io.BytesIO | io.BufferedReader:
     return io.BytesIO(picture) if isinstance(picture, bytes) else Path(picture).open("rb")
 
 
-def _key(picture: Picture, top: int, salt: str) -> str:
+def _key(picture: Picture, top: int, min_confidence: float, salt: str) -> str:
     """Return an idempotency key that depends on the bytes, not the path, and that the bytes alone do not reveal."""
     with _opened(picture) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{salt} {digest} {top}".encode()).hexdigest()
+    wanted = f"{top} {min_confidence}" if min_confidence else f"{top}"
+    return hashlib.sha256(f"{salt} {digest} {wanted}".encode()).hexdigest()
 
 
 def _is_json(answer: httpx.Response) -> bool:
@@ -305,7 +312,7 @@ def _is_json(answer: httpx.Response) -> bool:
 
 
 def _note(answer: httpx.Response) -> str:
-    """Return what an open job waits for, such as a worker; "" if the service does not say."""
+    """Return the service's message about an open job, such as that no worker is running; "" if there is none."""
     try:
         return str(answer.json().get("detail", ""))
     except (AttributeError, ValueError):

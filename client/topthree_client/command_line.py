@@ -5,24 +5,25 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from topthree_client.batch import DEFAULT_JOBS, Answer, classify_all
+from topthree_client.batch import DEFAULT_JOBS, Answer, Wanted, classify_all
 from topthree_client.client import DEFAULT_URL, Client
 from topthree_client.errors import KeyRefused, ServiceUnavailable
 from topthree_client.formats import BadOutput, printable
 from topthree_client.output import Output, ResumeFile, open_output
-from topthree_client.picture_files import find_pictures
+from topthree_client.picture_files import find_pictures, kinds_of
 from topthree_client.status_report import print_status
 from topthree_client.waits import waits_told
 
 DONE, SOME_FAILED, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
 FORMATS = ("table", "json", "jsonl", "csv")
 MOST_LABELS = 10
-# A thread and a connection each.
+# Each needs a thread and a connection.
 MOST_JOBS = 64
 
 EPILOG = """\
@@ -95,11 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER", help="pictures, and folders of pictures")
     classify.add_argument(
         "--top",
-        type=int,
+        type=_up_to(MOST_LABELS),
         default=3,
-        choices=range(1, MOST_LABELS + 1),
         metavar="N",
         help="labels per picture, 1 to 10 (default: 3)",
+    )
+    classify.add_argument(
+        "--min-confidence",
+        type=_share,
+        default=0.0,
+        metavar="C",
+        help="only labels with at least this confidence, 0 to 1 (default: 0)",
     )
     classify.add_argument(
         "--format", choices=FORMATS, help="output format (default: the extension of --out, else table)"
@@ -112,15 +119,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     classify.add_argument(
         "--jobs",
-        type=int,
+        type=_up_to(MOST_JOBS),
         default=DEFAULT_JOBS,
-        choices=range(1, MOST_JOBS + 1),
         metavar="N",
-        help=f"most pictures at a time, 1 to {MOST_JOBS} (default: {DEFAULT_JOBS}); "
+        help=f"maximum number of pictures in progress at a time, 1 to {MOST_JOBS} (default: {DEFAULT_JOBS}); "
         "reduced automatically while uploads are slow",
     )
     _command(commands, "status", "show workers, model, queue and failed jobs", _status)
     return parser
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    """Return a function that reads a number from 1 to `most`."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
+
+    return read
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
 
 
 def _command(
@@ -164,15 +188,20 @@ def _classify(options: argparse.Namespace) -> int:
     if missing := [path for path in options.paths if not os.path.exists(path)]:  # noqa: PTH110 - "" is no file
         raise _UsageError(f"{missing[0]}: there is no such file or folder. Nothing was sent.")
     unreadable: list[OSError] = []
-    files = find_pictures(options.paths, unreadable.append)
+    found = find_pictures(options.paths, unreadable.append)
     for error in unreadable:
         _say(f"{error.filename}: {error.strerror}")
-    if not files:
+    if found.skipped:
+        _say(
+            f"skipped files without the extension of a picture: {kinds_of(found.skipped)}; "
+            "to send one, give its own path"
+        )
+    if not found.pictures:
         raise _UsageError("There are no pictures in these folders.")
     with _client(options) as client:
         # Fail before anything is written if the service is unavailable.
         client.status()
-        return _classify_into(client, files, form, options) or (SOME_FAILED if unreadable else DONE)
+        return _classify_into(client, found.pictures, form, options) or (SOME_FAILED if unreadable else DONE)
 
 
 def _classify_into(client: Client, files: Sequence[str], form: str, options: argparse.Namespace) -> int:
@@ -188,7 +217,8 @@ def _classify_into(client: Client, files: Sequence[str], form: str, options: arg
     bar = sys.stderr.isatty() and not (form in ("jsonl", "csv") and not options.out and sys.stdout.isatty())
 
     def classify(open_files: Sequence[str]) -> Iterator[Answer]:
-        return classify_all(client, open_files, options.top, salt, options.jobs)
+        wanted = Wanted(options.top, options.min_confidence)
+        return classify_all(client, open_files, wanted, salt, options.jobs)
 
     try:
         failed, unanswered = _send(classify, files, output, bar)
@@ -208,8 +238,10 @@ def _send(
     before = {os.path.abspath(answer.file): answer for answer in output.answered}  # noqa: PTH100 - as `find_pictures`
     known = [before.get(os.path.abspath(file)) for file in files]  # noqa: PTH100
     open_files = [file for file, answer in zip(files, known, strict=True) if answer is None]
-    failed = sum(answer is not None and answer.result is None for answer in known)
-    unanswered = 0
+    failed_before = [answer for answer in known if answer is not None and answer.result is None]
+    for answer in failed_before:
+        _say(f"{answer.file}: {answer.problem}")
+    failed, unanswered = len(failed_before), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with (

@@ -132,7 +132,7 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
 
 
 class ResumeFile:
-    """A file beside an incomplete output; its salt lets a later run join the jobs of this run."""
+    """A file next to an incomplete output; its salt lets a later run join the jobs of this run."""
 
     def __init__(self, out: Path) -> None:
         self._path = out.with_name(out.name + ".resume")

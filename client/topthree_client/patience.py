@@ -3,38 +3,48 @@
 import logging
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from topthree_client.errors import ServiceUnavailable
 
 FIRST_DELAY_SECONDS = 0.1
 MOST_DELAY_SECONDS = 10.0
-# Clients that were told the same `Retry-After` return within half of that time after it, but at least and at most this.
+# A random delay of up to half of `Retry-After` is added to it, so that clients do not all retry at once. Its maximum is
+# within these limits.
 LEAST_SPREAD_SECONDS = 1.0
 MOST_SPREAD_SECONDS = 60.0
-# Longer times in `Retry-After` are taken for this one, so that no sleep overflows.
+# Longer times in `Retry-After` are reduced to this one, so that `time.sleep` does not overflow.
 MOST_RETRY_AFTER_SECONDS = 366 * 86400.0
 # Pauses from this length on are logged.
 LOGGED_SECONDS = 5.0
 LOG = logging.getLogger("topthree_client")
 
+T = TypeVar("T")
+
 
 class Patience:
-    """The backoff of one request: increasing pauses, and a limit on the time of all pauses and repeated attempts.
+    """The backoff of one request: increasing pauses, and a limit on the total time of all pauses and retries.
 
-    The first attempt does not count: on a slow line it may have taken long before it was cut.
+    The first attempt does not count towards the limit: on a slow connection it may take long before it fails.
     """
 
     def __init__(self, seconds: float) -> None:
         self._left_seconds = seconds
         self._delay_seconds = FIRST_DELAY_SECONDS
-        self._started = 0.0
         self._is_repeated = False
 
-    def start_attempt(self) -> None:
-        """Call this when an attempt starts, after all waiting for its turn."""
-        self._started = time.monotonic()
+    def attempt(self, send: Callable[[], T]) -> T:
+        """Return the result of `send`, and count its duration towards the limit unless this is the first attempt."""
+        started = time.monotonic()
+        try:
+            return send()
+        finally:
+            if self._is_repeated:
+                self._left_seconds -= time.monotonic() - started
+            self._is_repeated = True
 
     def pause(self, reason: str, retry_after_seconds: float = 0) -> None:
         """Sleep until the next attempt, at least for `retry_after_seconds`.
@@ -42,9 +52,6 @@ class Patience:
         Raises:
             ServiceUnavailable: the pause would exceed the time limit; `reason` is the message.
         """
-        if self._is_repeated:
-            self._left_seconds -= time.monotonic() - self._started
-        self._is_repeated = True
         if retry_after_seconds > self._left_seconds:
             raise ServiceUnavailable(f"{reason.rstrip('.')}; try again in {retry_after_seconds:.0f} s")
         # Jitter: clients that were refused together must not retry together.
@@ -60,7 +67,7 @@ class Patience:
 
 
 def spread(retry_after_seconds: float, most_seconds: float) -> float:
-    """Return `retry_after_seconds` and a random part of a half of that, at most `most_seconds`; 0 for 0."""
+    """Return `retry_after_seconds` plus a random delay, together at most `most_seconds`; 0 for 0."""
     if not retry_after_seconds:
         return 0
     width = min(max(LEAST_SPREAD_SECONDS, retry_after_seconds / 2), MOST_SPREAD_SECONDS)

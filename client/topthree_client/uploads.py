@@ -1,4 +1,4 @@
-"""Adapts the number of concurrent uploads to the speed of the line."""
+"""Adapts the number of concurrent uploads to the speed of the connection."""
 
 import math
 import time
@@ -8,19 +8,19 @@ from threading import Condition
 
 import httpx
 
-# A new client does not know its line yet.
+# The limit at the start, when the speed of the connection is not known yet.
 FIRST_CONCURRENT = 4
-# Uploads that take longer are too slow for another one beside them, and for as many as there are.
+# An upload that takes less than QUICK_SECONDS raises the limit; one that takes more than SLOW_SECONDS halves it.
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
-# Failures that happen before anything of the upload is sent.
+# Failures before any part of the upload is sent: they say nothing about the speed.
 NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 class UploadLimit:
-    """Limits concurrent uploads: more of them while they are quick, half as many if one is slow or cut.
+    """Limits concurrent uploads; the limit grows while they are quick and is halved if one is slow or interrupted.
 
-    On a slow line, many concurrent uploads all take too long, and servers and proxies cut them.
+    On a slow connection, many concurrent uploads all take so long that servers and proxies abort them.
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class UploadLimit:
         self._shrunk_at = -math.inf
 
     def run(self, upload: Callable[[], httpx.Response]) -> httpx.Response:
-        """Call `upload` as soon as the limit allows it; the limit follows from its duration and outcome."""
-        with self._turn() as started:
+        """Call `upload` as soon as the limit allows it, and adapt the limit to its duration and outcome."""
+        with self._slot() as started:
             try:
                 answer = upload()
             except NOT_CONNECTED:
@@ -48,7 +48,7 @@ class UploadLimit:
             return answer
 
     @contextmanager
-    def _turn(self) -> Iterator[float]:
+    def _slot(self) -> Iterator[float]:
         with self._changed:
             self._waiting += 1
             self._changed.wait_for(lambda: self._running < self._most)
@@ -63,13 +63,13 @@ class UploadLimit:
 
     def _grow(self) -> None:
         with self._changed:
-            # A limit far above the need would take long to shrink when the line becomes slow.
+            # Grow only if uploads are waiting: an unused high limit would have to be halved many times later.
             if self._waiting:
                 self._most += 1
 
     def _shrink(self, started: float) -> None:
         with self._changed:
-            # Concurrent uploads are slow or cut together: all of them are one reason.
+            # Uploads that ran at the same time fail for the same reason: halve the limit only once for them.
             if started >= self._shrunk_at:
                 self._most = max(1, self._most // 2)
                 self._shrunk_at = time.monotonic()

@@ -68,5 +68,5 @@ class FolderImageStore(ObjectImageStore):
             with suppress(OSError):
                 self._files.rm_file(part)
             raise
-        # If the folder was unmounted meanwhile, the picture is in the mount point.
+        # If the folder was unmounted during the write, the picture is in the mount point.
         self._require_marker()

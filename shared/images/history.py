@@ -1,4 +1,4 @@
-"""Remembers in Redis which image stores have been set up, because an unmounted store cannot."""
+"""Records in Redis which image stores have been set up: an unmounted store cannot tell."""
 
 import redis
 

@@ -3,28 +3,31 @@
 import hashlib
 import io
 import warnings
+from typing import NoReturn
 
 import pi_heif
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, Image, TiffImagePlugin
 
 from shared.errors import PictureTooLarge, UnsupportedPicture
-from shared.images.formats import BY_PILLOW_NAME, READERS, UNREADABLE
+from shared.images.bmp import corrected_bmp
+from shared.images.declared_length import is_cut_off
+from shared.images.formats import BY_PILLOW_NAME, CUT_OFF, DAMAGED, READERS, TOO_LONG
+from shared.images.png import header_of_png, without_extras
+from shared.images.png_chunks import PNG_SIGNATURE
+from shared.images.refusals import not_accepted, refusal
+from shared.images.tiff import set_up_tiff, unsupported_tiff
 from shared.jobs.models import ImageInfo
-
-TOO_LONG = "The header of the picture is too long to be read."
 
 # Longest side: the limit of JPEG. No camera or scanner produces a longer one.
 MAX_SIDE = 65_535
 # Only the first frame is decoded, but the readers of most formats build a table of all frames.
 MAX_FRAMES = 5_000
-# Limit of reads for one header. Pictures of cameras and editors need some hundred; each read runs Python code under the
-# GIL, which all requests of an API process share.
+# Limit of reads for one header. Pictures of cameras and editors need a few hundred; each read runs Python code under
+# the GIL, which all requests of an API process share.
 MOST_READS = 20_000
 # Largest TIFF tag that is read with the header, and limit of the EXIF data that are parsed: each value becomes an
 # object. This is enough for the offsets of 65,535 strips.
 MOST_TAG_BYTES = 256 * 1024
-# Length and name of a chunk.
-PNG_CHUNK_HEAD_BYTES = 8
 
 
 def set_up_pillow() -> None:
@@ -34,6 +37,7 @@ def set_up_pillow() -> None:
     # One thread per picture: there is a worker process for every core.
     pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    set_up_tiff()
     # The service has its own limit (MAX_IMAGE_PIXELS), checked on the header before decoding.
     Image.MAX_IMAGE_PIXELS = None
     # Pillow looks up this class by name, so the replacement applies to Pillow's own readers as well.
@@ -44,52 +48,63 @@ def set_up_pillow() -> None:
 
 
 class _Exif(Image.Exif):
-    """EXIF data; ignored if there are more than any camera writes."""
+    """EXIF data; ignored if longer than any camera writes."""
 
     def load(self, data: bytes) -> None:
         super().load(data if len(data) <= MOST_TAG_BYTES else b"")
 
 
 class _Header(io.BytesIO):
-    """A file for reading the header; raises an error if the header is longer than any genuine one."""
+    """A file for reading the header; raises UnsupportedPicture if the header takes too many reads or too much EXIF."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._is_tiff = data[:2] in (b"II", b"MM")
         self._reads_left = MOST_READS
         self._exif_left = MOST_TAG_BYTES
-        self._profiles_left = 1
+        self.problem = DAMAGED
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._reads_left -= 1
         if not self._reads_left:
-            raise UnsupportedPicture(TOO_LONG)
+            self._give_up()
         if self._is_tiff and size and size > MOST_TAG_BYTES:
             # At this error Pillow stops reading tags. Tags are sorted: the required ones come first, the large ones
             # (layers, profiles) last.
-            raise OSError(TOO_LONG)
+            raise OSError("This tag is too long.")
         found = super().read(size)
-        if size == PNG_CHUNK_HEAD_BYTES and found.endswith(b"iCCP"):
-            # A PNG has one color profile at most; Pillow decompresses each, up to a megabyte.
-            self._profiles_left -= 1
-            if self._profiles_left < 0:
-                raise UnsupportedPicture(TOO_LONG)
+        if size and len(found) < size:
+            self.problem = CUT_OFF
         if found.startswith(b"Exif\0\0"):
             # A JPEG may split its EXIF data into pieces; at each one, Pillow copies all pieces so far.
             self._exif_left -= len(found)
             if self._exif_left < 0:
-                raise UnsupportedPicture(TOO_LONG)
+                self._give_up()
         return found
+
+    def _give_up(self) -> NoReturn:
+        self.problem = TOO_LONG
+        # No reader of Pillow catches this.
+        raise UnsupportedPicture(self.problem)
 
 
 def open_picture(data: bytes, passing: tuple[type[Exception], ...] = ()) -> Image.Image:
-    """Open `data` without decoding its pixels.
+    """Open `data`, as `cleaned` returns it, without decoding its pixels.
 
     Raises:
         UnsupportedPicture: the bytes are not a picture of an accepted format. Errors of the types in `passing`
             propagate instead.
     """
     return _open(io.BytesIO(data), passing)
+
+
+def cleaned(data: bytes) -> bytes:
+    """Return `data`, or a copy without metadata that Pillow misreads or refuses although the pixels are intact.
+
+    Raises:
+        UnsupportedPicture: the header of a PNG is cut off, damaged or too long.
+    """
+    return without_extras(data) if data.startswith(PNG_SIGNATURE) else corrected_bmp(data)
 
 
 def inspect_picture(data: bytes) -> ImageInfo:
@@ -99,7 +114,8 @@ def inspect_picture(data: bytes) -> ImageInfo:
         UnsupportedPicture: the bytes are not a picture of an accepted format, or the header is too long.
         PictureTooLarge: a side or the number of frames exceeds its limit.
     """
-    with _open(_Header(data), (UnsupportedPicture,)) as image:
+    header = header_of_png(data) if data.startswith(PNG_SIGNATURE) else corrected_bmp(data)
+    with _open(_Header(header)) as image:
         width, height = image.size
         known = BY_PILLOW_NAME[str(image.format)]
         # If the header lacks the number of frames, Pillow would read the whole file to count them.
@@ -113,10 +129,15 @@ def inspect_picture(data: bytes) -> ImageInfo:
     )
 
 
-def _open(file: io.BytesIO, passing: tuple[type[Exception], ...]) -> Image.Image:
+def _open(file: io.BytesIO, passing: tuple[type[Exception], ...] = ()) -> Image.Image:
     try:
-        return Image.open(file, formats=READERS)
+        image = Image.open(file, formats=READERS)
+        unsupported = unsupported_tiff(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else ""
     except passing:
         raise
     except Exception:  # Pillow's readers raise many kinds of errors on broken headers
-        raise UnsupportedPicture(UNREADABLE) from None
+        raise UnsupportedPicture(refusal(file, file.problem if isinstance(file, _Header) else DAMAGED)) from None
+    if unsupported:
+        cut_off = is_cut_off("TIFF", file.getvalue())
+        raise UnsupportedPicture(CUT_OFF.format("TIFF") if cut_off else not_accepted(unsupported))
+    return image

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Shares of the time limit of a call: for reading or writing a picture, and for small requests.
 PICTURE_SHARE = 0.5
 PROBE_SHARE = 0.2
-# The first probe also reads credentials and connects; no job waits for it.
+# Time limit of the first probe, which also reads credentials and connects; no job waits for it.
 OPEN_SECONDS = 10.0
 # Longest pauses between probes of a store that does not answer. Coroutines are canceled; a hanging thread stays.
 MOST_PAUSE_SECONDS = 4.0
@@ -37,7 +37,7 @@ OURS = re.compile(r"(?P<job_id>[0-9a-f]{32})(\.part)?|probe-[0-9a-f]{16}")
 
 
 class StoreCallError(Exception):
-    """Wraps an error of the store, to tell it from one that interrupts the wait for the store (a soft time limit)."""
+    """Wraps an error of the store; one that interrupts the wait for the store (a soft time limit) is not wrapped."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(describe(error))
@@ -115,7 +115,7 @@ class ObjectImageStore:
             if not isinstance(failed.error, FileNotFoundError):
                 self._refuse(failed.error, "delete")
 
-    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
+    def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         self._availability.check()
         oldest = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
         refused = []
@@ -127,7 +127,7 @@ class ObjectImageStore:
                 if (
                     ours
                     and (listed.get("LastModified") or self._files.modified(path)) < oldest
-                    and not (ours["job_id"] and is_open(ours["job_id"]))
+                    and not (ours["job_id"] and is_needed(ours["job_id"]))
                 ):
                     try:
                         self._files.rm_file(path)
@@ -149,7 +149,7 @@ class ObjectImageStore:
         try:
             return self._history.knows(self._root)
         except redis.RedisError:
-            # Unknown now. Waiting for the store does no harm; refusing to start would.
+            # Unknown. Assume so: waiting for the store does no harm, refusing to start would.
             return True
 
     def _probe(self, call: Callable[..., Any]) -> None:
@@ -186,12 +186,12 @@ class ObjectImageStore:
 
     def _call_in_thread(self, seconds: float, call: Callable[[], Any]) -> Any:
         try:
-            future = self._threads.submit(partial(self._noticed, call, time.monotonic() + seconds))
+            future = self._threads.submit(partial(self._report_late, call, time.monotonic() + seconds))
         except MemoryError as error:
             raise StoreCallError(error) from error
         return _result_of(future, seconds)
 
-    def _noticed(self, call: Callable[[], Any], deadline: float) -> Any:
+    def _report_late(self, call: Callable[[], Any], deadline: float) -> Any:
         try:
             return call()
         finally:

@@ -47,10 +47,11 @@ class ImageStore(Protocol):
     def delete(self, job_id: str) -> None:
         """Delete the picture, if it exists. A picture in a job's record is deleted by the end of the job instead."""
 
-    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
+    def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         """Delete older pictures, which a crash has left behind. This call has no time limit.
 
-        Clocks may be wrong: pictures of jobs that are open (`is_open`) are kept, whatever their age.
+        Clocks may be wrong: pictures of jobs that are open (`is_needed`) are kept, whatever their age, and so are those
+        of failed jobs that may be retried.
         """
 
 
@@ -68,7 +69,7 @@ class RecordImageStore:
     def delete(self, job_id: str) -> None:
         """Do nothing: the end of the job deletes the picture."""
 
-    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
+    def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         """Do nothing: pictures expire in Redis."""
 
 
@@ -80,7 +81,7 @@ class PictureRemover(Protocol):
 
 
 class RemoverOfProcess:
-    """Deletes pictures; opens the store again after a fork, because an open store cannot be used in a child."""
+    """Deletes pictures; reopens the store after a fork, because an open store cannot be used in a child."""
 
     def __init__(self, open_store: Callable[[], ImageStore]) -> None:
         """Open the store in this process; raises as `open_image_store`."""
@@ -112,8 +113,8 @@ def open_image_store(
     """Open the store at `url`: `redis:` is the Redis with the job records, every other URL is opened by fsspec.
 
     A call takes at most `patience_seconds`; reading or writing a picture takes at most half of that. With `set_up`, a
-    new store is set up. A store that was set up before and is unavailable now is returned: it may become available. Its
-    calls run in `threads`, by default Python's.
+    new store is set up. A store that was set up before and is unavailable now is returned: it may become available.
+    Calls of a file system run in `threads`, by default in Python's threads.
 
     Raises:
         SettingsError: the store cannot be used.

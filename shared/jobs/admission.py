@@ -1,19 +1,24 @@
 """Input and result of admitting a job."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 
 from shared.jobs.models import ImageInfo
 
 # The most labels that a request may ask for; results are cached with this many.
 MAX_TOP = 10
+# While so many deliveries wait for their receivers, uploads with a webhook are refused: each takes 2 to 5 KB in Redis.
+MAX_DELIVERIES = 100_000
 
 
 @dataclass(frozen=True)
 class JobRequest:
     """A client's request for `top` labels of a picture, to be started within `deadline_seconds` (0: no deadline).
 
-    `owner` is the name of the client's API key, "" without keys; `request_id` is the id of the HTTP request.
+    Labels below `min_confidence` (0 to 1) are left out. `owner` is the name of the client's API key, "" without keys;
+    `request_id` is the id of the HTTP request. `retry_of` is the id of the failed job to retry, "" for an upload.
+    `webhook` is the URL that the outcome is sent to, "" for none.
     """
 
     picture: ImageInfo
@@ -21,6 +26,9 @@ class JobRequest:
     deadline_seconds: float = 0
     owner: str = ""
     request_id: str = ""
+    min_confidence: float = 0
+    retry_of: str = ""
+    webhook: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,3 +56,8 @@ class Admission:
     position: int
     joined: bool
     known: bool
+
+
+def new_job_id() -> str:
+    """Return a random, unguessable id."""
+    return secrets.token_hex(16)

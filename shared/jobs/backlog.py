@@ -15,7 +15,7 @@ from shared.settings import MEBIBYTE
 FIRST_INTERVAL_MS = 20.0
 # finish.lua writes no longer interval. A longer one comes from a clock change or an older version.
 MAX_INTERVAL_MS = 10_000
-# An old drain rate says little: it decays towards FIRST_INTERVAL_MS with this half-life.
+# An old drain rate is unreliable: it decays towards FIRST_INTERVAL_MS with this half-life.
 HALF_LIFE_SECONDS = 30.0
 LONGEST_SECONDS = 3600
 
@@ -103,7 +103,7 @@ def _interval_ms(now: float, interval_ms: str | None, finished_ms: str | None) -
     seen_ms = float(interval_ms or FIRST_INTERVAL_MS)
     if not 0 <= seen_ms <= MAX_INTERVAL_MS:
         return FIRST_INTERVAL_MS
-    # A time in the future counts as just as old as one in the past: the clock was set back.
+    # A time in the future means that the clock was set back: use the distance as the age.
     age_seconds = abs(now - float(finished_ms or 0) / 1000)
     weight: float = 0.5 ** (age_seconds / HALF_LIFE_SECONDS)
     return FIRST_INTERVAL_MS + (seen_ms - FIRST_INTERVAL_MS) * weight

@@ -10,21 +10,28 @@ import redis
 
 from shared.clock import Clock
 from shared.images.store import IMAGE_TTL_SECONDS
-from shared.jobs.admission import IdempotencyKey, JobRequest
+from shared.jobs.admission import MAX_DELIVERIES, IdempotencyKey, JobRequest
 from shared.jobs.backlog import MAX_INTERVAL_MS
+from shared.jobs.claims import Claim
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import FORMAT_VERSION, TRANSITIONS, Claim, JobState, Outcome
+from shared.jobs.models import FORMAT_VERSION, TRANSITIONS, JobState, Outcome
 from shared.jobs.queue import TASK_NAME, Queue
 from shared.jobs.redis_keys import (
     BYTES_KEY,
     CLAIMED_PREFIX,
     DEADLINES_KEY,
+    DELIVERIES_CLOCK_KEY,
+    DELIVERIES_KEY,
+    DELIVERY_PREFIX,
     DRAIN_KEY,
+    DUE_KEY,
     ENDED_CHANNEL,
     FAILED_KEY,
     FOREIGN_KEY,
     GONE_PREFIX,
     JOB_PREFIX,
+    KEPT_BYTES_KEY,
+    KEPT_KEY,
     LEASES_KEY,
     OPEN_KEY,
     PICTURE_PREFIX,
@@ -32,9 +39,12 @@ from shared.jobs.redis_keys import (
 )
 from shared.jobs.script import JobScript, ScriptCall
 from shared.result_cache import KnownResult
+from shared.webhook_targets import receiver_of
 
 # No client retries after a day.
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
+# Fields of a request that are written to the job's record only if they are set.
+OPTIONAL_FIELDS = ("owner", "request_id", "min_confidence", "retry_of", "webhook")
 # How many messages of other programs are kept for inspection.
 MAX_FOREIGN = 100
 
@@ -60,7 +70,9 @@ class JobCalls:
     ) -> ScriptCall:
         """Return a call that writes a job, as `Jobs.admit` describes."""
         fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
-        fields |= {name: value for name in ("owner", "request_id") if (value := getattr(request, name))}
+        fields |= {name: value for name in OPTIONAL_FIELDS if (value := getattr(request, name))}
+        if request.webhook:
+            fields["receiver"] = receiver_of(request.webhook, request.owner)
         if known:
             fields |= Outcome.succeeded(known.first(request.top), known.model).fields
         return self._admit.call(
@@ -77,13 +89,15 @@ class JobCalls:
                 "max_stored_bytes": self._limits.max_stored_bytes,
                 "deadline_ms": int(request.deadline_seconds * 1000),
                 "fingerprint": key.fingerprint if key else "",
-                "idempotency_ttl_seconds": IDEMPOTENCY_TTL_SECONDS,
+                "idempotency_ttl_seconds": self._retry_ttl_seconds if request.retry_of else IDEMPOTENCY_TTL_SECONDS,
                 "result_ttl_seconds": self._limits.result_ttl_seconds,
                 "gone_ttl_seconds": self._gone_ttl_seconds,
                 "known": int(known is not None),
                 "message": self._queue.message,
                 "picture": picture,
                 "picture_ttl_seconds": IMAGE_TTL_SECONDS,
+                "webhook": request.webhook,
+                "max_deliveries": MAX_DELIVERIES,
                 "fields": _flat_json(fields),
             },
         )
@@ -126,6 +140,8 @@ class JobCalls:
                 "drain_key": self._queue.key(DRAIN_KEY),
                 "failed_key": self._queue.key(FAILED_KEY),
                 "cache_key": self._queue.key(entry.key) if entry else "",
+                "kept_key": self._queue.key(KEPT_KEY),
+                "kept_bytes_key": self._queue.key(KEPT_BYTES_KEY),
             },
             args={
                 "id": job_id,
@@ -140,10 +156,15 @@ class JobCalls:
                 "cache_ttl_seconds": entry.ttl_seconds if entry else 0,
                 "max_interval_ms": MAX_INTERVAL_MS,
                 "fields": _flat_json(outcome.fields),
+                "kept_ttl_seconds": self._limits.failed_image_ttl_seconds if outcome.retryable else 0,
+                "max_kept": self._limits.max_open_jobs,
+                "max_kept_bytes": self._limits.max_failed_image_bytes,
             },
         )
 
-    def requeue(self, job_id: str, execution: str, *, counted: bool, publish: bool, lease_ended: bool) -> ScriptCall:
+    def requeue(
+        self, job_id: str, execution: str, *, counted: bool, publish: bool, lease_ended: bool, died: bool
+    ) -> ScriptCall:
         """Return a call that gives up an attempt, as `Jobs.requeue` describes."""
         return self._requeue.call(
             keys={
@@ -160,12 +181,19 @@ class JobCalls:
                 "publish": int(publish),
                 "lease_ended": int(lease_ended),
                 "message": self._queue.message,
+                "died": int(died),
             },
         )
 
     @property
     def _gone_ttl_seconds(self) -> int:
         return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
+
+    @property
+    def _retry_ttl_seconds(self) -> int:
+        """How long a retry is remembered: at least as long as the record of the failed job can be read."""
+        limits = self._limits
+        return max(limits.result_ttl_seconds, limits.failed_image_ttl_seconds, IDEMPOTENCY_TTL_SECONDS)
 
     def _record_keys(self, job_id: str) -> dict[str, str]:
         """Return the keys used both to admit and to end a job."""
@@ -178,6 +206,10 @@ class JobCalls:
             "deadlines_key": key(DEADLINES_KEY),
             "gone_key": key(GONE_PREFIX + job_id),
             "picture_key": key(PICTURE_PREFIX + job_id),
+            "delivery_key": key(DELIVERY_PREFIX + job_id),
+            "deliveries_key": key(DELIVERIES_KEY),
+            "due_key": key(DUE_KEY),
+            "deliveries_clock_key": key(DELIVERIES_CLOCK_KEY),
         }
 
 

@@ -14,6 +14,9 @@ class JobLimits:
     attempts: int
     result_ttl_seconds: int
     tombstone_ttl_seconds: int
+    # Pictures of failed jobs that are kept for a retry: for how long (0: none are kept), and how many bytes.
+    failed_image_ttl_seconds: int = 0
+    max_failed_image_bytes: int = 0
 
 
 def limits_of(settings: Settings) -> JobLimits:
@@ -24,4 +27,6 @@ def limits_of(settings: Settings) -> JobLimits:
         attempts=settings.job_attempts,
         result_ttl_seconds=settings.result_ttl_seconds,
         tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
+        failed_image_ttl_seconds=settings.failed_image_ttl_seconds,
+        max_failed_image_bytes=settings.max_failed_image_bytes,
     )

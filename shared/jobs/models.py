@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 FORMAT_VERSION = 1
@@ -45,8 +45,21 @@ class Requeued(StrEnum):
     """The job is queued again."""
     EXHAUSTED = "exhausted"
     """The job has failed: this was its last attempt."""
+    KEPT = "kept"
+    """The same, and its picture is kept for a retry."""
     NONE = ""
     """Nothing changed: the execution does not hold the job, or the lease has not ended."""
+
+
+class Ended(IntEnum):
+    """Result of ending a job; false if nothing changed."""
+
+    NO = 0
+    """The job had ended before, or another execution holds it."""
+    YES = 1
+    """The job has ended, and its picture is no longer needed."""
+    KEPT = 2
+    """The job has failed, and its picture is kept for a retry."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,10 @@ class Job:
     """One picture to classify; times are milliseconds since the epoch on Redis' clock, 0 for "not yet".
 
     `owner` is the name of the API key that it was uploaded with, "" without keys; `request_id` is that of the upload.
+    `result` has no labels below the `min_confidence` of the upload. `retry_of` is the id of the failed job that is
+    retried, `webhook` the URL that the outcome is sent to, "" for none. `poison`: the process died at each attempt.
+    `kept_until_ms` says how long the picture of a failed job is kept, unless it is retried or deleted before; 0 if it
+    is not kept.
     """
 
     id: str
@@ -82,10 +99,16 @@ class Job:
     format_version: int
     owner: str
     request_id: str
+    min_confidence: float = 0
+    retry_of: str = ""
+    webhook: str = ""
+    poison: bool = False
+    kept_until_ms: int = 0
 
     @classmethod
     def from_hash(cls, job_id: str, record: Mapping[str, str]) -> "Job":
         """Parse the Redis hash `record`, which must not be empty; unknown fields are ignored."""
+        min_confidence = float(record.get("min_confidence", 0))
         return cls(
             id=job_id,
             state=JobState(record["state"]),
@@ -103,25 +126,18 @@ class Job:
             finished_ms=int(record.get("finished_ms", 0)),
             worker=record.get("worker", ""),
             model=json.loads(record.get("model", "{}")),
-            result=_load(record.get("result")),
+            # Here and not in the worker: a worker of an older version writes all labels.
+            result=_labels_from(min_confidence, _load(record.get("result"))),
             problem=_load(record.get("problem")),
             format_version=int(record["format_version"]),
             owner=record.get("owner", ""),
             request_id=record.get("request_id", ""),
+            min_confidence=min_confidence,
+            retry_of=record.get("retry_of", ""),
+            webhook=record.get("webhook", ""),
+            poison="poison" in record,
+            kept_until_ms=int(record.get("kept_until_ms", 0)),
         )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A request for up to `most` jobs, which the `execution` on `worker` holds under a lease of `lease_seconds`.
-
-    Every claim needs a new execution: a second claim with the same one counts as the first one sent again.
-    """
-
-    execution: str
-    worker: str
-    lease_seconds: float
-    most: int = 1
 
 
 @dataclass(frozen=True)
@@ -135,32 +151,39 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ends: terminal state, fields to write to its record, and an entry for the result cache, if any."""
+    """How a job ends: terminal state, fields to write to its record, and an entry for the result cache, if any.
+
+    `retryable`: the job fails by a fault of the service, and another attempt may succeed.
+    """
 
     state: JobState
     fields: Mapping[str, str]
     entry: CacheEntry | None = None
+    retryable: bool = False
 
     @classmethod
     def succeeded(
         cls, result: Mapping[str, Any], model: Mapping[str, str], entry: CacheEntry | None = None
     ) -> "Outcome":
-        """Return the outcome of a job that `model` has given labels to."""
+        """Return the outcome of a job that succeeded with labels from `model`."""
         return cls(JobState.SUCCEEDED, {"result": json.dumps(result), "model": json.dumps(model)}, entry)
 
     @classmethod
-    def failed(cls, problem: Mapping[str, Any], state: JobState = JobState.FAILED) -> "Outcome":
-        """Return the outcome of a job that ends without labels; `problem` has `status`, `title` and `detail`."""
-        return cls(state, {"problem": json.dumps(problem)})
+    def failed(
+        cls,
+        problem: Mapping[str, Any],
+        state: JobState = JobState.FAILED,
+        *,
+        poison: bool = False,
+        picture_lost: bool = False,
+    ) -> "Outcome":
+        """Return the outcome of a job that ends without labels; `problem` has `status`, `title` and `detail`.
 
-
-@dataclass(frozen=True)
-class ClaimedJob:
-    """A job that an execution holds; `picture` is empty unless pictures are stored in Redis."""
-
-    job: Job
-    picture: bytes
-    execution: str
+        `poison`: the process died at each attempt. `picture_lost`: there is no picture for another one.
+        """
+        fields = {"problem": json.dumps(problem)} | ({"poison": "1"} if poison else {})
+        is_own_fault = state is JobState.FAILED and problem["status"] >= 500
+        return cls(state, fields, retryable=is_own_fault and not picture_lost)
 
 
 @dataclass(frozen=True)
@@ -183,6 +206,13 @@ class EndNotice:
         """Parse the record; return the ended job."""
         flat = json.loads(self.record)
         return Job.from_hash(self.job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def _labels_from(min_confidence: float, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the labels that have at least this confidence; the most likely one comes first."""
+    if not min_confidence or result is None:
+        return result
+    return {place: label for place, label in result.items() if label["confidence_level"] >= min_confidence}
 
 
 def _load(text: str | None) -> dict[str, Any] | None:

@@ -11,6 +11,10 @@ DRAIN_KEY = "jobs:drain"
 BYTES_KEY = "jobs:bytes"
 DEADLINES_KEY = "jobs:deadlines"
 FAILED_KEY = "jobs:failed"
+# Failed jobs whose picture is kept for a retry, sorted by the time until which it is kept.
+KEPT_KEY = "jobs:kept"
+# The size of each of these pictures, and `total`.
+KEPT_BYTES_KEY = "jobs:kept_bytes"
 ENDED_CHANNEL = "jobs:ended"
 # Messages of other programs found in the queue, newest first.
 FOREIGN_KEY = "jobs:foreign"
@@ -18,5 +22,20 @@ FOREIGN_KEY = "jobs:foreign"
 CLAIMED_PREFIX = "claimed:"
 # The reaper's current turn, and Redis' time at the last call of any worker.
 CLOCK_KEY = "repair:clock"
+# The delivery of a job's outcome to its webhook.
+DELIVERY_PREFIX = "delivery:"
+# Deliveries that have not ended, by the end of their jobs.
+DELIVERIES_KEY = "deliveries:open"
+# Hosts with due deliveries, by the earliest; also the prefix of each host's own set, and the channel of new ones.
+DUE_KEY = "deliveries:due"
+DELIVERY_LEASES_KEY = "deliveries:leases"
+# How many deliveries are being sent to each host.
+SENDING_KEY = "deliveries:sending"
+# Hosts that did not answer the last attempt.
+SILENT_KEY = "deliveries:silent"
+DELIVERIES_CLOCK_KEY = "deliveries:clock"
+DELIVERIES_CLAIMED_PREFIX = "deliveries:claimed:"
+GIVEN_UP_KEY = "deliveries:given_up"
+OUTCOMES_KEY = "deliveries:outcomes"
 # The answer of the last search for lost messages, in case the call is sent twice.
 ROUND_KEY = "repair:round"

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import redis
 
 from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
-from shared.errors import GoneJob, KeyReused, UnknownJob
-from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
+from shared.errors import GoneJob, KeyReused, TooManyWebhooks, UnknownJob
+from shared.jobs.admission import MAX_DELIVERIES, Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.calls import JobCalls
+from shared.jobs.claims import Claim, Claimed
 from shared.jobs.events import NO_EVENTS, JobEvents
+from shared.jobs.kept import KeptPictures
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Claim, ClaimedJob, Job, JobState, Outcome, Requeued
+from shared.jobs.models import Ended, Job, JobState, Outcome, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
 from shared.jobs.script import ScriptCall, run_calls
@@ -25,18 +27,6 @@ UNKNOWN = "There is no job with this id."
 CLAIM_VALID_SECONDS = 3
 NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """Result of a claim: the jobs, and the names of other programs' tasks found in the queue.
-
-    `ended`: whether the previous job was ended in the same round trip.
-    """
-
-    jobs: Sequence[ClaimedJob] = ()
-    foreign: Sequence[str] = ()
-    ended: bool = False
 
 
 class Jobs:
@@ -56,6 +46,7 @@ class Jobs:
         self._events = events
         self._limits = limits
         self.backlog = BacklogReader(client, queue, limits)
+        self.kept = KeptPictures(client, queue, clock)
         self._time = RedisTime(clock)
         self._calls = JobCalls(client, queue, limits, clock)
 
@@ -72,17 +63,23 @@ class Jobs:
         A job with a `known` result is written as succeeded. A `picture` is stored with the record until the job ends.
 
         Raises:
-            QueueFull: the limit of open jobs or of their bytes is reached; nothing was written.
+            QueueFull: the limit of open jobs, of their bytes or of open deliveries is reached; nothing was written.
             KeyReused: the key was used before with a different request; nothing was written.
         """
         call = self._calls.admit(job_id, request, key, known, picture)
         answer, open_jobs, running, holder = call.run(self._redis)
         if answer == b"full":
             raise self.backlog.read().refusal(self._limits, request.picture.bytes)
+        if answer == b"undelivered":
+            raise TooManyWebhooks(MAX_DELIVERIES)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key was used for a different request. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
         return Admission(holder.decode(), position, answer == b"joined", known is not None)
+
+    def joined(self, key: IdempotencyKey) -> str:
+        """Return the id of the job that has this key, "" if there is none."""
+        return cast(str | None, self._redis.hget(self._queue.key(key.redis_key), "id")) or ""
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return the job; with an `owner`, only if it belongs to that owner.
@@ -121,8 +118,8 @@ class Jobs:
             if claimed is not None:
                 return claimed
 
-    def end(self, job_id: str, outcome: Outcome, execution: str = "") -> bool:
-        """End the job and store its cache entry; False if it has already ended, or another execution holds it.
+    def end(self, job_id: str, outcome: Outcome, execution: str = "") -> Ended:
+        """End the job and store its cache entry, unless it has already ended, or another execution holds it.
 
         `execution` is the attempt that ends the job, "" if a client or a deadline ends it.
         """
@@ -136,10 +133,10 @@ class Jobs:
         claimed = self._claimed(claim, answer)
         return replace(self.claim(claim) if claimed is None else claimed, ended=ended)
 
-    def _ended(self, outcome: Outcome, moved: Any) -> bool:
+    def _ended(self, outcome: Outcome, moved: int) -> Ended:
         if moved:
             self._events.ended(outcome.state)
-        return bool(moved)
+        return Ended(moved)
 
     def _claim_call(self, claim: Claim, job_id: str) -> ScriptCall:
         return self._calls.claim(claim, job_id, self._time.in_seconds(CLAIM_VALID_SECONDS))
@@ -150,10 +147,7 @@ class Jobs:
         self._time.heard(int(now_ms))
         if verdict == b"late":
             return None
-        return Claimed(
-            [_claimed_job(claim.execution, *parts) for parts in found],
-            [name.decode(errors="replace") for name in foreign],
-        )
+        return Claimed.from_answer(claim.execution, foreign, found)
 
     def give_back(self, execution: str) -> None:
         """Requeue the jobs of a claim whose answer was lost; the attempts do not count."""
@@ -166,21 +160,21 @@ class Jobs:
         for job_id in json.loads(noted)[0] if noted else []:
             self.requeue(job_id, execution, "the answer to its claim was lost", counted=False)
 
-    def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str) -> bool:
-        """End the job with a problem, but only while the execution holds it; returns False as `end` does."""
-        outcome = Outcome.failed(problem)
+    def fail_running(self, job_id: str, problem: Mapping[str, Any], execution: str, *, poison: bool = False) -> Ended:
+        """End the job with a problem as `end` does, but only while the execution holds it."""
+        outcome = Outcome.failed(problem, poison=poison)
         call = self._calls.finish(job_id, outcome, execution, allowed=[JobState.RUNNING])
         return self._ended(outcome, call.run(self._redis))
 
     def cancel(self, job_id: str) -> bool:
         """Cancel an open job; False if it has already ended."""
         problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
-        return self.end(job_id, Outcome.failed(problem, JobState.CANCELED))
+        return bool(self.end(job_id, Outcome.failed(problem, JobState.CANCELED)))
 
     def expire(self, job_id: str) -> bool:
         """End a queued job whose deadline has passed; False if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}
-        return self.end(job_id, Outcome.failed(problem, JobState.EXPIRED))
+        return bool(self.end(job_id, Outcome.failed(problem, JobState.EXPIRED)))
 
     def delete(self, job_id: str) -> None:
         """Delete the record of an ended job; `get` then raises GoneJob until the tombstone expires."""
@@ -199,24 +193,37 @@ class Jobs:
         counted: bool = True,
         publish: bool = True,
         lease_ended: bool = False,
+        died: bool = False,
     ) -> Requeued:
         """Give up an execution's attempt of a job; return the result.
 
         The job is published at once, or without `publish` a few seconds later by the reaper. With `lease_ended`, only
         an attempt whose lease has ended is given up. If the attempt is `counted` and was the last one, the job fails
-        with `reason` in its problem.
+        with `reason` in its problem. `died`: the process that ran the job has died; if it died at every attempt, the
+        job is marked as poison.
         """
-        call = self._calls.requeue(job_id, execution, counted=counted, publish=publish, lease_ended=lease_ended)
-        requeued = Requeued(call.run(self._redis).decode())
-        if requeued is Requeued.EXHAUSTED:
-            detail = f"The job was started {self._limits.attempts} times and never finished: {reason}"
-            problem = {"status": 500, "title": "Too many attempts", "detail": detail}
-            return requeued if self.fail_running(job_id, problem, execution) else Requeued.NONE
-        return requeued
+        call = self._calls.requeue(
+            job_id, execution, counted=counted, publish=publish, lease_ended=lease_ended, died=died
+        )
+        answer = call.run(self._redis).decode()
+        if answer in ("exhausted", "poison"):
+            return self._exhaust(job_id, execution, reason, poison=answer == "poison")
+        return Requeued(answer)
+
+    def _exhaust(self, job_id: str, execution: str, reason: str, *, poison: bool) -> Requeued:
+        """Fail a job after its last attempt."""
+        times = "once" if self._limits.attempts == 1 else f"{self._limits.attempts} times"
+        detail = f"The job was started {times} and never finished: {reason}"
+        problem = {"status": 500, "title": "Too many attempts", "detail": detail}
+        ended = self.fail_running(job_id, problem, execution, poison=poison)
+        return {Ended.NO: Requeued.NONE, Ended.YES: Requeued.EXHAUSTED, Ended.KEPT: Requeued.KEPT}[ended]
 
     def failed(self, most: int) -> list[Job]:
         """Return the most recently failed jobs that still have a record, newest first."""
-        ids = cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
+        return self.existing(cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True)))
+
+    def existing(self, ids: Sequence[str]) -> list[Job]:
+        """Return those of the jobs that still have a record."""
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._queue.key(JOB_PREFIX + job_id))
@@ -228,9 +235,3 @@ def _check_owner(wanted: str | None, owner: str) -> None:
     """Raise UnknownJob for another owner's job. A tombstone without owner contains `1`, which no key can be named."""
     if wanted is not None and owner != wanted:
         raise UnknownJob(UNKNOWN)
-
-
-def _claimed_job(execution: str, job_id: bytes, picture: bytes, flat: list[bytes]) -> ClaimedJob:
-    text = [part.decode() for part in flat]
-    record = dict(zip(text[::2], text[1::2], strict=True))
-    return ClaimedJob(Job.from_hash(job_id.decode(), record), picture, execution)

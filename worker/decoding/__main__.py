@@ -6,6 +6,7 @@ import sys
 
 from shared.errors import UndecodablePicture, UnsupportedPicture
 from shared.images.inspect import set_up_pillow
+from shared.malloc import keep_freed_blocks
 from worker.decoding.channel import Kind, MessageChannel
 from worker.decoding.decode import decode_pixels
 from worker.decoding.limits import limit_memory
@@ -17,6 +18,7 @@ def main(arguments: list[str]) -> None:
     # Ignore signals to the process group: the worker finishes its jobs first, then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    keep_freed_blocks()
     set_up_pillow()
     limit_memory(memory_bytes)
     channel = MessageChannel(socket.socket(fileno=descriptor))

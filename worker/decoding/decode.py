@@ -5,17 +5,25 @@ import time
 import numpy as np
 from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
-from shared.errors import PictureTooExpensive, UndecodablePicture
-from shared.images.inspect import open_picture
+from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
+from shared.images.inspect import cleaned, open_picture
+from shared.images.jpeg import is_lossless_jpeg
+from worker.decoding.color import Color, find_color
+from worker.decoding.heif import HeifContainer
+from worker.decoding.jpeg import with_end
+from worker.decoding.png import check_rows, first_frame, transparent_pixels
+from worker.decoding.resize import resize
+from worker.decoding.tiff import corrected_tiff
 from worker.runtime.cpu_time import OWN_SECONDS
 
-# Two shortcuts for large pictures; docs/decisions/0003-decode.md measures their effect on results.
-# A JPEG is decoded at the smallest of its scales (1/2, 1/4, 1/8) that is at least this many times the target size.
+# A JPEG is decoded at the smallest of its scales (1/2, 1/4, 1/8) that is at least this many times the target size;
+# docs/decisions/0003-decode.md measures the effect on results.
 DRAFT_MARGIN = 2
-# Other pictures are box-averaged down to about this many times the target size, then filtered.
-REDUCING_GAP = 4
+# HDR and linear pictures are box-averaged to at least this many times the target size before their colors are
+# converted; docs/decisions/0019-colors.md.
+COLOR_MARGIN = 2
 
 # The operation that makes a picture upright, by EXIF orientation.
 _TURNS = {
@@ -29,12 +37,12 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
-# Errors in decoding that do not mean that the picture is damaged.
+# Errors that do not mean that the picture is damaged.
 _NOT_DAMAGE = (MemoryError, SoftTimeLimitExceeded)
 
 
 # Part of the key of cached results: raise it with every change here that may change a result.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 
 
 def decode(data: bytes, height: int, width: int) -> NDArray[np.float32]:
@@ -69,31 +77,63 @@ def decode_pixels(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _decode(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    with open_picture(data, passing=_NOT_DAMAGE) as image:
-        try:
-            side = DRAFT_MARGIN * max(height, width)
-            image.draft(None, (side, side))
-            image.load()
-            small = _squeeze(image, height, width)
-        except _NOT_DAMAGE:
+    try:
+        return _decode_once(data, height, width)
+    except UndecodablePicture:
+        whole = with_end(data)
+        if whole is None:
             raise
-        except Exception as error:  # each of Pillow's decoders raises its own errors for damaged data
-            raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
+    return _decode_once(whole, height, width)
+
+
+def _decode_once(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    try:
+        data = cleaned(data)
+        if frame := first_frame(data):
+            data = frame.data
+        with open_picture(data, passing=_NOT_DAMAGE) as image:
+            _load(image, data, DRAFT_MARGIN * max(height, width))
+            color = find_color(image, data)
+            white = color.white_level if color else 255
+            flat = _flatten(image, data, white)
+            picture = frame.on_picture(flat, white) if frame else flat
+            small = _squeeze(picture, _orientation(image), height, width, color)
+    except (*_NOT_DAMAGE, UnsupportedPicture):
+        raise
+    except Exception as error:  # each of Pillow's decoders raises its own errors for damaged data
+        raise UndecodablePicture(f"The picture cannot be decoded: {_reason(error)}.") from error
     return np.asarray(small, dtype=np.uint8)
 
 
-def _squeeze(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Return a decoded picture as RGB, upright, `width` times `height` pixels."""
-    orientation = _orientation(image)
+def _load(image: Image.Image, data: bytes, side: int) -> None:
+    """Decode the pixels; a JPEG may be scaled down, but not below `side` x `side`."""
+    if image.format == "HEIF":
+        HeifContainer.read(data).check_complete()
+    # Pillow would use the orientation in XMP, for a TIFF during load(). Browsers ignore it; editors do not update it.
+    image.info.pop("xmp", None)
+    if not is_lossless_jpeg(data):  # a lossless one has no smaller scales
+        image.draft(None, (side, side))
+    image.load()
+    if image.format == "PNG":
+        check_rows(image, data)
+
+
+def _squeeze(picture: Image.Image, orientation: int, height: int, width: int, color: Color | None) -> Image.Image:
+    """Return a picture of mode L or RGB as sRGB, upright, `width` times `height` pixels."""
     size = (height, width) if orientation in _SIDEWAYS else (width, height)
-    flat = _flatten(image)
     # Rotate and convert after resizing, on fewer pixels; the filter treats rows, columns and bands separately.
-    small = flat.resize(size, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP).convert("RGB")
+    if color and color.convert_early:
+        factors = [max(1, side // (COLOR_MARGIN * wanted)) for side, wanted in zip(picture.size, size, strict=True)]
+        picture, color = color.to_srgb(picture.reduce((factors[0], factors[1]))), None
+    small = resize(picture, *size)
+    small = color.to_srgb(small) if color else small.convert("RGB")
     return small.transpose(_TURNS[orientation]) if orientation in _TURNS else small
 
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 (upright) if the EXIF data are damaged."""
+    if image.format == "HEIF":
+        return 1  # libheif has rotated it; EXIF is ignored (in AVIF, Pillow's EXIF is the container's orientation)
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except _NOT_DAMAGE:
@@ -103,34 +143,40 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Return the picture as L or RGB: 8 bits per sample, no palette, no transparency."""
+def _flatten(image: Image.Image, data: bytes, white: int) -> Image.Image:
+    """Return the picture as L or RGB: 8 bits per sample, no palette; transparent parts have the level `white`."""
+    transparent = transparent_pixels(image, data)
+    if transparent is None:
+        return _compose(image, white)
+    del image.info["transparency"]
+    pixels = np.array(_compose(image, white))
+    pixels[transparent] = white
+    return Image.fromarray(pixels)
+
+
+def _compose(image: Image.Image, white: int) -> Image.Image:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        image = corrected_tiff(image)
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        return image.convert("RGB")  # as in browsers: many programs leave the alpha bytes empty
+    if image.mode == "I;16":
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         return image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        return _flatten_32_bits(image)
     if image.has_transparency_data:
         picture = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture)
-        return white
+        flat = Image.new("RGB", picture.size, (white, white, white))
+        flat.paste(picture, mask=picture)
+        return flat
     return image.convert("RGB")
-
-
-def _flatten_32_bits(image: Image.Image) -> Image.Image:
-    """Scale 32-bit greyscale, which has no standard range: white is 1, 255, 65535 or, above that, the largest value."""
-    values = np.array(image, dtype=np.float32)
-    np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)
-    largest = np.max(values)
-    white = next((limit for limit in (1, 255, 65535) if largest <= limit), largest)
-    # In place: every copy of a large picture takes four bytes per pixel.
-    values *= np.float32(255 / white)
-    return Image.fromarray(np.rint(values.clip(0, 255, out=values), out=values).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:
     # Errors of other types are internal to the readers; their messages do not help users.
-    told = isinstance(error, OSError | SyntaxError | ValueError) and " ".join(str(error).split()).rstrip(". ")
-    return told or "its data are damaged"
+    is_clear = isinstance(error, OSError | SyntaxError | ValueError)
+    message = " ".join(str(error).split()).rstrip(". ") if is_clear else ""
+    if message.startswith("image file is truncated") or message.endswith("Truncated data"):
+        return "its data are cut off; send the complete file"
+    if not message or message.startswith(("decoder error", "broken data stream")):
+        return "its data are damaged or cut off"
+    return message

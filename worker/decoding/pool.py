@@ -39,7 +39,7 @@ class DecoderLease:
             self._decoder = None
 
     def _living(self, timer: AwakeTimer) -> DecodeProcess:
-        # A decoder that died before it got the picture did not die of it: take another one.
+        # The picture is not to blame for a decoder that died before it got the picture: take another one.
         assert self._decoder is not None
         if not self._decoder.is_alive():
             self.end()

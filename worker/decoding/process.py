@@ -19,7 +19,7 @@ from worker.runtime.cpu_time import OWN_SECONDS, cpu_seconds
 Pixels = NDArray[np.uint8]
 # A decoder imports the readers of all formats at its start; allow for a busy machine.
 START_SECONDS = 60
-# A decoder without a picture ends at once when told to.
+# A decoder without a picture ends as soon as its connection is closed.
 END_SECONDS = 5
 ROOT = Path(__file__).parents[2]
 
@@ -104,14 +104,14 @@ class DecodeProcess:
     def _pixels(self, kind: Kind, answer: bytearray) -> Pixels:
         if kind is Kind.PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(self._limits.height, self._limits.width, 3)
-        told = answer.decode()
+        message = answer.decode()
         if kind is Kind.UNDECODABLE:
-            raise UndecodablePicture(told)
+            raise UndecodablePicture(message)
         if kind is Kind.UNSUPPORTED:
-            raise UnsupportedPicture(told)
+            raise UnsupportedPicture(message)
         if kind is Kind.NO_MEMORY:
             raise MemoryError
-        raise RuntimeError(f"The decoder failed: {told}")
+        raise RuntimeError(f"The decoder failed: {message}")
 
     def _start(self) -> tuple[subprocess.Popen[bytes], MessageChannel]:
         limits = self._limits

@@ -1,4 +1,4 @@
-"""Forms batches across jobs: at once if the model is idle, else from the pictures that have queued up meanwhile."""
+"""Forms batches across jobs: at once if the model is idle, else from the pictures queued during the last batch."""
 
 import logging
 import queue
@@ -29,6 +29,10 @@ class PendingRequest:
         self.ended = threading.Event()
         self.logits: Floats | None = None
         self.error: Exception | None = None
+
+
+# Pictures that the model gets in one call; not to be confused with a batch of jobs.
+InferenceBatch = list[PendingRequest]
 
 
 class Batcher:
@@ -97,9 +101,9 @@ class Batcher:
             self._answer(batch)
             self._grow(len(batch))
 
-    def _next_batch(self) -> list[PendingRequest]:
+    def _next_batch(self) -> InferenceBatch:
         """Wait for a picture, add further queued ones up to the limit; return an empty batch after `close`."""
-        batch: list[PendingRequest] = []
+        batch: InferenceBatch = []
         request = self._pending.get()
         while request is not None:
             batch.append(request)
@@ -114,7 +118,7 @@ class Batcher:
             self._pending.put(None)
         return batch
 
-    def _answer(self, batch: list[PendingRequest]) -> bool:
+    def _answer(self, batch: InferenceBatch) -> bool:
         """Answer every picture of the batch; return whether one of them was bad.
 
         A failing batch is halved until its parts succeed or are one picture: bad pictures are found in log steps, and
@@ -129,14 +133,14 @@ class Batcher:
             if len(batch) == 1:
                 self._fail(batch[0], error)
                 return True
-            log.warning("A batch of %d failed; its halves are tried: %s", len(batch), error)
+            log.warning("A batch of %d failed; trying its halves: %s", len(batch), error)
             return self._answer_halves(batch)
         for request, row in zip(batch, rows, strict=True):
             request.logits = row
             request.ended.set()
         return False
 
-    def _answer_halves(self, batch: list[PendingRequest]) -> bool:
+    def _answer_halves(self, batch: InferenceBatch) -> bool:
         middle = (len(batch) + 1) // 2
         # A list, so that both halves run even if the first has a bad picture.
         bad = [self._answer(half) for half in (batch[:middle], batch[middle:])]
@@ -151,7 +155,7 @@ class Batcher:
 
     def _shrink(self, size: int) -> None:
         if size < self._fitting:
-            log.warning("Batches of more than %d fail: no larger ones are formed for now.", size)
+            log.warning("Batches of more than %d fail: larger ones are not tried for now.", size)
             self._fitting = size
         self._well = 0
 

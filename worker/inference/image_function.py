@@ -29,7 +29,7 @@ class ImageFunction:
 def find_image_function(model: Any) -> ImageFunction:
     """Return the first function of a loaded SavedModel that takes pictures of a fixed size: a signature or `__call__`.
 
-    Raises NoImageFunction: there is none.
+    Raises NoImageFunction: the model has none.
     """
     refused = []
     for name, function, call in _candidates(model):
@@ -39,7 +39,7 @@ def find_image_function(model: Any) -> ImageFunction:
             return ImageFunction(*shape, call)
         refused.append(f"{name} takes {[str(spec.shape) for spec in specs]}")
     raise NoImageFunction(
-        f"the SavedModel is not an image classifier, which has {IMAGE_CLASSIFICATION}: "
+        f"the SavedModel is not an image classifier (expected: {IMAGE_CLASSIFICATION}): "
         + ("; ".join(refused) or "it has no function that can be called")
     )
 

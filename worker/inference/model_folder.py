@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -82,7 +83,7 @@ class ModelFolder:
             raise ModelFolderError(
                 f"{path / LABELS} has {len(lines)} lines for {manifest.class_count} classes: run `make model`"
             )
-        return cls(path, manifest, tuple(display_name(line) for line in lines))
+        return cls(path, manifest, tuple(display_names(lines)))
 
     @property
     def name(self) -> str:
@@ -153,8 +154,27 @@ def _verify(path: Path, manifest: Manifest, wanted: Callable[[str], bool]) -> No
 
 
 def display_name(line: str) -> str:
-    """Return the label shown to users: a line of `labels.txt` up to the first comma, which separates synonyms."""
+    """Return a line of `labels.txt` up to the first comma, which separates synonyms."""
     return line.partition(",")[0].strip()
+
+
+def display_names(lines: Sequence[str]) -> list[str]:
+    """Return the label shown to users for each line of `labels.txt`; no two labels are equal.
+
+    It is the first synonym, with the next ones where several classes share it: "maillot, tank suit". Classes that share
+    all of them get their number in the model's output, from 0.
+    """
+    synonyms = [[synonym.strip() for synonym in line.split(",")] for line in lines]
+    names = [display_name(line) for line in lines]
+    for count in range(2, 1 + max(map(len, synonyms), default=0)):
+        shared = _shared(names)
+        names = [", ".join(synonyms[i][:count]) if name in shared else name for i, name in enumerate(names)]
+    shared = _shared(names)
+    return [f"{name} ({i})" if name in shared else name for i, name in enumerate(names)]
+
+
+def _shared(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def file_sha256(path: Path) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import redis
 
-from shared.jobs.models import Claim, ClaimedJob, Outcome
-from shared.jobs.store import Claimed, Jobs
+from shared.jobs.claims import Claim, Claimed, ClaimedJob
+from shared.jobs.models import Ended, Outcome
+from shared.jobs.store import Jobs
 from shared.log import about_job
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.runner import JobRunner, PictureClassifier
@@ -76,7 +77,7 @@ class JobConsumer:
             following = self._end_and_claim(claimed, outcome, self._claim(next_for))
         else:
             following = Claimed(ended=self._jobs.end(job.id, outcome, claimed.execution))
-        self._runner.leave(job, began, forget=following.ended)
+        self._runner.leave(job, began, forget=following.ended is Ended.YES)
         return self._noted(following)
 
     def _claim(self, task_id: str) -> Claim:
@@ -88,7 +89,7 @@ class JobConsumer:
             jobs = self._noted(self._jobs.claim(claim, task_id))
         if not jobs:
             with about_job(task_id, self._jobs.request_ids([task_id])[0]):
-                log.info("A message was dropped: its job must not run.")
+                log.info("A message was dropped: its job cannot be claimed.")
         return jobs
 
     def _end_and_claim(self, claimed: ClaimedJob, outcome: Outcome, claim: Claim) -> Claimed:

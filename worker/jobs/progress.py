@@ -19,7 +19,7 @@ _NOTE = struct.Struct("64s64sBidd")
 
 
 class Stage(IntEnum):
-    """How far a child is with its current job."""
+    """The stage of a child's current job."""
 
     IDLE = 0
     """No job. Jobs that Redis lists for this child were claimed but not started."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.images.store import PictureRemover, forget_picture
 from shared.jobs.events import JobEvents
-from shared.jobs.models import Requeued
+from shared.jobs.models import Ended, Requeued
 from shared.jobs.store import Jobs
 from shared.log import about_job
 from worker.jobs.consumer import is_of_task
@@ -19,7 +19,7 @@ REAP_SECONDS = 2
 
 
 class Reaper:
-    """A round handles ended leases, lost messages and passed deadlines; the workers take turns."""
+    """A round handles ended leases, lost messages, passed deadlines and kept pictures; the workers take turns."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Reaper:
             for job_id, execution in self._stalled.overdue(now_ms).items()
             if self._requeue(job_id, execution, reason, lease_ended=True) is Requeued.QUEUED
         ]
+        self._forget_outdated(now_ms)
         lost = self._stalled.publish_lost()
         self._events.requeued("overtaken", len(lost.published))
         published += lost.published
@@ -63,9 +64,9 @@ class Reaper:
         running = self._stalled.running(worker)
         return {job_id: execution for job_id, execution in running.items() if is_of_task(execution, task_id)}
 
-    def requeue(self, job_id: str, execution: str, reason: str) -> None:
-        """Give up an attempt and publish the job, unless it was its last."""
-        if self._requeue(job_id, execution, reason) is not Requeued.NONE:
+    def requeue(self, job_id: str, execution: str, reason: str, *, died: bool = False) -> None:
+        """Give up an attempt and publish the job, unless it was its last; `died` as in `Jobs.requeue`."""
+        if self._requeue(job_id, execution, reason, died=died) is not Requeued.NONE:
             self._log([job_id], f"interrupted: {reason}")
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
@@ -75,8 +76,10 @@ class Reaper:
 
     def fail(self, job_id: str, execution: str, problem: Mapping[str, Any]) -> None:
         """Fail a job without another attempt."""
-        if self._jobs.fail_running(job_id, problem, execution):
+        ended = self._jobs.fail_running(job_id, problem, execution)
+        if ended is Ended.YES:
             forget_picture(self._images, job_id)
+        if ended:
             self._log([job_id], f"failed: {problem['title']}")
 
     def cancel(self, job_id: str) -> bool:
@@ -86,6 +89,12 @@ class Reaper:
             forget_picture(self._images, job_id)
             self._log([job_id], "canceled through Celery", logging.INFO)
         return canceled
+
+    def _forget_outdated(self, now_ms: int) -> None:
+        """Delete pictures of failed jobs that have been kept for long enough."""
+        for job_id in self._jobs.kept.outdated(now_ms):
+            forget_picture(self._images, job_id)
+            self._jobs.kept.forget(job_id)
 
     def _log(self, job_ids: Sequence[str], what: str, level: int = logging.WARNING) -> None:
         for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):

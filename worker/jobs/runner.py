@@ -11,7 +11,8 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture, UnsupportedPicture
 from shared.images.store import ImageRefused, ImageStore, forget_picture
 from shared.jobs.admission import MAX_TOP
-from shared.jobs.models import ClaimedJob, Job, Outcome
+from shared.jobs.claims import ClaimedJob
+from shared.jobs.models import Job, Outcome
 from shared.log import begin_job, end_job
 from shared.result_cache import KnownResult, ResultCache
 from worker.decoding.errors import DecodeProcessLost
@@ -88,7 +89,7 @@ class JobRunner:
         try:
             data = self._picture_of(claimed)
         except ImageMissing as error:
-            return Outcome.failed(problem_of(error))
+            return Outcome.failed(problem_of(error), picture_lost=True)
         try:
             predictions = classifier.classify(data, max(job.top, MAX_TOP))
         except DecodeProcessLost:

@@ -78,25 +78,26 @@ def main(arguments: list[str]) -> int:
     queue = Queue(settings.redis_prefix)
     try:
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue))
-        images.sweep(IMAGE_TTL_SECONDS, OpenJobs(Jobs(client, queue, limits_of(settings))).contains)
+        images.sweep(IMAGE_TTL_SECONDS, NeededPictures(Jobs(client, queue, limits_of(settings))).contains)
     except (OSError, SettingsError, redis.RedisError) as error:
         log.warning("Leftover pictures could not be deleted: %s", error)
         return 1
     return 0
 
 
-class OpenJobs:
-    """Tells which pictures are still needed."""
+class NeededPictures:
+    """Decides which pictures are still needed."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
     def contains(self, job_id: str) -> bool:
-        """Whether the job is still open."""
+        """Whether the job is still open, or has failed and its picture is kept for a retry."""
         try:
-            return not self._jobs.get(job_id).state.terminal
+            is_open = not self._jobs.get(job_id).state.terminal
         except (UnknownJob, GoneJob):
-            return False
+            is_open = False
+        return is_open or self._jobs.kept.contains(job_id)
 
 
 def _end_with(worker_pid: int) -> None:

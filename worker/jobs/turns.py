@@ -41,7 +41,7 @@ class Turns:
         )
         taken, now_ms, gap_ms = (int(part) for part in call.run(self._redis))
         if gap_ms < 0:
-            log.warning("Redis' clock was set back by %.0f s; leases and deadlines were moved.", -gap_ms / 1000)
+            log.info("Redis' clock was set back by %.0f s; leases and deadlines were moved.", -gap_ms / 1000)
         elif gap_ms:
-            log.warning("No worker reached Redis for %.0f s, or its clock was set; leases last longer.", gap_ms / 1000)
+            log.info("No worker reached Redis for %.0f s, or its clock was set; leases last longer.", gap_ms / 1000)
         return now_ms if taken else None

@@ -45,7 +45,7 @@ def load_classifier(saved_model: Path) -> Classifier:
         try:
             model = tf.saved_model.load(str(saved_model))
         except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
-            raise PrepareError(f"the SavedModel cannot be loaded: {_first_line(error)}") from error
+            raise PrepareError(f"the SavedModel cannot be loaded: {first_line(error)}") from error
         try:
             function = find_image_function(model)
         except NoImageFunction as error:
@@ -54,7 +54,7 @@ def load_classifier(saved_model: Path) -> Classifier:
         try:
             logits = np.asarray(function.call(tf.constant(picture)))
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise PrepareError(f"the SavedModel fails on a picture: {_first_line(error)}") from error
+            raise PrepareError(f"the SavedModel fails on a picture: {first_line(error)}") from error
     _check_logits(logits)
     return Classifier(model, function, picture, logits)
 
@@ -64,29 +64,38 @@ def to_litert(classifier: Classifier) -> bytes:
 
     Raises NotConvertible: LiteRT lacks one of its operations, or the output of the converted model differs.
     """
-    tf = import_tensorflow()
     litert = import_litert()
-    spec = tf.TensorSpec(classifier.picture.shape, tf.float32, name="inputs")
-    one = tf.function(lambda inputs: {"logits": classifier.function.call(inputs)}, input_signature=[spec])
     with step("converting to LiteRT"):
         try:
             with native_messages_held_back():
-                functions = [one.get_concrete_function()]
-                converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, classifier.model)
+                converter = converter_of(classifier)
                 content = bytes(converter.convert())
                 logits = _run_litert(litert, content, classifier.picture)
         except Exception as error:  # the converter may raise any error
-            raise NotConvertible(_first_line(error)) from error
+            raise NotConvertible(first_line(error)) from error
     difference = float(np.abs(logits - classifier.logits).max() / np.abs(classifier.logits).max())
     if not difference <= _TOLERANCE:  # in this form NaN fails too
         raise NotConvertible(f"the logits of the converted model differ by up to {difference:.3g} of the largest logit")
     return content
 
 
+def converter_of(classifier: Classifier) -> Any:
+    """Return a `tf.lite.TFLiteConverter` for one picture at a time."""
+    tf = import_tensorflow()
+    spec = tf.TensorSpec(classifier.picture.shape, tf.float32, name="inputs")
+    one = tf.function(lambda inputs: {"logits": classifier.function.call(inputs)}, input_signature=[spec])
+    return tf.lite.TFLiteConverter.from_concrete_functions([one.get_concrete_function()], classifier.model)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of the error's message that says something, else the name of its type."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _check_logits(logits: npt.NDArray[Any]) -> None:
     if logits.ndim != 2 or logits.dtype != np.float32 or not np.isfinite(logits).all():
         raise PrepareError(
-            f"the SavedModel is not an image classifier, which has {IMAGE_CLASSIFICATION}: "
+            f"the SavedModel is not an image classifier (expected: {IMAGE_CLASSIFICATION}): "
             f"its output is {logits.dtype} {logits.shape}"
         )
     if logits.min() >= 0 and abs(float(logits.sum()) - 1) < _TOLERANCE:
@@ -99,7 +108,3 @@ def _run_litert(litert: Any, content: bytes, pictures: Floats) -> Floats:
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pictures)
     interpreter.invoke()
     return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), np.float32)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,10 +14,40 @@ from worker.inference.model_folder import (
     TFLITE,
     Manifest,
     ModelFolder,
+    ModelFolderError,
     file_sha256,
 )
 from worker.prepare.errors import PrepareError
 from worker.prepare.progress import say
+
+# How a quantised model differs from the original. Not in the manifest: it holds times, which differ every time.
+REPORT = "report.json"
+
+
+def make_folder(folder: Path, name: str, find_flaw: Callable[[], str | None], make: Callable[[Path], None]) -> None:
+    """Make the model folder of the model `name`, unless `find_flaw` returns None; `make` fills an empty folder."""
+    # Check before locking as well: an intact folder may be on a read-only file system.
+    if find_flaw() is None:
+        return
+    with locked(lock_of(folder)):
+        flaw = find_flaw()
+        if flaw is None:
+            return
+        if folder.exists():
+            say(f"making the folder again: {flaw}")
+        with replacing(folder) as making:
+            make(making)
+    say(f"{name} is ready in {folder}")
+
+
+def flaw_of(folder: Path, origin: str) -> str | None:
+    """Return why `folder` is not an intact model made from `origin`, or None."""
+    try:
+        found = ModelFolder.open(folder)
+        found.verify_all()
+    except ModelFolderError as error:
+        return str(error)
+    return None if found.manifest.source == origin else f"it was made from {found.manifest.source}"
 
 
 @contextmanager
@@ -81,7 +111,8 @@ def write_manifest(folder: Path, name: str, origin: str, input_size: tuple[int, 
 
 
 def _holds_only_a_model(folder: Path) -> bool:
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= {MANIFEST, LABELS, SAVED_MODEL, TFLITE}
+    own = {MANIFEST, LABELS, SAVED_MODEL, TFLITE, REPORT}
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= own
 
 
 def _remove(*folders: Path) -> None:

@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from worker.inference.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
+from worker.inference.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder
 from worker.prepare.convert import Classifier, load_classifier, to_litert
 from worker.prepare.efficientnet_lite0 import EfficientNetLite0
 from worker.prepare.errors import HubUnreachable, NotConvertible, PrepareError
-from worker.prepare.folder import lock_of, locked, replacing, write_manifest
+from worker.prepare.folder import flaw_of, make_folder, write_manifest
 from worker.prepare.labels import choose_labels
-from worker.prepare.progress import notice, say
+from worker.prepare.progress import notice
 from worker.prepare.source import Source, find_source
 
 
@@ -36,42 +36,36 @@ def prepare(
 
 def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> Path:
     folder = folder.absolute()
-    # Check before locking as well: an intact folder may be on a read-only file system.
-    if _flaw(folder, source, labels_path) is None:
-        return folder
-    with locked(lock_of(folder)):
-        flaw = _flaw(folder, source, labels_path)
-        if flaw is None:
-            return folder
-        if folder.exists():
-            say(f"making the folder again: {flaw}")
-        with replacing(folder) as making:
-            source.put_saved_model(making / SAVED_MODEL)
-            try:
-                classifier = load_classifier(making / SAVED_MODEL)
-            except PrepareError:
-                source.forget()
-                raise
-            labels = choose_labels(labels_path, source.labels_path, classifier.class_count)
-            (making / LABELS).write_bytes(_labels_content(labels))
-            _convert(classifier, source.name, making / TFLITE)
-            size = (classifier.function.height, classifier.function.width)
-            write_manifest(making, source.name, source.origin, size, classifier.class_count)
-    say(f"{source.name} is ready in {folder}")
+    make_folder(
+        folder,
+        source.name,
+        lambda: _flaw(folder, source, labels_path),
+        lambda making: _make(making, source, labels_path),
+    )
     return folder
+
+
+def _make(making: Path, source: Source, labels_path: Path | None) -> None:
+    source.put_saved_model(making / SAVED_MODEL)
+    try:
+        classifier = load_classifier(making / SAVED_MODEL)
+    except PrepareError:
+        source.forget()
+        raise
+    labels = choose_labels(labels_path, source.labels_path, classifier.class_count)
+    (making / LABELS).write_bytes(_labels_content(labels))
+    _convert(classifier, source.name, making / TFLITE)
+    size = (classifier.function.height, classifier.function.width)
+    write_manifest(making, source.name, source.origin, size, classifier.class_count)
 
 
 def _flaw(folder: Path, source: Source, labels_path: Path | None) -> str | None:
     """Return why the folder must be prepared again, or None; does not import TensorFlow."""
-    try:
-        found = ModelFolder.open(folder)
-        found.verify_all()
-    except ModelFolderError as error:
-        return str(error)
-    if found.manifest.source != source.origin:
-        return f"it was made from {found.manifest.source}"
-    labels = choose_labels(labels_path, source.labels_path, found.manifest.class_count)
-    if found.manifest.files[LABELS] != hashlib.sha256(_labels_content(labels)).hexdigest():
+    if flaw := flaw_of(folder, source.origin):
+        return flaw
+    manifest = ModelFolder.open(folder).manifest
+    labels = choose_labels(labels_path, source.labels_path, manifest.class_count)
+    if manifest.files[LABELS] != hashlib.sha256(_labels_content(labels)).hexdigest():
         return "it has other labels"
     return None
 

@@ -1,4 +1,4 @@
-"""Readable names that are safe as folder names."""
+"""Makes readable names that are safe as folder names."""
 
 import re
 

@@ -10,6 +10,7 @@ from typing import Any
 from celery import signals
 
 from shared.images.inspect import set_up_pillow
+from shared.malloc import keep_freed_blocks
 from worker.decoding.limits import limit_memory
 from worker.jobs.consumer import JobConsumer
 from worker.jobs.progress import SharedProgress
@@ -28,7 +29,7 @@ class Child:
     def __init__(
         self, services: Services, load_classifier: LoadClassifier, progress: SharedProgress, warmed: Event
     ) -> None:
-        """`warmed` is set when the model is loaded and warm; `progress` tells the parent what the child is running."""
+        """`warmed` is set when the model is loaded and warm; `progress` shows the parent what the child is running."""
         self._services = services
         self._load_classifier = load_classifier
         self._progress = progress
@@ -61,6 +62,7 @@ class Child:
 
     def _load(self) -> tuple[JobConsumer, PictureClassifier]:
         settings = self._services.settings
+        keep_freed_blocks()
         set_up_pillow()
         classifier = self._load_classifier(self._progress)
         consumer = self._services.connect_consumer(self._progress, settings.consume_seconds)

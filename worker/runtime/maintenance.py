@@ -2,18 +2,19 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import redis
-from billiard.exceptions import TimeLimitExceeded
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Celery, bootsteps, signals
 
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.images.store import ImageRefused, ImageStoreAway
 from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, WorkerRegistry
+from worker.decoding.errors import DecodeProcessLost
 from worker.jobs.progress import ChildProgress, ChildrenProgress, Stage
 from worker.jobs.reaper import REAP_SECONDS, Reaper
 from worker.jobs.runner import TIME_LIMIT_PROBLEM, TOO_SLOW_PROBLEM
@@ -32,6 +33,8 @@ REDIS_AWAY = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
 )
+# The process that ran the job has died, perhaps of its picture.
+DIED = (WorkerLostError, DecodeProcessLost)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class UnsettledFailure:
     task_id: str
     error: BaseException
     child: ChildProgress | None
+    # The jobs that the task held; None if Redis has not said. Later, other executions may hold them: a task may come
+    # back to this worker.
+    held: Mapping[str, str] | None = None
     tries_left: int = 10
 
 
@@ -57,7 +63,7 @@ class WorkerMaintenance:
         progress: ChildrenProgress | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`warmed` is set by the first child that has run its model once; `progress` tells what children run."""
+        """`warmed` is set by the first child that has run its model once; `progress` shows what children run."""
         self._progress = progress
         self._monotonic = clock.monotonic
         self._record = record
@@ -107,33 +113,40 @@ class WorkerMaintenance:
         child had claimed but not started are requeued, and the attempt does not count.
         """
         child = self._progress.of(task_id) if self._progress else None
-        if self._settle(task_id, error, child):
+        failure = self._settle(UnsettledFailure(task_id, error, child))
+        if failure is None:
             return
         if os.getpid() != self._pid:
             # In a child: exit, so that the main process handles the lost child, and retries while Redis is unreachable.
             log.warning("The end of a job cannot be written to Redis: this child exits.")
             os._exit(1)
-        self._unsettled.append(UnsettledFailure(task_id, error, child))
+        self._unsettled.append(failure)
 
     def _settle_again(self) -> None:
-        # Threads may append to the list meanwhile.
+        # Threads may append to the list during this loop.
         for _ in range(len(self._unsettled)):
-            failure = self._unsettled.pop(0)
-            if not self._settle(failure.task_id, failure.error, failure.child) and failure.tries_left:
+            failure = self._settle(self._unsettled.pop(0))
+            if failure is not None and failure.tries_left:
                 self._unsettled.append(replace(failure, tries_left=failure.tries_left - 1))
 
-    def _settle(self, task_id: str, error: BaseException, child: ChildProgress | None) -> bool:
-        """End or requeue the jobs of a task; return whether Redis accepted all of it."""
-        held: dict[str, str] = {}
-        settled = self._guard(lambda: held.update(self._reaper.held(self._record.name, task_id)))
+    def _settle(self, failure: UnsettledFailure) -> UnsettledFailure | None:
+        """End or requeue the jobs of a task; return None if Redis accepted all of it, else what to try again."""
+        child = failure.child
+        held = failure.held
+        if held is None:
+            found: dict[str, str] = {}
+            if not self._guard(lambda: found.update(self._reaper.held(self._record.name, failure.task_id))):
+                return failure
+            held = found
+        settled = True
         for job_id, execution in held.items():
             if child is not None and job_id != child.job_id:
                 reason = "it was claimed but not started"
                 duty = partial(self._reaper.requeue_uncounted, job_id, execution, reason, publish=True)
             else:
-                duty = partial(self._judge, job_id, execution, error, child)
+                duty = partial(self._judge, job_id, execution, failure.error, child)
             settled = self._guard(duty) and settled
-        return settled
+        return None if settled else replace(failure, held=held)
 
     def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
         """End or requeue the job that was being run. The first case that applies decides:
@@ -159,7 +172,8 @@ class WorkerMaintenance:
         elif isinstance(error, ImageRefused):
             self._reaper.requeue(job_id, execution, str(error))
         else:
-            self._reaper.requeue(job_id, execution, f"its worker process was lost ({type(error).__name__})")
+            reason = f"its worker process was lost ({type(error).__name__})"
+            self._reaper.requeue(job_id, execution, reason, died=isinstance(error, DIED))
 
     def _steady_seconds(self) -> float:
         return 0 if self._is_late() else self._monotonic() - self._steady_since

@@ -49,5 +49,5 @@ def _look(server: RedisServer) -> tuple[str, bool]:
         return reason_of(error), True
     except redis.RedisError as error:
         return reason_of(error), False
-    # A server that may evict keys is no reason to wait: run the accepted jobs before it drops them.
+    # Do not wait for a server that may evict keys: run the accepted jobs before it drops them.
     return state.flaw, not state.unusable

@@ -2,12 +2,17 @@
 -- the idempotency key is in use. May be sent twice: the second time the record exists, and nothing changes.
 -- `idempotency_key` and `picture` are "" for none, `deadline_ms` is 0 for none. `message` contains JOB_ID in place of
 -- the id. `fields` is a JSON list of alternating names and values; `known` is "1" if they contain a cached result.
--- Returns {"admitted" | "full" | "joined" | "conflict", open jobs, running jobs, id of the new job or of the job that
--- has the idempotency key ("" if "full")}.
+-- `webhook` is "" for none; with one, nothing is written while `max_deliveries` are open.
+-- Returns {"admitted" | "full" | "undelivered" | "joined" | "conflict", open jobs, running jobs, id of the new job or of
+-- the job that has the idempotency key ("" if nothing was written)}.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, reached_key, gone_key, queue_key, picture_key,
-  idempotency_key = unpack(KEYS)
+  idempotency_key, delivery_key, deliveries_key, due_key,
+  deliveries_clock_key = unpack(KEYS)
 local id, picture_bytes, max_open_jobs, max_stored_bytes, deadline_ms, fingerprint, idempotency_ttl_seconds,
-  result_ttl_seconds, gone_ttl_seconds, known, message, picture, picture_ttl_seconds, fields = unpack(ARGV)
+  result_ttl_seconds, gone_ttl_seconds, known, message, picture, picture_ttl_seconds, webhook, max_deliveries,
+  fields = unpack(ARGV)
+-- include: due
+-- include: deliver
 
 local open, running = redis.call('ZCARD', open_key), redis.call('ZCARD', leases_key)
 if redis.call('EXISTS', job_key) == 1 then return {'admitted', open, running, id} end
@@ -16,6 +21,9 @@ if idempotency_key ~= '' then
   if first[2] then return {first[1] == fingerprint and 'joined' or 'conflict', open, running, first[2]} end
 end
 local now = now_ms()
+if webhook ~= '' and redis.call('ZCARD', deliveries_key) >= tonumber(max_deliveries) then
+  return {'undelivered', open, running, ''}
+end
 
 local function keep_idempotency_key()
   if idempotency_key == '' then return end
@@ -30,6 +38,7 @@ if known == '1' then
   redis.call('EXPIRE', job_key, result_ttl_seconds)
   redis.call('SET', gone_key, redis.call('HGET', job_key, 'owner') or 1, 'EX', gone_ttl_seconds)
   keep_idempotency_key()
+  if webhook ~= '' then deliver(id, now) end
   return {'admitted', open, running, id}
 end
 

@@ -2,18 +2,42 @@
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. `execution` is that of a
 -- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
 -- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
--- alternating names and values.
--- Returns 1 if the job was moved, 0 if not: it has ended, is held by another execution, or does not exist.
+-- alternating names and values. If the job has a webhook, the script also writes its delivery.
+-- `kept_ttl_seconds` is how long to keep the picture for a retry, 0 to delete it; it is also deleted if there are
+-- `max_kept` such pictures already, or their total size would exceed `max_kept_bytes`.
+-- Returns 1 if the job was moved, 2 if it was moved and its picture is kept; 0 if it was not moved: it has ended, is held
+-- by another execution, or does not exist.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, drain_key, failed_key, gone_key, picture_key,
-  cache_key = unpack(KEYS)
+  cache_key, kept_key, kept_bytes_key, delivery_key, deliveries_key, due_key,
+  deliveries_clock_key = unpack(KEYS)
 local id, state, allowed, by, execution, result_ttl_seconds, gone_ttl_seconds, channel, cached, cache_ttl_seconds,
-  max_interval_ms, fields = unpack(ARGV)
+  max_interval_ms, fields, kept_ttl_seconds, max_kept, max_kept_bytes = unpack(ARGV)
+-- include: due
+-- include: deliver
 
-local record = redis.call('HMGET', job_key, 'state', 'bytes', 'begun_ms', 'deadline_ms', 'owner', 'execution', 'ended_by')
-if record[7] == by then return 1 end
+local record = redis.call('HMGET', job_key, 'state', 'bytes', 'begun_ms', 'deadline_ms', 'owner', 'execution', 'ended_by',
+                          'webhook')
+if record[7] == by then return redis.call('HEXISTS', job_key, 'kept_until_ms') == 1 and 2 or 1 end
 if not record[1] or not string.find(',' .. allowed .. ',', ',' .. record[1] .. ',', 1, true) then return 0 end
 if record[1] == 'running' and execution ~= '' and record[6] ~= execution then return 0 end
 local now = now_ms()
+
+-- Keeps the picture, and the record as long as the picture; returns whether there is room. Pictures that are kept already
+-- stay: what was promised for them holds.
+local function keep_picture()
+  if kept_ttl_seconds == '0' or redis.call('ZCARD', kept_key) >= tonumber(max_kept) then return false end
+  local bytes, total = tonumber(record[2]), tonumber(redis.call('HGET', kept_bytes_key, 'total') or 0)
+  if total + bytes > tonumber(max_kept_bytes) then return false end
+  local until_ms = now + kept_ttl_seconds * 1000
+  local longer_seconds = math.max(kept_ttl_seconds - result_ttl_seconds, 0)
+  redis.call('ZADD', kept_key, until_ms, id)
+  redis.call('HSET', kept_bytes_key, id, bytes, 'total', total + bytes)
+  redis.call('EXPIRE', picture_key, kept_ttl_seconds)
+  redis.call('HSET', job_key, 'kept_until_ms', until_ms)
+  redis.call('EXPIRE', job_key, result_ttl_seconds + longer_seconds)
+  redis.call('EXPIRE', gone_key, gone_ttl_seconds + longer_seconds)
+  return true
+end
 
 -- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
 -- Jobs must be able to end then, because that frees memory.
@@ -22,7 +46,8 @@ redis.call('HSET', job_key, 'state', state, 'finished_ms', now, 'ended_by', by, 
 redis.call('EXPIRE', job_key, result_ttl_seconds)
 -- The tombstone outlives the record. It holds the owner: for other API keys the job is unknown.
 redis.call('SET', gone_key, record[5] or 1, 'EX', gone_ttl_seconds)
-redis.call('DEL', picture_key)
+local kept = keep_picture()
+if not kept then redis.call('DEL', picture_key) end
 redis.call('ZREM', leases_key, id)
 if record[4] then redis.call('ZREM', deadlines_key, id) end
 local open = redis.call('ZCARD', open_key)
@@ -43,6 +68,7 @@ if record[3] and open > 0 then
 end
 redis.call('HSET', drain_key, unpack(drain))
 if cache_key ~= '' then redis.call('SET', cache_key, cached, 'EX', cache_ttl_seconds) end
+if record[8] then deliver(id, now) end
 -- The notice contains the whole record, so that waiters need not read it.
 redis.call('PUBLISH', channel, cjson.encode({id, redis.call('HGETALL', job_key)}))
-return 1
+return kept and 2 or 1

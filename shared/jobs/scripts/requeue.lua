@@ -1,11 +1,11 @@
 -- Gives up the attempt of one execution: its job is queued again, unless this was its last attempt.
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. Options are "1" for yes:
 -- `counted`: the attempt counts; `publish`: publish the message now (else the reaper does some seconds later);
--- `lease_ended`: only if the lease has ended.
--- Returns "queued"; "exhausted" if the caller must fail the job; "" if the execution does not hold the job, or if its
--- lease has not ended.
+-- `lease_ended`: only if the lease has ended; `died`: the process that ran the job has died, perhaps of its picture.
+-- Returns "queued"; "exhausted" if the caller must fail the job, "poison" if it must and the process died at every
+-- attempt; "" if the execution does not hold the job, or if its lease has not ended.
 local job_key, leases_key, queue_key = unpack(KEYS)
-local id, execution, by, max_attempts, counted, publish, lease_ended, message = unpack(ARGV)
+local id, execution, by, max_attempts, counted, publish, lease_ended, message, died = unpack(ARGV)
 
 local record = redis.call('HMGET', job_key, 'state', 'execution', 'attempts', 'requeued_by')
 if record[4] == by then return 'queued' end
@@ -15,10 +15,17 @@ if lease_ended == '1' then
   local until_ms = redis.call('ZSCORE', leases_key, id)
   if until_ms and tonumber(until_ms) > now then return '' end
 end
-if counted == '1' and tonumber(record[3]) >= tonumber(max_attempts) then return 'exhausted' end
+
+local function exhausted()
+  local deaths = tonumber(redis.call('HGET', job_key, 'deaths') or 0)
+  return died == '1' and deaths + 1 >= tonumber(record[3]) and 'poison' or 'exhausted'
+end
+
+if counted == '1' and tonumber(record[3]) >= tonumber(max_attempts) then return exhausted() end
 -- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
 redis.call('ZREM', leases_key, id)
 if counted ~= '1' then redis.call('HINCRBY', job_key, 'attempts', -1) end
 redis.call('HSET', job_key, 'state', 'queued', 'published_ms', now, 'requeued_by', by)
+if died == '1' then redis.call('HINCRBY', job_key, 'deaths', 1) end
 if publish == '1' then redis.call('LPUSH', queue_key, (string.gsub(message, 'JOB_ID', id))) end
 return 'queued'

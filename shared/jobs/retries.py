@@ -1,0 +1,120 @@
+"""Retries jobs that failed by a fault of the service, as new jobs with the kept pictures."""
+
+from shared.errors import GoneJob, ImageMissing, KeyReused, NotRetryable, QueueFull
+from shared.images.store import ImageStore, forget_picture
+from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
+from shared.jobs.models import Job, JobState
+from shared.jobs.store import Jobs
+from shared.result_cache import KnownResult
+
+# The name of an API key contains no space: no client's key is in this scope.
+SCOPE = "retry of"
+PICTURE_GONE = "The picture of this job is no longer kept. Send it again."
+SEND_AGAIN = "Send the picture again."
+REASONS = {
+    JobState.SUCCEEDED: "This job has succeeded; only failed jobs can be retried.",
+    JobState.CANCELED: f"This job was canceled; only failed jobs can be retried. {SEND_AGAIN}",
+    JobState.EXPIRED: f"The deadline of this job has passed; only failed jobs can be retried. {SEND_AGAIN}",
+}
+
+
+class Retries:
+    """Retries failed jobs, and forgets the pictures that are kept for that."""
+
+    def __init__(self, jobs: Jobs, images: ImageStore) -> None:
+        self._jobs = jobs
+        self._images = images
+
+    def earlier(self, job: Job) -> str:
+        """Return the id of the job that an earlier retry of `job` has created, "" if there is none."""
+        return self._jobs.joined(_key_of(job))
+
+    def retry(self, job: Job, new_id: str, request_id: str = "") -> Admission:
+        """Admit the job again as `new_id`; if it has been retried before, join the job of the first retry.
+
+        A lost answer does no harm: another call joins the job that was admitted.
+
+        Raises:
+            NotRetryable: the job has not failed, or failed because of its picture.
+            GoneJob: the picture is no longer kept.
+            QueueFull: the limit of open jobs or stored bytes is reached; the picture stays kept.
+            redis.RedisError, OSError: a store is unreachable.
+        """
+        check_retryable(job)
+        try:
+            picture = self._picture_of(job)
+        except ImageMissing:
+            # Only now: before, another caller could have retried the job meanwhile.
+            if first := self.earlier(job):
+                return Admission(first, 1, joined=True, known=False)
+            # It may be lost although it is listed as kept.
+            self.forget(job.id)
+            raise GoneJob(PICTURE_GONE) from None
+        request = request_again(job, request_id)
+        admission = admit_picture(self._jobs, self._images, new_id, request, _key_of(job), picture)
+        self.forget(job.id)
+        return admission
+
+    def forget(self, job_id: str) -> bool:
+        """Delete the picture that is kept for a failed job; False if there is none."""
+        is_kept = self._jobs.kept.contains(job_id)
+        if is_kept:
+            forget_picture(self._images, job_id)
+            self._jobs.kept.forget(job_id)
+        return is_kept
+
+    def _picture_of(self, job: Job) -> bytes:
+        if not self._jobs.kept.contains(job.id):
+            raise ImageMissing(PICTURE_GONE)
+        return self._images.get(job.id, self._jobs.kept.carried(job.id))
+
+
+def check_retryable(job: Job) -> None:
+    """Raise NotRetryable, with the reason, unless the job failed by a fault of the service."""
+    if not job.state.terminal:
+        raise NotRetryable("This job has not ended. Wait for its result.")
+    if job.state is not JobState.FAILED:
+        raise NotRetryable(REASONS[job.state])
+    if int((job.problem or {}).get("status", 500)) < 500:
+        raise NotRetryable("This job failed because of its picture: another attempt would fail in the same way.")
+
+
+def request_again(job: Job, request_id: str) -> JobRequest:
+    """Return the request of a job for another attempt, without the deadline, which has passed by now."""
+    return JobRequest(
+        picture=job.picture,
+        top=job.top,
+        owner=job.owner,
+        request_id=request_id,
+        min_confidence=job.min_confidence,
+        retry_of=job.id,
+        webhook=job.webhook,
+    )
+
+
+def admit_picture(
+    jobs: Jobs,
+    images: ImageStore,
+    job_id: str,
+    request: JobRequest,
+    key: IdempotencyKey | None,
+    data: bytes,
+    known: KnownResult | None = None,
+) -> Admission:
+    """Store the picture unless its result is `known`, and admit the job; if no job needs the picture, delete it.
+
+    Raises as `Jobs.admit` and `ImageStore.put`.
+    """
+    carried = b"" if known else images.put(job_id, data)
+    try:
+        admission = jobs.admit(job_id, request, key, known, carried)
+    except (QueueFull, KeyReused):
+        forget_picture(images, job_id)
+        raise
+    if admission.joined:
+        forget_picture(images, job_id)
+    return admission
+
+
+def _key_of(job: Job) -> IdempotencyKey:
+    return IdempotencyKey(SCOPE, job.id, fingerprint="")
