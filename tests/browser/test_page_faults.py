@@ -122,18 +122,18 @@ def test_a_full_queue_is_waited_for(open_desk: OpenDesk, tmp_path: Path, save: S
         desk.check()
 
 
-def test_without_a_worker_the_page_says_so(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
+def test_the_page_reports_a_missing_worker(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
     with stub_service(tmp_path, NO_WORKER_GRACE_SECONDS="1") as service:
         # Given a service whose only worker has stopped
         assert service.workers[0].stop() == 0
         desk = open_desk(service.url)
-        # When a picture is chosen, Then its card says what it waits for
+        # When a picture is chosen, Then its card reports that no worker is running
         desk.choose(save("picture.png"))
         expect(desk.card("picture.png")).to_contain_text(
             "Queued, number 1. No worker is running; the job is kept.", timeout=15_000
         )
         desk.screenshot("no-worker")
-        # And when a worker starts, it gets its labels
+        # And when a worker starts, the picture gets its labels
         service.start_worker("tests.support.stub_worker", STUB_EXECUTIONS=str(tmp_path / "executions"))
         expect(desk.cards("succeeded")).to_have_count(1, timeout=30_000)
         expect(desk.card("picture.png")).not_to_contain_text("No worker")

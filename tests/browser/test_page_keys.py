@@ -127,7 +127,7 @@ def test_a_used_up_quota_is_told_and_waited_for(open_desk: OpenDesk, tmp_path: P
         desk.choose(*(save(f"{number}.png") for number in range(4)))
         give(desk, KEY)
         # Then those that are too many say so, and all are classified
-        told = re.compile(r"Too many uploads: 1 per 1 second are allowed\..*Trying again in \d s\.")
+        told = re.compile(r"Too many uploads: 1 per second are allowed\..*Trying again in \d s\.")
         expect(desk.page.locator(".state", has_text=told).first).to_be_visible()
         expect(desk.cards("succeeded")).to_have_count(4)
         desk.check()
@@ -146,7 +146,7 @@ def test_a_quota_for_an_hour_is_left_alone_for_an_hour(
         desk.page.on("request", lambda request: uploads.append(request.url) if request.method == "POST" else None)
         desk.choose(save("first.png"), save("second.png"))
         # Then the other one says when it will be tried again,
-        told = desk.page.locator(".state", has_text="1 per 1 hour are allowed")
+        told = desk.page.locator(".state", has_text="1 per hour are allowed")
         expect(told).to_contain_text(f"Trying again {when}")
         # is not tried before,
         desk.page.clock.fast_forward("30:00")

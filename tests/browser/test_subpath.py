@@ -1,4 +1,4 @@
-"""The web page and the API's page behind a proxy that serves the service below a path."""
+"""The web page and `/docs` behind a proxy that serves the service below a path."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +21,12 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_the_page_works_below_a_path(open_desk: OpenDesk, address: str, save: Save, end: str) -> None:
-    # Given the page below a path, with and without a slash at its end
+    # Given the page below a path, with and without a trailing slash
     desk = open_desk(address + end)
     # When a picture is chosen, Then it gets its labels
     desk.choose(save("picture.png"))
     expect(desk.cards("succeeded")).to_have_count(1)
-    # And the link to its JSON leads to it
+    # And the link to its JSON is below the path
     link = desk.card("picture.png").get_by_role("link").get_attribute("href")
     assert link is not None and link.startswith(f"{address}/result/")
     # And it can be removed
@@ -36,14 +36,14 @@ def test_the_page_works_below_a_path(open_desk: OpenDesk, address: str, save: Sa
 
 
 def test_a_request_can_be_tried_out_below_a_path(browser: Browser, address: str) -> None:
-    # Given the page of the API below a path
+    # Given `/docs` below a path
     page = browser.new_page()
     page.goto(f"{address}/docs")
-    # When a request is tried out there
+    # When a request is tried out
     page.locator("#operations-health-live").get_by_role("button").first.click()
     page.get_by_role("button", name="Try it out").click()
     with page.expect_response("**/health/live") as answer:
         page.get_by_role("button", name="Execute").click()
-    # Then it comes to the service
+    # Then it reaches the service
     assert (answer.value.url, answer.value.status) == (f"{address}/health/live", 200)
     page.close()

@@ -8,6 +8,8 @@ import pytest
 
 from topthree_client import Client, client, patience, uploads
 
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
 RECORD = {
     "id": "a" * 32,
     "status": "succeeded",
@@ -33,7 +35,7 @@ def labels() -> httpx.Response:
 
 
 class Script:
-    """Gives its answers one after the other, the last one for ever, and keeps what it was asked; it is always alive."""
+    """Returns its answers in order, repeating the last, and records the requests; `/health/live` always succeeds."""
 
     def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
         self._answers = list(answers)
@@ -75,6 +77,14 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the proxies from the environment."""
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture

@@ -65,32 +65,27 @@ def in_seconds(seconds: int) -> str:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("header", ["20", lambda: in_seconds(20)], ids=["number", "date"])
-def test_clients_come_back_when_they_were_told_to_but_not_in_the_same_moment(
-    clock: Clock, status: int, header: str | Callable[[], str]
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    # Dates are rounded to seconds.
+    [(lambda: "20", 20, 30), (lambda: in_seconds(20), 18, 30), (lambda: "1", 1, 2)],
+    ids=["number", "date", "one second"],
+)
+def test_clients_retry_after_retry_after_at_different_times(
+    clock: Clock, status: int, header: Callable[[], str], least: float, most: float
 ) -> None:
-    # Given a service that tells all its clients to come back in 20 seconds
+    # Given a service that answers all clients with the same `Retry-After`
     for _ in range(40):
-        told = header() if callable(header) else header
-        script = Script(problem(status, **{"Retry-After": told}), accepted(), labels())
-        # When they do
+        script = Script(problem(status, **{"Retry-After": header()}), accepted(), labels())
+        # When they retry
         with script.client() as client:
             client.classify(b"a picture")
-    # Then none is early (but for what a date rounds off), none is late, and they are spread over the time between
-    assert all(18 < seconds <= 30 for seconds in clock.slept)
-    assert max(clock.slept) - min(clock.slept) > 5
+    # Then none is early or late, and they are spread over the time between
+    assert all(least <= seconds <= most for seconds in clock.slept)
+    assert max(clock.slept) - min(clock.slept) > (most - least) / 3
 
 
-def test_clients_that_may_come_back_in_a_second_are_spread_too(clock: Clock) -> None:
-    for _ in range(40):
-        script = Script(problem(503, **{"Retry-After": "1"}), accepted(), labels())
-        with script.client() as client:
-            client.classify(b"a picture")
-    assert all(1 <= seconds <= 2 for seconds in clock.slept)
-    assert max(clock.slept) - min(clock.slept) > 0.5
-
-
-def test_a_return_that_patience_just_allows_is_not_given_up_for_its_spread(clock: Clock) -> None:
+def test_the_random_delay_does_not_exceed_the_remaining_retry_time(clock: Clock) -> None:
     script = Script(problem(429, **{"Retry-After": "60"}), accepted(), labels())
     with script.client(patience_seconds=61) as client:
         client.classify(b"a picture")
@@ -99,9 +94,7 @@ def test_a_return_that_patience_just_allows_is_not_given_up_for_its_spread(clock
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("header", ["301", "99999999999999999999", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_a_service_that_wants_to_be_left_alone_for_long_is_not_waited_for(
-    clock: Clock, status: int, header: str
-) -> None:
+def test_a_retry_after_above_the_retry_time_ends_the_request_at_once(clock: Clock, status: int, header: str) -> None:
     script = Script(problem(status, "The quota is used up.", **{"Retry-After": header}))
     with (
         script.client() as client,
@@ -111,7 +104,7 @@ def test_a_service_that_wants_to_be_left_alone_for_long_is_not_waited_for(
     assert (len(script.asked), clock.slept) == (1, [])
 
 
-def test_a_job_is_asked_for_soon_whatever_its_answer_says(clock: Clock) -> None:
+def test_a_job_is_polled_soon_even_if_retry_after_is_huge(clock: Clock) -> None:
     script = Script(
         httpx.Response(202, json={"id": "a"}, headers={"Retry-After": "99999999999999999999"}),
         httpx.Response(
@@ -124,25 +117,25 @@ def test_a_job_is_asked_for_soon_whatever_its_answer_says(clock: Clock) -> None:
     assert 10 <= clock.now <= 16
 
 
-def test_a_slow_attempt_leaves_all_the_patience_for_others(clock: Clock) -> None:
-    # Given an upload over a slow line that is cut after longer than patience lasts
+def test_the_first_attempt_does_not_count_towards_the_retry_time(clock: Clock) -> None:
+    # Given an upload over a slow connection that fails after more than the retry time
     def cut() -> httpx.Response:
         clock.now += 400
         raise httpx.ReadError("reset")
 
     script = Script(cut, accepted(), labels())
-    # When a picture is classified, Then it is sent again
+    # When a picture is classified, Then the upload is retried
     with script.client() as client:
         client.classify(b"a picture")
     assert len(script.keys) == 2
-    # And a service that cuts every attempt is given up
+    # And if the retry fails as well, the client gives up
     script = Script(cut)
     with script.client() as client, pytest.raises(ServiceUnavailable, match="reset"):
         client.classify(b"a picture")
     assert len(script.keys) == 2
 
 
-def test_a_large_picture_has_more_time_to_leave_the_buffers_than_a_small_one() -> None:
+def test_the_response_timeout_of_an_upload_grows_with_the_picture() -> None:
     limits = []
     for size in (10_000, 1_000_000, 15_000_000):
         script = Script(accepted(), labels())
@@ -153,7 +146,7 @@ def test_a_large_picture_has_more_time_to_leave_the_buffers_than_a_small_one() -
 
 
 def test_patience_ends(clock: Clock) -> None:
-    # Given a service that has answered, and does not any more
+    # Given a service that has answered before and is down now
     script = Script(httpx.ConnectError("refused"))
     # When a picture is classified, Then that ends, and in time
     with (
@@ -198,6 +191,21 @@ def test_the_key_is_that_of_bytes_top_and_salt_whatever_the_file_is_called(tmp_p
     assert len({same, *others}) == 6
 
 
+def test_a_least_confidence_is_part_of_the_request_and_of_its_key() -> None:
+    # Given a service that finds no label which is sure enough
+    script = Script(accepted(), httpx.Response(200, json={"result": {}, "model": {"name": "m", "digest": "d"}}))
+    # When such a label is wanted, Then there is none, and that is no error
+    with script.client() as client:
+        assert client.classify(b"a picture", min_confidence=0.9, salt="salt").labels == ()
+    assert script.asked[0].url.params["min_confidence"] == "0.9"
+    # And the key differs from that of a request for any label
+    other = Script(accepted(), labels())
+    with other.client() as client:
+        client.classify(b"a picture", salt="salt")
+    assert "min_confidence" not in other.asked[0].url.params
+    assert script.keys != other.keys
+
+
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_refused_picture_is_told_with_the_services_sentence(status: int) -> None:
     script = Script(problem(status, "Not this one."))
@@ -226,15 +234,15 @@ def test_a_job_is_asked_for_at_once_while_the_service_waits_and_else_later(clock
     assert 4 <= pause <= 6
 
 
-def test_what_a_job_waits_for_is_logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    # Given a service without a worker, which starts later
+def test_the_message_about_an_open_job_is_logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    # Given a service whose worker starts later
     note = {"id": "a" * 32, "status": "queued", "position": 1, "detail": "No worker is running; the job is kept."}
     waited = httpx.Response(202, json=note, headers={"Preference-Applied": "wait=20", "Retry-After": "1"})
     script = Script(httpx.Response(202, json=note), waited, labels())
     # When a picture is classified
     with caplog.at_level("INFO", "topthree_client"), script.client() as client:
         client.classify(b"a picture")
-    # Then what the answers said is logged
+    # Then the message of each answer is logged
     assert [record.getMessage() for record in caplog.records] == [f"http://service: {note['detail']}"] * 2
 
 

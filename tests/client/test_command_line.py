@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,12 @@ import pytest
 
 from tests.client.conftest import Clock, accepted, labels, problem
 from tests.support.command_line import ENVIRON, read_lines, topthree
+from tests.support.wait import eventually, take_time
 from topthree_client import Client, command_line
+from topthree_client.picture_files import Found
 
+# Long enough for a request beyond the limit to arrive.
+SETTLE_SECONDS = 0.2
 Run = Callable[..., int]
 
 
@@ -58,9 +63,20 @@ def run(monkeypatch: pytest.MonkeyPatch, service: Service, tmp_path: Path) -> Ru
     return lambda *arguments: command_line.main([str(argument) for argument in arguments])
 
 
-def use(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
-    made = partial(Client, transport=httpx.MockTransport(service), patience_seconds=0.05)
+def use(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[httpx.Request], httpx.Response],
+    patience_seconds: float = 0.05,
+) -> None:
+    """Replace the service by `answer`."""
+    made = partial(Client, transport=httpx.MockTransport(answer), patience_seconds=patience_seconds)
     monkeypatch.setattr(command_line, "Client", made)
+
+
+def make_pictures(count: int) -> None:
+    Path("many").mkdir()
+    for number in range(count):
+        Path(f"many/{number}.png").write_bytes(str(number).encode())
 
 
 def test_help_has_examples_and_exit_codes() -> None:
@@ -72,6 +88,37 @@ def test_help_has_examples_and_exit_codes() -> None:
     assert b"--url" in status.stdout
 
 
+def test_files_that_are_skipped_in_a_folder_are_reported(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a folder with a picture and other files
+    make_pictures(1)
+    for name in ("notes.txt", "film.mov", "README"):
+        Path("many", name).touch()
+    # When it is classified, Then standard error has their number and extensions
+    assert run("classify", "many", "--out", "out.csv") == 0
+    told = capsys.readouterr().err
+    assert "skipped files without the extension of a picture" in told
+    assert "1 .mov, 1 .txt" in told and "1 without an extension" in told
+    # And a folder without pictures is an error, with the same reason
+    Path("many/0.png").unlink()
+    assert run("classify", "many") == 2
+    told = capsys.readouterr().err
+    assert "skipped files" in told and "There are no pictures" in told
+
+
+def test_a_second_run_names_the_pictures_that_failed_in_the_first(
+    run: Run, capsys: pytest.CaptureFixture[str], service: Service
+) -> None:
+    # Given a run in which a picture was refused
+    assert run("classify", "good.png", "bad.png", "--out", "out.csv") == 1
+    first, asked = capsys.readouterr().err, len(service.asked)
+    # When it is run again
+    assert run("classify", "good.png", "bad.png", "--out", "out.csv") == 1
+    # Then the picture is named again, without being sent
+    assert "bad.png: This is not a picture." in first
+    assert "bad.png: This is not a picture." in capsys.readouterr().err
+    assert not [request for request in service.asked[asked:] if request.method == "POST"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -81,6 +128,8 @@ def test_help_has_examples_and_exit_codes() -> None:
         ["classify", "good.png", "--jobs", "0"],
         ["classify", "good.png", "--jobs", "65"],
         ["classify", "good.png", "--jobs", "many"],
+        ["classify", "good.png", "--min-confidence", "1.1"],
+        ["classify", "good.png", "--min-confidence", "nan"],
         ["shout"],
         [],
     ],
@@ -89,6 +138,16 @@ def test_bad_usage_is_2(run: Run, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run(*arguments)
     assert end.value.code == 2
+
+
+@pytest.mark.parametrize(("option", "most"), [("--top", 10), ("--jobs", 64)])
+@pytest.mark.parametrize("value", ["0", "65", "-1", "x", "1.5", "٣"])
+def test_a_number_out_of_range_is_refused_with_the_range(
+    run: Run, capsys: pytest.CaptureFixture[str], option: str, most: int, value: str
+) -> None:
+    with pytest.raises(SystemExit):
+        run("classify", "good.png", option, value)
+    assert f"is not a whole number from 1 to {most}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -152,7 +211,7 @@ def test_a_picture_that_cannot_be_read_is_tried_by_the_next_run(
 ) -> None:
     # Given a picture that goes away after it was found
     find = command_line.find_pictures
-    monkeypatch.setattr(command_line, "find_pictures", lambda *given: [*find(*given), "gone.png"])
+    monkeypatch.setattr(command_line, "find_pictures", lambda *given: Found([*find(*given).pictures, "gone.png"], []))
     # When it is classified with another one
     assert run("classify", "good.png", "--out", "out.jsonl") == 1
     # Then it has no line, and the run counts as unfinished
@@ -169,9 +228,7 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given 40 pictures and a service that goes away after 20
-    Path("many").mkdir()
-    for number in range(40):
-        Path(f"many/{number}.png").write_bytes(str(number).encode())
+    make_pictures(40)
     use(monkeypatch, Service(most=20))
     # When they are classified, Then the run ends, with its exit code and what was answered
     assert run("classify", "many", "--out", "out.jsonl") == 3
@@ -185,7 +242,7 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
 
 
-def test_what_the_jobs_wait_for_is_told_once(
+def test_a_missing_worker_is_reported_once(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a service without a worker
@@ -197,39 +254,38 @@ def test_what_the_jobs_wait_for_is_told_once(
         note = {"id": "a" * 32, "status": "queued", "detail": "No worker is running; the job is kept."}
         return httpx.Response(202, json=note)
 
-    monkeypatch.setattr(
-        command_line, "Client", partial(Client, transport=httpx.MockTransport(without_worker), patience_seconds=0.05)
-    )
-    # When pictures are classified, Then standard error says so, once for all of them
+    use(monkeypatch, without_worker)
+    # When two pictures are classified, Then standard error reports it once
     assert run("classify", "good.png", "bad.png", "--format", "jsonl") == 0
     assert capsys.readouterr().err.count("No worker is running; the job is kept.") == 1
 
 
 @pytest.mark.parametrize(("option", "most"), [([], 16), (["--jobs", "3"], 3), (["--jobs", "20"], 20)])
-def test_so_many_pictures_are_under_way_at_a_time(
+def test_at_most_this_many_pictures_are_in_progress(
     run: Run, monkeypatch: pytest.MonkeyPatch, option: list[str], most: int
 ) -> None:
-    # Given more pictures than that, and a service that keeps each answer waiting for one picture more
-    Path("many").mkdir()
-    for number in range(40):
-        Path(f"many/{number}.png").write_bytes(str(number).encode())
-    answer, one_more = Service(), threading.Barrier(most + 1, timeout=1)
-    came: list[httpx.Request] = []
-    held: list[int] = []
+    # Given more pictures than that, and a service that holds its answers
+    make_pictures(40)
+    service, requests, may_answer = Service(), [], threading.Event()
 
     def hold(request: httpx.Request) -> httpx.Response:
         if request.url.path.startswith("/result/"):
-            came.append(request)
-            try:
-                one_more.wait()
-            except threading.BrokenBarrierError:
-                held.append(len(came))
-        return answer(request)
+            requests.append(request)
+            may_answer.wait(60)
+        return service(request)
 
-    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(hold)))
-    # When they are classified, Then so many come, and none more until they have their answers
-    assert run("classify", "many", "--out", "out.csv", *option) == 0
-    assert held[0] == most
+    use(monkeypatch, hold)
+    # When they are classified
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(run, "classify", "many", "--out", "out.csv", *option)
+        try:
+            # Then exactly that many requests arrive before the first answer
+            eventually(lambda: len(requests) >= most, what=f"{most} requests")
+            take_time(SETTLE_SECONDS)
+            assert len(requests) == most
+        finally:
+            may_answer.set()
+    assert code.result() == 0
 
 
 def test_the_same_pictures_in_another_output_are_other_requests(run: Run, service: Service) -> None:
@@ -270,7 +326,7 @@ def test_a_service_that_wants_a_key_is_told_with_the_way_to_give_one(
     def guarded(request: httpx.Request) -> httpx.Response:
         return Service()(request) if request.method == "GET" else problem(401, "This API key is not valid.")
 
-    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(guarded)))
+    use(monkeypatch, guarded)
     # When a picture is classified
     assert run("classify", "good.png") == 3
     # Then what is wrong is told, and what to do, and no empty table is shown
@@ -303,7 +359,7 @@ def test_a_long_wait_is_told_once(
     def busy(request: httpx.Request) -> httpx.Response:
         return refusals.pop(0) if request.method == "POST" and refusals else Service()(request)
 
-    monkeypatch.setattr(command_line, "Client", partial(Client, transport=httpx.MockTransport(busy)))
+    use(monkeypatch, busy, patience_seconds=300)
     Path("another.png").write_bytes(b"another")
     # When pictures are classified
     assert run("classify", "good.png", "another.png", "--out", "out.csv") == 0

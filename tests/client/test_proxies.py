@@ -12,7 +12,6 @@ from topthree_client import Client
 from topthree_client.loopback import is_loopback
 
 STATUS = {"status": "ready", "workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}}
-VARIABLES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -52,13 +51,12 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.usefixtures("no_proxies")
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_a_service_on_this_machine_is_asked_directly(
     monkeypatch: pytest.MonkeyPatch, proxy: HTTPServer, url: str, variable: str
 ) -> None:
     # Given a proxy for everything
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.server_address[1]}")
     # When a service on this machine is asked, Then the proxy does not hear of it
     with Client(url) as client:
@@ -82,6 +80,7 @@ def test_hosts_that_may_be_others(host: str) -> None:
     assert not is_loopback(host)
 
 
+@pytest.mark.usefixtures("no_proxies")
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -95,8 +94,6 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     # Given an environment with a value that httpx cannot use
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv(variable, value)
     # When a client is made, Then one sentence says what is wrong

@@ -223,6 +223,12 @@ class TestContainers:
         assert list(answer.json()) == ["prediction_1", "prediction_2", "prediction_3"]
 
 
+def test_webhooks_are_sent_with_their_profile(stack: Stack) -> None:
+    webhooks = json.loads(stack.run("--profile", "webhooks", "config", "--format", "json"))["services"]["webhooks"]
+    assert webhooks["command"] == ["python", "-m", "worker.webhooks"]
+    assert webhooks["environment"]["REDIS_URL"].endswith("@redis:6379/0")
+
+
 def test_the_gpu_worker_waits_behind_its_profile(stack: Stack) -> None:
     usual = json.loads(stack.run("config", "--format", "json"))["services"]
     assert set(usual) == {"api", "worker", "redis"}

@@ -295,7 +295,7 @@ class TestFolder:
         bench.accept("b" * 32, b"other")
         (folder / ("a" * 32)).unlink()
         os.mkfifo(folder / ("a" * 32))
-        # When it is wanted, Then it is refused in time: the opening still hangs
+        # When it is read, Then ImageRefused is raised in time, although opening the file still hangs
         with pytest.raises(ImageRefused, match=r"cannot return its picture \(no answer in time\)"):
             worker.get("a" * 32, b"")
         # And the store is not away
@@ -344,7 +344,7 @@ class TestFolder:
                 with pytest.raises(ImageStoreAway):
                     worker.get("a" * 32, b"")
 
-        # A single call that waits for the mount takes the worker's patience of a second.
+        # One call that waits for the mount would take the store's whole time limit of a second.
         in_time(ask_often, 1, tries=3)
         # And when it answers again, pictures are had
         for path, data in ((folder / ("a" * 32), b"data"), (marker, text)):
@@ -444,7 +444,7 @@ class TestS3:
             worker = open_as_worker(s3_url, client, patience_seconds=1)
             worker.put("7" * 32, b"data")
             line.fault = Fault(black_hole=True)
-            # When a picture is wanted, Then the store is away, long before S3's own time-out of a minute
+            # When a picture is read, Then the store counts as unavailable, long before S3's own timeout of a minute
             began = time.monotonic()
             with pytest.raises(ImageStoreAway):
                 worker.get("7" * 32, b"")

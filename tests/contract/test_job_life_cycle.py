@@ -9,8 +9,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from shared.errors import QueueFull
 from shared.jobs.admission import JobRequest
+from shared.jobs.claims import Claim
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import TRANSITIONS, Claim, ImageInfo, JobState, Requeued
+from shared.jobs.models import TRANSITIONS, ImageInfo, JobState, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs

@@ -9,8 +9,9 @@ import pytest
 from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
 from shared.jobs.admission import IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
+from shared.jobs.claims import Claim
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import TRANSITIONS, Claim, EndNotice, ImageInfo, JobState, Outcome, Requeued
+from shared.jobs.models import TRANSITIONS, EndNotice, ImageInfo, JobState, Outcome, Requeued
 from shared.jobs.queue import QUEUE_NAME, Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs
@@ -520,7 +521,7 @@ def test_a_message_is_lost_when_the_queue_is_empty(jobs: Jobs, client: Any, stal
 
 
 def test_every_lost_message_is_published_again(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
-    # Given jobs whose messages were lost, some time ago
+    # Given jobs whose messages were lost some time ago
     admit(jobs, *"abc")
     take_all(client)
     age(client, *"abc")
@@ -547,7 +548,7 @@ def test_an_admission_may_be_repeated_by_a_caller_that_did_not_hear_the_answer(j
 
 
 def test_a_job_past_its_deadline_does_not_begin_and_expires(jobs: Jobs, client: Any, stalled: StalledJobs) -> None:
-    # Given a job with a deadline that passes while it is queued, one with time left, and one without a deadline
+    # Given queued jobs: one whose deadline passes, one with time left, and one without a deadline
     jobs.admit("late", JobRequest(PICTURE, 3, deadline_seconds=0.001))
     jobs.admit("early", JobRequest(PICTURE, 3, deadline_seconds=100))
     admit(jobs, "any time")
@@ -677,7 +678,7 @@ def test_failed_jobs_are_listed(jobs: Jobs) -> None:
     # Then the two are listed with their reasons
     assert {job.id: job.problem["detail"] for job in jobs.failed(10) if job.problem} == {"b": "first", "c": "second"}
     assert len(jobs.failed(1)) == 1
-    # And one whose record was deleted is not
+    # And a job whose record was deleted is not listed
     jobs.delete("b")
     assert [job.id for job in jobs.failed(10)] == ["c"]
 

@@ -10,10 +10,11 @@ import redis
 from prometheus_client import CollectorRegistry
 
 from shared.jobs.admission import JobRequest
+from shared.jobs.claims import Claimed
 from shared.jobs.limits import limits_of
 from shared.jobs.models import ImageInfo
 from shared.jobs.queue import JOB_ID, QUEUE_NAME, TASK_NAME, Queue
-from shared.jobs.store import Claimed, Jobs
+from shared.jobs.store import Jobs
 from shared.settings import Settings
 from tests.support.claims import claim_next, new_claim
 from tests.support.processes import RedisServer

@@ -1,7 +1,6 @@
 """How often the API asks Redis, counted by the server itself."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import redis
@@ -9,6 +8,7 @@ import redis
 from shared.api_keys import digest_of
 from tests.support.outcomes import succeed
 from tests.support.processes import RedisServer
+from tests.support.redis_commands import sent
 from tests.unit.api.conftest import encode, make_bench
 
 KEY = {"X-API-Key": "alices key"}
@@ -18,16 +18,14 @@ OTHERS = {"config|resetstat", "info", "hello", "auth", "client|setinfo", "client
 
 @pytest.fixture
 def client(server: RedisServer) -> Iterator[redis.Redis]:
-    """A client of a server of its own: an image store of an earlier test may still ask the common one."""
+    """A client of a separate server, because an image store of an earlier test may still use the shared one."""
     with server.client() as client:
         yield client
 
 
-def sent(client: redis.Redis) -> dict[str, int]:
-    """Return which commands the server was sent since the last reset, and how often."""
-    found: dict[str, Any] = client.info("commandstats")
-    counts = {name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in found.items()}
-    return {name: count for name, count in counts.items() if name not in OTHERS}
+def asked(client: redis.Redis) -> dict[str, int]:
+    """Return how often the API has sent each command since the last reset."""
+    return {name: count for name, count in sent(client).items() if name not in OTHERS}
 
 
 @pytest.mark.parametrize("keys", ["", f"alice:{digest_of('alices key')}"], ids=["without keys", "with keys"])
@@ -42,7 +40,7 @@ def test_a_result_is_read_once(client: redis.Redis, keys: str, prefer: str) -> N
     answer = bench.http.get(f"/result/{job_id}", headers={**KEY, "Prefer": prefer})
     # Then one command to Redis answers who may see it, whether it is there, and what it is
     assert (answer.status_code, answer.json["status"]) == (200, "succeeded")
-    assert sent(client) == {"hgetall": 1}
+    assert asked(client) == {"hgetall": 1}
 
 
 def test_an_open_job_is_read_once_and_then_its_place_in_the_queue(client: redis.Redis) -> None:
@@ -51,10 +49,10 @@ def test_an_open_job_is_read_once_and_then_its_place_in_the_queue(client: redis.
     client.config_resetstat()
     assert bench.http.get(f"/result/{job_id}").json["position"] == 1
     # `zrank` asks for the place, the others for the `Retry-After`
-    assert (sent(client)["hgetall"], sent(client)["zrank"], "exists" in sent(client)) == (1, 1, False)
+    assert (asked(client)["hgetall"], asked(client)["zrank"], "exists" in asked(client)) == (1, 1, False)
 
 
-def test_an_upload_reads_no_workers(client: redis.Redis) -> None:
+def test_an_upload_does_not_read_the_workers(client: redis.Redis) -> None:
     # Given an API with a result cache, which needs the workers' result version
     bench = make_bench(client)
     bench.worker_beats()
@@ -62,6 +60,6 @@ def test_an_upload_reads_no_workers(client: redis.Redis) -> None:
     client.config_resetstat()
     for _ in range(2):
         assert bench.upload(encode("PNG"), headers={"Prefer": "respond-async"}).status_code == 202
-    # Then the cache is asked for each, and nothing for the workers: a thread reads them
-    assert sent(client)["evalsha"] == 2
-    assert not {"smembers", "pttl", "hgetall"} & sent(client).keys()
+    # Then each reads the cache, and none reads the workers: a background thread does that
+    assert asked(client)["evalsha"] == 2
+    assert not {"smembers", "pttl", "hgetall"} & asked(client).keys()

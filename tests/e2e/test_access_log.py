@@ -36,7 +36,7 @@ REQUESTS = {
     "of the application": (head(method="GET", path="/result/0?secret=1"), ("GET", "/result/0", 404)),
     "with a line break in its path": (head(method="GET", path="/a%0Ab%1b"), ("GET", "/a%0Ab%1B", 404)),
     "refused on its headers": (head("Content-Length: 999999999"), ("POST", "/upload", 413)),
-    "refused for its framing": (head("Transfer-Encoding: chunked", "Content-Length: 4"), ("POST", "/upload", 400)),
+    "refused for bad framing": (head("Transfer-Encoding: chunked", "Content-Length: 4"), ("POST", "/upload", 400)),
 }
 
 

@@ -136,7 +136,7 @@ def test_shutdown_finishes_what_runs_and_leaves_the_rest(
     assert {service.finished(job_id)["attempts"] for job_id in rest} == {1}
 
 
-def test_what_would_break_a_worker_is_refused(make_service: Callable[..., CeleryService]) -> None:
+def test_control_commands_that_would_break_a_worker_are_refused(make_service: Callable[..., CeleryService]) -> None:
     service = make_service()
     service.start()
     for command in ("pool_grow 1", "pool_shrink 1", "autoscale 2 1", "rate_limit classify 1/s", "terminate KILL j"):

@@ -130,27 +130,22 @@ def test_every_route_answers_as_the_contract_says(service: Service, contract: Co
 
 
 BROKEN = """
-from gevent import monkey
-monkey.patch_all(select=False)
 import sys
-from api.server import WebServer
-from api.services import Services
-from shared.redis_client import connect
-from shared.settings import Settings
+from api.__main__ import main
+from api import main as module
 
 def application(environ, start_response):
     raise RuntimeError("even the last resort failed")
 
-settings = Settings.from_environ({"PORT": sys.argv[1]})
-services = Services.from_settings(settings, connect(settings.redis_url, max_connections=1))
-WebServer(application, services).serve(on_stop=lambda: None)
+module.create_app = lambda services: application
+sys.exit(main())
 """
 
 
 def test_an_application_that_fails_altogether_answers_a_problem(tmp_path: Path) -> None:
     # Given the web server around an application that raises
     port = free_port()
-    process = Process([sys.executable, "-c", BROKEN, str(port)], tmp_path / "log")
+    process = Process([sys.executable, "-c", BROKEN], tmp_path / "log", PORT=str(port))
     try:
         # When it is asked, Then the answer is a problem all the same, without what was raised
         (answer,) = eventually(lambda: answers_of(f"http://127.0.0.1:{port}/"), what="an answer")

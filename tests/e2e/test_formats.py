@@ -5,6 +5,8 @@ from functools import cache
 import pytest
 from PIL import Image
 
+from tests.support.colors import COLORED
+from tests.support.heif import coded_hevc, grid
 from tests.support.pictures import KINDS, TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC, encode, photograph
 from tests.support.processes import Service
 
@@ -32,6 +34,25 @@ def test_a_picture_has_the_label_of_its_jpeg(service: Service, kind: str) -> Non
     found = label(service, data)
     # Then it is what the same photograph is as JPEG
     assert found == label_as_jpeg(service, name)
+
+
+@pytest.mark.parametrize("kind", COLORED)
+def test_a_picture_in_other_colors_has_the_label_of_its_jpeg(service: Service, kind: str) -> None:
+    # Given a photograph in HDR, in linear light or in a wide gamut
+    data = COLORED[kind](photograph(PHOTOGRAPH))
+    # When it is sent, Then it is what the same photograph is as JPEG
+    assert label(service, data) == label_as_jpeg(service, PHOTOGRAPH)
+
+
+def test_a_heic_of_tiles_has_a_label_but_not_if_it_is_cut_off(service: Service) -> None:
+    # Given a picture of four tiles, as phones write it, and its first half
+    whole = grid(coded_hevc(), 2, 2)
+    cut = whole[: len(whole) // 2]
+    # When both are sent, Then one has a label, and the other is refused
+    assert service.upload(whole).status_code == 200
+    answer = service.upload(cut)
+    assert answer.status_code == 422
+    assert "cannot be decoded" in answer.text
 
 
 def test_a_heic_picture_has_the_label_of_its_jpeg(service: Service) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.processes import Process, RedisServer, Service
+from tests.support.processes import RedisServer, Service
 from tests.support.raw_http import chunked, connect, established, exchange, head, read_all, statuses
 from tests.support.repository import ROOT
 from tests.support.wait import eventually, in_time
@@ -23,7 +23,7 @@ from tests.support.wait import eventually, in_time
 PICTURE = (ROOT / "examples" / "traffic_light.png").read_bytes()
 MEBIBYTE = 1024 * 1024
 MAX_IMAGE_BYTES = 2 * MEBIBYTE
-# As in api/uploads.py: room for base64 and for the rest of a form.
+# As in api/uploads.py: room for base64 and the other fields of a form.
 MAX_BODY_BYTES = MAX_IMAGE_BYTES * 3 // 2 + 16 * 1024
 ASYNC = "Prefer: respond-async"
 PNG = "Content-Type: image/png"
@@ -123,7 +123,7 @@ REQUESTS = {
         with_length(field("text", b"x" * MEBIBYTE) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM, ASYNC),
         202,
     ),
-    "text fields beyond the limit of a body": (
+    "text fields above the body limit": (
         with_length(field("text", b"x" * MAX_BODY_BYTES) + field("image", PICTURE, "a.png") + b"--x--\r\n", FORM),
         413,
     ),
@@ -134,8 +134,8 @@ REQUESTS = {
     "a form that is cut off": (with_length(field("image", PICTURE, "a.png"), FORM), 400),
     # JSON
     "a picture in JSON": (with_length(b'{"image": "%b"}' % base64.b64encode(PICTURE), JSON, ASYNC), 202),
-    "JSON of as many objects as fit": (with_length(b"[%b{}]" % (b"{}," * MEBIBYTE), JSON), 400),
-    "one byte over the limit of a body of JSON": (with_length(b"x" * (MAX_BODY_BYTES + 1), JSON), 413),
+    "JSON with as many objects as possible": (with_length(b"[%b{}]" % (b"{}," * MEBIBYTE), JSON), 400),
+    "JSON one byte above the body limit": (with_length(b"x" * (MAX_BODY_BYTES + 1), JSON), 413),
     # Heads
     "a flood of headers": (head(*[f"X-{number}: x" for number in range(5000)]), 431),
     "a header without an end": (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431),
@@ -295,7 +295,7 @@ def test_five_hundred_slow_connections_hold_up_nobody(exposed: Exposed) -> None:
             began = time.monotonic()
             assert requests.get(f"{exposed.url}/health/live", timeout=10).ok
             seconds.append(time.monotonic() - began)
-    # Then they are answered within a second, 9 of 10 times: a busy machine may take longer now and then
+    # Then nine of ten are answered within a second (a busy machine may delay some)
     p90 = statistics.quantiles(seconds, n=10)[8]
     print(f"live: median {statistics.median(seconds) * 1000:.1f} ms, p90 {p90 * 1000:.1f} ms")
     assert p90 < LONGEST_SECONDS
@@ -408,10 +408,8 @@ sys.exit(main())
 def test_bodies_that_are_being_received_are_bounded_together(redis_server: RedisServer, tmp_path: Path) -> None:
     # Given an API that keeps few bytes of unfinished bodies
     service = Service(redis_server.url, tmp_path, tmp_path)
-    environ = {"REDIS_URL": redis_server.url, "PORT": str(service.port)}
-    service.api = Process([sys.executable, "-c", WITH_LITTLE_ROOM], tmp_path / "api.log", **environ)
     try:
-        eventually(lambda: "serving on" in service.api.output if service.api else False, what="a live API")
+        service.start_api(sys.executable, "-c", WITH_LITTLE_ROOM)
         with ExitStack() as stack:
             # When clients send more than that, and stop
             connections = []

@@ -99,7 +99,7 @@ def python_of(version: tuple[int, int]) -> str:
     names = (BASE_PYTHON, f"python{major}.{minor}")
     fitting = [name for name in names if shutil.which(name) and call([name, "-c", check], {}, SECONDS).returncode == 0]
     if not fitting:
-        skip_outside_ci(f"there is no Python {major}.{minor} on the PATH")
+        skip_outside_ci(f"needs Python {major}.{minor} on the PATH")
     return fitting[0]
 
 

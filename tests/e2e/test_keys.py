@@ -119,7 +119,7 @@ def test_behind_proxies_the_entry_of_the_first_of_them_counts(start_api: StartAp
     assert [through("192.0.2.1"), through("192.0.2.2"), through("192.0.2.1")] == [202, 202, 429]
     # And what one says of itself is not believed, however it is written
     said = ("192.0.2.9", "192.0.2.8, 192.0.2.7", "::1", '"192.0.2.9')
-    assert [through("192.0.2.1", each) for each in said] == [429] * 4, "an open quote swallows no entry of a proxy"
+    assert [through("192.0.2.1", each) for each in said] == [429] * 4, "an unclosed quote hides no entry of a proxy"
 
 
 def test_with_quotas_a_redis_that_is_away_answers_503_soon(start_api: StartApi, server: RedisServer) -> None:

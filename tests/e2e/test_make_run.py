@@ -34,7 +34,7 @@ TRAFFIC_LIGHT = ROOT / "examples" / "traffic_light.png"
 
 @dataclass(frozen=True)
 class Running:
-    """A `make run` and its port."""
+    """A running `make run` and its port."""
 
     process: Process
     port: int
@@ -47,7 +47,7 @@ def _prepared(model_dir: Path) -> None:
 
 @pytest.fixture(scope="module")
 def running(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service for all tests that leave it working."""
+    """A service shared by the tests that do not break it."""
     port = free_port()
     with make_run(tmp_path_factory.mktemp("running") / "log", port) as process:
         yield Running(process, port)
@@ -69,6 +69,7 @@ def test_from_start_to_ctrl_c_and_again(tmp_path: Path) -> None:
         press_ctrl_c(process)
         process.wait(40)
         eventually(lambda: not family & set(alive()), 10, "the end of all processes")
+        assert "Stopping: running jobs are finished" in process.output
     # When it is started again on the same port
     with make_run(tmp_path / "second", port) as process:
         # Then it has prepared and installed nothing, and what was finished is still there
@@ -77,25 +78,25 @@ def test_from_start_to_ctrl_c_and_again(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["result"]) == (200, where.json())
 
 
-def test_two_run_side_by_side_and_a_third_is_told_that_its_port_is_taken(running: Running, tmp_path: Path) -> None:
+def test_two_run_side_by_side_and_a_third_on_a_taken_port_fails(running: Running, tmp_path: Path) -> None:
     other = free_port()
     # Given two instances
     with make_run(tmp_path / "other", other):
         # Then both have their worker
         for port in (running.port, other):
             eventually(lambda port=port: len(workers(port)) == 1, what="one worker")
-    # And one more on a taken port fails with what to do
+    # And a third one on a taken port fails and says what to do
     with make_run(tmp_path / "third", running.port) as third:
         assert third.wait() != 0
         assert f"port {running.port} is taken" in third.output and "PORT=" in third.output
         assert "Traceback" not in third.output
-        # And says which process has it
+        # And which process uses the port
         assert f"(process {find(running.process, '-m deploy.local ')})" in third.output
 
 
 @pytest.mark.parametrize("words", ["-m api", "-m worker", "valkey-server"])
-def test_what_dies_is_started_again(running: Running, tmp_path: Path, words: str) -> None:
-    # Given one of its processes, and a picture whose result the service does not know
+def test_a_killed_process_is_restarted(running: Running, tmp_path: Path, words: str) -> None:
+    # Given one of the processes, and a picture whose result is not cached
     before = descendants(running.process.pid)
     victim = find(running.process, words)
     picture = tmp_path / "picture.png"
@@ -103,22 +104,22 @@ def test_what_dies_is_started_again(running: Running, tmp_path: Path, words: str
     # When it is killed
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: victim not in alive(), what="the end of the process")
-    # Then there is another one, and the service works again
+    # Then it is replaced, and the service works again
     process = running.process
     eventually(lambda: any(words in command_of(pid) for pid in descendants(process.pid) - before), 60, "a new process")
     url = f"http://127.0.0.1:{running.port}/upload"
     command = ["curl", "-s", "--max-time", "40", "-H", "Content-Type: image/png", "--data-binary", f"@{picture}", url]
     eventually(lambda: "traffic light" in answer_of(command), 60)
-    # And nobody has told the password of the embedded server
+    # And the password of the embedded server is not in the output
     password = urlsplit((ROOT / "var" / str(running.port) / "redis.url").read_text("utf-8")).password
     assert password and password not in running.process.output
 
 
-def test_the_embedded_server_listens_on_loopback_only_and_wants_a_password(running: Running) -> None:
+def test_the_embedded_server_listens_on_loopback_only_and_requires_a_password(running: Running) -> None:
     # Given the embedded server's port
     address = command_of(find(running.process, "valkey-server")).split()[-1]
     host, port = address.rsplit(":", 1)
-    # Then it is a loopback address, and a stranger is turned away
+    # Then it listens on a loopback address and refuses commands without the password
     assert host == "127.0.0.1"
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(b"PING\r\n")

@@ -44,7 +44,7 @@ def test_ctrl_c_ends_it_when_its_output_goes_to_tee(tmp_path: Path) -> None:
     # Given a service whose output goes through a pipe of its terminal
     port, log = free_port(), tmp_path / "log"
     with Terminal(f"make run 2>&1 | tee {log}", tmp_path / "shown", **settings(port)) as terminal:
-        eventually(lambda: log.exists() and "Ready on" in log.read_text("utf-8"), READY_SECONDS, "a ready service")
+        terminal.wait_ready(lambda: "Ready on" in content(log))
         family = terminal.family
         # When Ctrl-C is pressed, which ends tee too
         terminal.press(b"\x03")
@@ -57,7 +57,7 @@ def test_it_serves_though_nobody_reads_any_more_and_ends_with_its_window(tmp_pat
     port = free_port()
     with Terminal("make run 2>&1 | head -n 1", tmp_path / "shown", **settings(port)) as terminal:
         # Then it becomes ready all the same
-        eventually(lambda: is_ready(port), READY_SECONDS, "a ready service")
+        terminal.wait_ready(lambda: is_ready(port))
         assert "Starting on" in terminal.shown
         # And when its window is closed, nothing is left
         family = terminal.family
@@ -70,7 +70,7 @@ def test_a_window_that_knows_ascii_only_shows_it_and_ends_it_when_closed(tmp_pat
     port = free_port()
     with Terminal("make run", tmp_path / "shown", PYTHONIOENCODING="ascii", **settings(port)) as terminal:
         # Then it runs and says so
-        eventually(lambda: "Ready on" in terminal.shown, READY_SECONDS, "a ready service")
+        terminal.wait_ready(lambda: "Ready on" in terminal.shown)
         # And when its window is closed, nothing is left
         family = terminal.family
         terminal.close_window()
@@ -81,7 +81,7 @@ def test_a_service_behind_nohup_outlives_its_window_until_it_is_stopped(tmp_path
     # Given a service that is to outlive its window
     port, log = free_port(), tmp_path / "log"
     with Terminal(f"nohup make run > {log} 2>&1", tmp_path / "shown", **settings(port)) as terminal:
-        eventually(lambda: log.exists() and "Ready on" in log.read_text("utf-8"), READY_SECONDS, "a ready service")
+        terminal.wait_ready(lambda: "Ready on" in content(log))
         family = terminal.family
         # When the window is closed, Then it serves on
         terminal.close_window()
@@ -93,6 +93,10 @@ def test_a_service_behind_nohup_outlives_its_window_until_it_is_stopped(tmp_path
         # And a second time there is nothing to stop
         done = call(["make", "stop"], {"PORT": str(port)}, 60)
         assert (done.returncode, "no `make run`" in done.stdout) == (0, True), done.stdout
+
+
+def content(log: Path) -> str:
+    return log.read_text("utf-8") if log.exists() else ""
 
 
 class Outputs:

@@ -46,6 +46,13 @@ def test_an_unknown_engine_is_told_before_anything_is_prepared(port: int) -> Non
     assert "serving" not in told
 
 
+def test_a_precision_that_the_engine_lacks_is_told_before_anything_is_prepared(port: int) -> None:
+    told = refusal("run", PORT=str(port), PRECISION="int8", ENGINE="tensorflow", CALIBRATION_IMAGES="photographs")
+    assert "PRECISION=int8 needs ENGINE=litert, not ENGINE=tensorflow" in told
+    told = refusal("run", PORT=str(port), PRECISION="int16")
+    assert "PRECISION='int16': there is no such precision. Use float32 or int8." in told
+
+
 def test_a_port_that_a_stranger_has_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
@@ -55,8 +62,8 @@ def test_a_port_that_a_stranger_has_is_taken() -> None:
 
 @pytest.mark.parametrize("output", ["> /dev/full 2>&1", ">&- 2>&-", "2>&1 | true"])
 def test_it_ends_with_its_exit_code_where_nothing_can_be_printed(port: int, output: str) -> None:
-    command = f"{ROOT}/.venv/bin/python -m deploy.local {output}; exit ${{PIPESTATUS[0]}}"
-    done = call(["bash", "-c", command], {"PORT": str(port), "HOST": "192.0.2.1"}, 60)
+    command = f'"$0" -m deploy.local {output}; exit ${{PIPESTATUS[0]}}'
+    done = call(["bash", "-c", command, f"{ROOT}/.venv/bin/python"], {"PORT": str(port), "HOST": "192.0.2.1"}, 60)
     assert done.returncode == 1
 
 
@@ -80,7 +87,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Path:
 )
 def test_a_checkout_that_cannot_be_written_is_told(clone: Path, mount: str, reason: str) -> None:
     if call([*MOUNT, "true"], {}, 10).returncode:
-        skip_outside_ci("this system lets nobody mount anything")
+        skip_outside_ci("needs the right to mount file systems: root, or user namespaces")
     done = call([*MOUNT, f'{mount}; cd "$PWD"; exec make run'], settings(free_port()), 60, clone)
     assert done.returncode == 2 and "Traceback" not in done.stdout, done.stdout
     assert "make run: " in done.stdout and f"cannot be written: {reason}" in done.stdout, done.stdout

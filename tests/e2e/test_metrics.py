@@ -11,8 +11,9 @@ import pytest
 import requests
 import yaml
 
+from api.ready_workers import READ_SECONDS
 from deploy.local.embedded_redis import free_port
-from tests.support.figures import Observed, value
+from tests.support.figures import Figures, Observed, value
 from tests.support.monitoring import ALERTS, dashboard_queries, documented, metric_names, rule_queries
 from tests.support.processes import Process, RedisServer, Service
 from tests.support.repository import ROOT
@@ -41,11 +42,15 @@ def traffic(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         service.start_worker()
         service.wait_ready()
         service.finished(late["id"])
+        # The cache is used once the API has read which worker is there, at most a second after its start.
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() > began + 2 * READ_SECONDS, what="a read of the ready workers")
         assert service.upload(data).headers["Cache-Status"] == "topthree; fwd=miss"
         assert service.upload(data).headers["Cache-Status"] == "topthree; hit"
         assert service.upload(data[: len(data) // 2]).status_code == 422
         for job in [service.accept(make_picture()) for _ in range(20)]:
             service.finished(job)
+        eventually(lambda: value(service.of_worker, "job_seconds_count") == 22, what="the count of the last job")
         yield service
     finally:
         service.stop()
@@ -153,11 +158,12 @@ def test_what_a_lost_child_has_counted_stays(server: RedisServer, tmp_path: Path
         service.finished(service.accept(make_picture("sigkill")))
         service.upload(make_picture())
         # Then nothing is forgotten: 3 + 3 attempts, two of which were published again, and one end by the parent
+        eventually(
+            lambda: ends(service.of_worker) == [3, 1], what="the count of the last job, which is answered before"
+        )
         found = service.of_worker
         assert value(found, "job_attempts_total") == 6
         assert value(found, "job_redeliveries_total", reason="lost") == 2
-        ends = [value(found, "jobs_finished_total", outcome=outcome) for outcome in ("succeeded", "failed")]
-        assert ends == [3, 1]
         # And a worker that is started right after this one was killed has the port, while children may still be there
         worker.signal(signal.SIGKILL)
         worker.wait()
@@ -166,6 +172,10 @@ def test_what_a_lost_child_has_counted_stays(server: RedisServer, tmp_path: Path
         assert value(service.of_worker, "job_attempts_total") == 0
     finally:
         service.stop()
+
+
+def ends(found: Figures) -> list[float]:
+    return [value(found, "jobs_finished_total", outcome=outcome) for outcome in ("succeeded", "failed")]
 
 
 def is_served(service: Observed) -> bool:

@@ -45,18 +45,18 @@ def test_pictures_lie_in_the_bucket_while_they_wait_and_not_longer(stored: Servi
     eventually(lambda: not s3.names(FOLDER), 10, "an empty folder")
 
 
-def test_a_store_with_a_host_name_takes_pictures_and_lets_the_api_end(
+def test_a_store_with_a_host_name_stores_pictures_and_lets_the_api_stop(
     server: RedisServer, s3: S3Server, tmp_path: Path
 ) -> None:
-    # Given a store whose address must be looked up
+    # Given a store whose host name must be resolved
     environ = {**s3.environ, "AWS_ENDPOINT_URL": f"http://localhost:{s3.port}"}
     service = Service(server.url, tmp_path, tmp_path, IMAGE_STORE_URL=f"s3://{BUCKET}/{FOLDER}", **environ)
     try:
         api = service.start_api()
-        # When a picture comes, Then it lies there
+        # When a picture is accepted, Then it is in the bucket
         job = service.accept(PICTURE)
         assert s3.names(FOLDER) == [job]
-        # And the API ends when it is told to
+        # And the API stops on SIGTERM
         assert api.stop() == 0
     finally:
         service.stop()

@@ -188,7 +188,7 @@ def test_a_worker_without_shared_memory_ends_with_a_sentence(tmp_path: Path, mod
     unshare = shutil.which("unshare")
     private = [str(unshare), "--mount", "--map-root-user"]
     if not unshare or subprocess.run([*private, "mount", "-t", "tmpfs", "x", "/dev/shm"], check=False).returncode:
-        skip_outside_ci("a mount of one's own needs rights that are not there")
+        skip_outside_ci("needs the right to mount file systems: root, or user namespaces")
     command = 'mount -t tmpfs -o ro none /dev/shm && exec "$0" -m worker'
     environ: dict[str, Any] = {"MODEL_DIR": str(model_dir), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
     # When a worker starts

@@ -30,7 +30,9 @@ class Scale:
     neighbours: int = 50
     expiry_seconds: int = 15
     chaos_seconds: float = 120
+    webhooks: int = 10_000
     soak_jobs: int = 10_000
+    failures: int = 1000
     # Growth in megabytes per 1,000 jobs; a short soak cannot tell it well from warming up.
     soak_megabytes: float = 1
 
@@ -50,7 +52,9 @@ SCALES = {
         neighbours=20,
         expiry_seconds=8,
         chaos_seconds=20,
+        webhooks=500,
         soak_jobs=1000,
+        failures=100,
         soak_megabytes=2,
     ),
 }

@@ -30,7 +30,7 @@ def clock(tmp_path: Path) -> SetClock:
     """The clock of Redis."""
     library = find_library()
     if library is None:
-        skip_outside_ci("libfaketime is not there for this system")
+        skip_outside_ci("needs libfaketime, which is installed on Linux on x86-64 only")
     return SetClock(library, tmp_path)
 
 

@@ -19,7 +19,7 @@ MY_BUCKET = "s3://my-bucket"
 # What `.ci/run` runs itself, and what it runs within `make check`.
 RUN_BY_CI = ("make check", "make test")
 # Files that pages show, and pictures.
-OTHER_LANGUAGES = ("yaml", "ini", "mermaid")
+OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "javascript")
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
     "docs/how-to/air-gapped.md": "tests/guides/test_air_gapped.py",

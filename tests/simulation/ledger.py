@@ -1,6 +1,7 @@
 """What was promised to the clients of a simulated service, what was seen, and whether both agree."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,17 @@ class Ledger:
     short_leases: bool = False
     # Ends whose answer never came: whoever asked for them did not count them.
     unheard_ends: int = 0
+    # Jobs with a webhook; how often each outcome was received, and which; those whose delivery was given up.
+    webhooks: set[str] = field(default_factory=set)
+    received: Counter[str] = field(default_factory=Counter)
+    received_states: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    given_up: set[str] = field(default_factory=set)
+    # Receipts that the sender did not hear of, and senders that were ended or whose leases ended early.
+    lost_receipts: int = 0
+    lost_senders: int = 0
     seen: dict[str, Job] = field(default_factory=dict)
+    # The new job of each job that was retried, as the operators were told.
+    retried: dict[str, str] = field(default_factory=dict)
 
     def observe(self, job: Job) -> None:
         """Note what a client reads; an end never changes."""
@@ -44,6 +55,24 @@ class Ledger:
             same = (before.state, before.result, before.problem) == (job.state, job.result, job.problem)
             require(same, f"{job.id} ended as {before.state} and then as {job.state}")
         self.seen[job.id] = job
+
+    def note_retry(self, job_id: str, new_id: str) -> None:
+        """Note what an operator is told about a retry: everybody is told of the same new job."""
+        before = self.retried.setdefault(job_id, new_id)
+        require(before == new_id, f"{job_id} was retried as {before} and as {new_id}")
+
+    def judge_retries(self, jobs: Sequence[Job], kept: Collection[str]) -> None:
+        """Check that each job was retried once at most, and that none whose picture was kept is lost.
+
+        `jobs` are all that there are; `kept` are the ids of those whose pictures are kept now, and are there.
+        """
+        children = Counter(job.retry_of for job in jobs if job.retry_of)
+        twice = [job_id for job_id, count in children.items() if count > 1]
+        require(not twice, f"retried more than once: {twice}")
+        for job in jobs:
+            if job.kept_until_ms:
+                is_there = job.id in kept or job.id in children or job.id in self.retried
+                require(is_there, f"the picture of {job.id} was kept, and is lost")
 
     def judge(self, jobs: dict[str, Job | None], *, calm: bool) -> None:
         """Check every job when nothing moves any more; None for one that is gone.
@@ -68,12 +97,25 @@ class Ledger:
             require(missing <= self.unheard_ends, f"ended {dict(ended)}, counted {dict(self.counted)}")
             require(extra <= gone, f"ended {dict(ended)}, counted {dict(self.counted)}")
 
+    def judge_webhooks(self, jobs: dict[str, Job | None]) -> None:
+        """Check that every outcome with a webhook was received or given up, and no other one."""
+        for job_id in sorted(self.webhooks & jobs.keys()):
+            told = f"the webhook of {job_id} was received {self.received[job_id]} times"
+            require(self.received[job_id] > 0 or job_id in self.given_up, told)
+            require(self.received[job_id] <= 1 or self.lost_receipts + self.lost_senders > 0, told)
+            job = jobs[job_id]
+            states = self.received_states[job_id]
+            require(len(states) <= 1, f"the webhook of {job_id} told of {states}")
+            require(job is None or states <= {job.state}, f"{job_id} is {job and job.state}, its webhook told {states}")
+        require(self.received.keys() <= self.webhooks, "a job without a webhook has one")
+
     def _judge_gone(self, job_id: str) -> None:
         deleted = self.deletions[job_id]
         require(deleted > 0, f"{job_id} was accepted and is gone")
         # The first deletion of an open job cancels it, and its record stays.
-        ended = self.completed[picture_of(job_id)] or job_id in self.stopped or job_id in self.deadlines or self.deaths
-        require(deleted > 1 or ended, f"{job_id} was canceled once, and its record is gone")
+        ended = self.completed[picture_of(job_id)] or job_id in self.stopped or job_id in self.deadlines
+        used_up = self.deaths > 0 or self.cut_off
+        require(deleted > 1 or ended or used_up, f"{job_id} was canceled once, and its record is gone")
 
     def _judge_end(self, job: Job) -> None:
         title = (job.problem or {}).get("title")
@@ -91,6 +133,7 @@ class Ledger:
             require(title == "Too many attempts", f"{job.id} failed: {job.problem}")
             require(job.attempts >= self.max_attempts, f"{job.id} failed after {job.attempts} attempts")
             require(self.deaths > 0 or self.cut_off, f"{job.id} used up its attempts, and nothing had happened to it")
+        require(not job.poison or self.deaths >= job.attempts, f"{job.id} is called poison: {self.deaths} deaths")
         require(job.attempts <= self.max_attempts, f"{job.id} has {job.attempts} attempts")
         # A process may have been ended before it ran what it had claimed; a job that is canceled after its claim is not
         # run.

@@ -17,6 +17,9 @@ CLOCK_KEY = "simulated:clock"
 ANSWER_TIMEOUT_SECONDS = 1.0
 PATIENT_TRIES = 11
 
+# Commands with their options, as redis-py's pipelines collect them.
+Stack = list[tuple[tuple[Any, ...], dict[str, Any]]]
+
 
 @dataclass
 class Faults:
@@ -131,41 +134,47 @@ class SimulatedRedis(redis.Redis):
         self._network = network
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        ask = super().execute_command
-        self._network.world.note(f"asks {args[0]} {args[1] if len(args) > 1 else ''}")
-        return self._network.call(lambda: ask(*args, **options))
+        answer = self._pass_on([(args, options)])[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        return _SimulatedPipeline(self._network, self.connection_pool, self.response_callbacks, transaction)
+        return _SimulatedPipeline(self._pass_on, self.connection_pool, self.response_callbacks, transaction)
+
+    def _pass_on(self, stack: Stack, transaction: bool = False) -> list[Any]:
+        """Have the server run the commands at the world's time, watched by the referee; return the answers."""
+        network = self._network
+        commands = [command for command, _ in stack]
+        network.world.note("asks " + "; ".join(_told(command) for command in commands))
+        scripts = any(command[0] in ("EVALSHA", "EVAL") for command in commands)
+
+        def ask() -> list[Any]:
+            # Scripts use the world's time.
+            clock = [(("SET", CLOCK_KEY, network.world.redis_ms), {})] if scripts else []
+            pipe = Pipeline(self.connection_pool, self.response_callbacks, transaction, None)
+            pipe.command_stack = [*clock, *stack]
+            with network.referee.watching(commands) as answers:
+                answers.extend(pipe.execute(raise_on_error=False)[len(clock) :])
+            return answers
+
+        answers: list[Any] = network.call(ask, ends=any(network.referee.ends(command) for command in commands))
+        return answers
 
 
 class _SimulatedPipeline(Pipeline):
-    def __init__(self, network: Network, pool: Any, callbacks: Any, transaction: bool) -> None:
+    def __init__(self, pass_on: Callable[[Stack, bool], list[Any]], pool: Any, callbacks: Any, transaction: bool):
         super().__init__(pool, callbacks, transaction, None)
-        self._network = network
+        self._pass_on = pass_on
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         stack = list(self.command_stack)
         self.command_stack = []
-        if not stack:
-            return []
-        self._network.world.note("asks " + "; ".join(_told(command) for command, _ in stack))
-        run = super().execute
-
-        commands = [command for command, _ in stack]
-        referee = self._network.referee
-
-        # Scripts go by the world's time.
-        scripts = any(command[0] in ("EVALSHA", "EVAL") for command in commands)
-
-        def ask() -> list[Any]:
-            told = [(("SET", CLOCK_KEY, self._network.world.redis_ms), {})] if scripts else []
-            self.command_stack = [*told, *stack]
-            with referee.watching(commands) as answers:
-                answers.extend(run(raise_on_error)[len(told) :])
-            return answers
-
-        return self._network.call(ask, ends=any(referee.ends(command) for command in commands))
+        answers = self._pass_on(stack, self.transaction) if stack else []
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        if raise_on_error and errors:
+            raise errors[0]
+        return answers
 
 
 def _told(command: tuple[Any, ...]) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from redis.exceptions import NoScriptError, ResponseError
+
 from shared.jobs import script as job_script
 from shared.jobs.store import CLAIM_VALID_SECONDS
 from tests.simulation.ledger import require
@@ -43,6 +45,10 @@ class Referee:
         before = [self._record(command) for _, command in watched]
         late = [(at, command) for at, command in enumerate(commands) if self._is_late_claim(command)]
         yield answers
+        for command, answer in zip(commands, answers, strict=True):
+            # Otherwise it would remain unnoticed: workers treat it as a failure of Redis, and continue.
+            is_error = isinstance(answer, ResponseError) and not isinstance(answer, NoScriptError)
+            require(not is_error, f"{self._name(command) or command[0]} fails: {answer}")
         for at, command in late:
             jobs = [] if isinstance(answers[at], Exception) else answers[at][3:]
             require(
@@ -53,8 +59,8 @@ class Referee:
             done_before = by in (requeued_by, ended_by)
             if done_before:
                 told = f"{self._name(command)} was sent twice and answers {answers[at]}"
-                require(answers[at] in (1, b"queued") or isinstance(answers[at], Exception), told)
-            if named and not done_before and state == "running" and answers[at] in (1, b"queued"):
+                require(answers[at] in (1, 2, b"queued") or isinstance(answers[at], Exception), told)
+            if named and not done_before and state == "running" and answers[at] in (1, 2, b"queued"):
                 require(named == holder, f"{self._name(command)} for {named} of a job that {holder} holds")
 
     def _name(self, command: Sequence[Any]) -> str:

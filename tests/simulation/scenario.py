@@ -9,12 +9,14 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from shared.errors import GoneJob, UnknownJob
 from shared.jobs import script as job_script
+from shared.jobs.deliveries import Deliveries
 from shared.jobs.models import Job
 from shared.jobs.queue import JOB_ID
 from shared.jobs.store import Jobs
 from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
 from tests.simulation.service import (
+    KEPT_PICTURES,
     LOST,
     PICTURE_BYTES,
     QUEUE,
@@ -23,18 +25,26 @@ from tests.simulation.service import (
     Child,
     Habits,
     SimulatedClient,
+    SimulatedOperator,
     SimulatedService,
     SimulatedStore,
     SimulatedWorker,
 )
+from tests.simulation.webhooks import SimulatedSender
 from tests.simulation.world import World
 from worker.jobs.progress import Stage
 
 # When the last fault is over, every job must have ended within this many seconds of the world's time: a lease, a round
 # of the reaper, the grace of a lost message, a round, and some jobs that take nine seconds.
 REST_SECONDS = 60
-SCRIPTS = ("admit", "claim", "finish", "requeue", "publish_lost", "take_turn")
+# And every webhook within this time: a lease, the pause after the few attempts that were made, and one more of each.
+WEBHOOKS_SECONDS = 400
+SCRIPTS = (
+    *("admit", "claim", "finish", "requeue", "publish_lost", "take_turn"),
+    *("forget_kept", "claim_deliveries", "settle_delivery"),
+)
 INDEXES = ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:bytes", QUEUE.name)
+DELIVERY_INDEXES = ("deliveries:open", "deliveries:leases", "deliveries:due", "deliveries:sending", "deliveries:silent")
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Weather:
     leases: bool
     # Redis is away for seconds: what is asked meanwhile is never done.
     outages: bool
+    # Some jobs have webhooks; receivers fail, senders crash.
+    webhooks: bool
 
     @classmethod
     def of(cls, *kinds: str) -> "Weather":
@@ -74,7 +86,7 @@ class Scenario:
         self._rng = rng = self.world.rng
         self._server = server
         often = rng.choice([0.4, 0.4, 0.8])
-        drawn = Weather(*(rng.random() < often for _ in range(10)))
+        drawn = Weather(*(rng.random() < often for _ in fields(Weather)))
         self.weather = weather or drawn
         self._network = Network(self.world, server)
         self._ledger = Ledger(rng.choice([1, 2, 3]))
@@ -89,12 +101,21 @@ class Scenario:
         self._store = store
         self._workers: list[SimulatedWorker] = []
         self._clients: list[SimulatedClient] = []
+        self._senders: list[SimulatedSender] = []
+        self._retry_seconds = rng.choice([20, 1000])
         # In most runs all in one direction, so that no jump takes back another.
         self._jumps = rng.choice([[-3600, -60], [7, 60, 8 * 3600], [-3600, -7, 7, 3600]])
         self._names = iter(range(1_000_000))
+        self._records: dict[str, Job | None] = {}
 
     def run(self) -> None:
         """Empty the server and let it all happen; Broken if an invariant does not hold."""
+        try:
+            self._happen()
+        finally:
+            self.world.close()
+
+    def _happen(self) -> None:
         self._server.flushall()
         rng, world = self._rng, self.world
         self._service.slow = rng.choice([0, 0, 0.3])
@@ -105,21 +126,43 @@ class Scenario:
         # A main process calls a time limit a job's own fault only if Redis has answered it for so long.
         world.run(lambda: False, TIME_LIMIT_SECONDS + 3 if self.weather.limits else 4)
         deadlines, cancels = rng.choice([0, 0, 0.3]), rng.choice([0, 0.2])
+        webhooks = 0.0
+        if self.weather.webhooks:
+            webhooks, self._service.receivers.failing = rng.choice([0.3, 1]), rng.choice([0, 0.3, 0.9])
+            for _ in range(rng.choice([1, 2])):
+                self._start_sender()
         for number in range(rng.choice([1, 2, 4])):
-            habits = Habits(rng.randint(2, 12), rng.choice([1, 2, 20]), deadlines, cancels)
+            habits = Habits(rng.randint(2, 12), rng.choice([1, 2, 20]), deadlines, cancels, webhooks)
             self._clients.append(SimulatedClient(self._service, f"c{number}", habits))
+        self._operators = [SimulatedOperator(self._service, f"o{number}", 4) for number in range(rng.choice([0, 1, 2]))]
         chaos = world.spawn("chaos", self._chaos)
         world.spawn("auditor", self._audit)
-        world.run(lambda: not chaos.alive and not any(client.actor.alive for client in self._clients), 300)
+        actors = [chaos, *(each.actor for each in [*self._clients, *self._operators])]
+        world.run(lambda: not any(actor.alive for actor in actors), 300)
         self._make_peace()
-        slow_seconds = 10 * len(self._ledger.accepted) if self._service.slow else 0
-        at_rest = world.run(self._at_rest, REST_SECONDS + slow_seconds)
+        at_rest = self._come_to_rest()
+        if at_rest and self._operators:
+            # In peace, whatever is kept can be retried.
+            last = SimulatedOperator(self._service, "last", 1)
+            world.run(lambda: not last.actor.alive, 300)
+            at_rest = self._come_to_rest()
         # What was asked last is answered.
         world.run(lambda: False, 3)
         self._reckon(at_rest)
+        if self.weather.webhooks:
+            world.run(lambda: not self._server.exists(QUEUE.key("deliveries:open")), WEBHOOKS_SECONDS)
+            world.run(lambda: False, 3)
+            self._reckon_webhooks()
+
+    def _come_to_rest(self) -> bool:
+        slow_seconds = 10 * len(self._ledger.accepted) if self._service.slow else 0
+        return self.world.run(self._at_rest, REST_SECONDS + slow_seconds)
 
     def _start_worker(self) -> None:
         self._workers.append(SimulatedWorker(self._service, f"w{next(self._names)}", self._rng.choice([1, 2])))
+
+    def _start_sender(self) -> None:
+        self._senders.append(SimulatedSender(self._service, f"s{next(self._names)}", self._retry_seconds))
 
     def _chaos(self) -> None:
         """Bring about a fault now and then."""
@@ -137,6 +180,7 @@ class Scenario:
             *([self._spoil_queue] if weather.messages else []),
             *([self._flush_scripts] if weather.scripts else []),
             *([self._lose_redis] if weather.outages else []),
+            *([self._crash_sender] if weather.webhooks else []),
         ]
         for _ in range(rng.randint(2, 10) if kinds else 0):
             world.pause(rng.expovariate(0.8))
@@ -155,6 +199,20 @@ class Scenario:
             require(set(server.zrange(key("jobs:deadlines"), 0, -1)) <= set(open_ids), "deadlines of jobs that ended")
             stored = int(server.get(key("jobs:bytes")) or 0)
             require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
+            sending = sum(map(int, server.hvals(key("deliveries:sending"))))
+            leased = server.zcard(key("deliveries:leases"))
+            require(sending == leased, f"{leased} deliveries are leased, {sending} are counted")
+            self._audit_kept()
+
+    def _audit_kept(self) -> None:
+        server, key = self._server, QUEUE.key
+        kept = server.zrange(key("jobs:kept"), 0, -1)
+        sizes = dict.fromkeys(kept, PICTURE_BYTES) | ({"total": PICTURE_BYTES * len(kept)} if kept else {})
+        found = {name: int(size) for name, size in server.hgetall(key("jobs:kept_bytes")).items()}
+        require(found == sizes, f"the pictures of {kept} are kept, and their sizes are {found}")
+        require(len(kept) <= KEPT_PICTURES, f"{len(kept)} pictures are kept")
+        states = {server.hget(key(f"job:{job_id}"), "state") for job_id in kept}
+        require(states <= {"failed"}, f"pictures are kept of jobs that are {states}")
 
     def _stall(self) -> None:
         self._network.faults.stalled_until = self.world.now + self._rng.choice([0.5, 1.5, 3, 20])
@@ -221,6 +279,13 @@ class Scenario:
         self._network.faults.away_until = self.world.now + self._rng.choice([1, 5, 15, 25])
         self.world.note("Redis is away")
 
+    def _crash_sender(self) -> None:
+        sender = self._rng.choice(self._senders)
+        sender.crash()
+        self._ledger.lost_senders += 1
+        self._senders.remove(sender)
+        self._start_sender()
+
     def _flush_scripts(self) -> None:
         self.world.note("Redis forgets the scripts")
         self._server.script_flush()
@@ -230,6 +295,7 @@ class Scenario:
         faults.lost_answers = faults.lost_requests = faults.late_requests = 0
         faults.stalled_until = faults.away_until = 0
         self._store.away_until = 0
+        self._service.receivers.failing = 0
         self.world.note("peace")
 
     def _at_rest(self) -> bool:
@@ -249,11 +315,33 @@ class Scenario:
         # A lease that ends while its job is run costs the job an attempt, and one that another may run.
         self._ledger.cut_off = self.weather.leases or (self._network.gave_up > 0 and self.weather.lines)
         self._ledger.judge(records, calm=self.weather.calm and not self._network.gave_up)
+        if not self.weather.clocks:
+            self._reckon_retries(jobs)
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")
+        self._records = records
         strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
         require(not strange, f"keys without the prefix: {strange}")
+
+    def _reckon_retries(self, jobs: Jobs) -> None:
+        """Check the retries. With a clock that is set ahead, pictures are kept for less time."""
+        kept = [job_id for job_id in jobs.kept.job_ids() if self._has_picture(jobs, job_id)]
+        prefix = QUEUE.key("job:")
+        self._ledger.judge_retries(jobs.existing([key[len(prefix) :] for key in self._server.keys(f"{prefix}*")]), kept)
+
+    def _has_picture(self, jobs: Jobs, job_id: str) -> bool:
+        return self._store.holds(job_id, jobs.kept.carried(job_id))
+
+    def _reckon_webhooks(self) -> None:
+        """Judge the webhooks of the jobs that were read before."""
+        deliveries = Deliveries(self._server, QUEUE, self._network.clock())
+        self._ledger.given_up = {given_up.job_id for given_up in deliveries.given_up()}
+        # A lease that ends early has the delivery sent twice, and so does an end that could not be written.
+        self._ledger.lost_senders += self._network.gave_up + self.weather.clocks
+        self._ledger.judge_webhooks(self._records)
+        left = [name for name in DELIVERY_INDEXES if self._server.exists(QUEUE.key(name))]
+        require(not left, f"left of webhooks after {WEBHOOKS_SECONDS} s: {left}")
 
 
 NEVER: Any = object()

@@ -13,18 +13,20 @@ from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
-from shared.errors import GoneJob, ImageMissing, QueueFull, UnknownJob
+from shared.errors import GoneJob, ImageMissing, NotRetryable, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
 from shared.jobs.admission import JobRequest
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
+from shared.jobs.retries import Retries
 from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
+from tests.simulation.webhooks import HOSTS, SimulatedReceivers
 from tests.simulation.world import Actor, World
 from worker.inference.labels import Prediction
 from worker.jobs.consumer import ConsumerTerms, JobConsumer
@@ -38,6 +40,8 @@ from worker.runtime.maintenance import WorkerMaintenance
 
 QUEUE = Queue("s:")
 PICTURE_BYTES = 7
+# So many pictures of failed jobs are kept at most.
+KEPT_PICTURES = 5
 TIME_LIMIT_SECONDS = 11.0
 LEASE_SECONDS = 12.0
 CHILD_START_SECONDS = 1.5
@@ -68,12 +72,16 @@ class SimulatedStore:
             raise ImageMissing("The picture of this job is no longer stored.")
         return carried
 
+    def holds(self, job_id: str, carried: bytes) -> bool:
+        """Whether the picture is there, for the reckoning."""
+        return bool(carried if self._carried else self._pictures.get(job_id))
+
     def delete(self, job_id: str) -> None:
         if not self._carried:
             self._reach()
             self._pictures.pop(job_id, None)
 
-    def sweep(self, max_age_seconds: float, is_open: Callable[[str], bool]) -> None:
+    def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         """Nothing is ever so old."""
 
     def _reach(self) -> None:
@@ -270,9 +278,12 @@ class SimulatedService:
         self.server = server
         self.ledger = ledger
         self.store = store
+        self.queue = QUEUE
+        self.receivers = SimulatedReceivers(world, ledger)
         self.slow = 0.0
         self.lease_seconds = LEASE_SECONDS
-        self.limits = JobLimits(world.rng.choice([3, 8, 50]), 10_000, ledger.max_attempts, 3600, 3600)
+        most = world.rng.choice([3, 8, 50])
+        self.limits = JobLimits(most, 10_000, ledger.max_attempts, 3600, 3600, 3600, KEPT_PICTURES * PICTURE_BYTES)
 
     def make_jobs(self, client: Any) -> Jobs:
         """Return the job records as one process uses them."""
@@ -281,12 +292,13 @@ class SimulatedService:
 
 @dataclass(frozen=True)
 class Habits:
-    """How many pictures a client uploads, how many a second, and the shares with a deadline or that are canceled."""
+    """How many pictures a client uploads, how many a second, and the shares with a deadline, canceled, with webhook."""
 
     uploads: int
     per_second: float
     deadlines: float
     cancels: float
+    webhooks: float
 
 
 class SimulatedClient:
@@ -313,16 +325,18 @@ class SimulatedClient:
         has_deadline = rng.random() < self._habits.deadlines
         deadline_seconds = rng.choice([2, 30]) if has_deadline else 0
         key = name if rng.random() < 0.5 else ""
+        webhook = rng.choice(HOSTS) if rng.random() < self._habits.webhooks else ""
         for attempt in range(3 if key else 1):
             job_id = f"{name}-{attempt}"
             if has_deadline:
                 ledger.deadlines.add(job_id)
+            if webhook:
+                ledger.webhooks.add(job_id)
             data = picture_of(job_id).encode()
             picture = ImageInfo(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
+            request = JobRequest(picture, 1, deadline_seconds, webhook=webhook)
             try:
-                admission = self._picture_jobs.accept(
-                    job_id, Upload(data, JobRequest(picture, 1, deadline_seconds)), key
-                )
+                admission = self._picture_jobs.accept(job_id, Upload(data, request), key)
             except QueueFull:
                 return
             except (redis.RedisError, OSError) as error:
@@ -352,6 +366,50 @@ class SimulatedClient:
                 world.note(f"{job_id}: {error!r}")
             except (GoneJob, UnknownJob):
                 pass
+
+
+class SimulatedOperator:
+    """An operator who has all failed jobs retried, now and then, with a program of its own."""
+
+    def __init__(self, service: SimulatedService, name: str, rounds: int) -> None:
+        self._service = service
+        self._name = name
+        self._rounds = rounds
+        self._jobs = service.make_jobs(SimulatedRedis(service.network, service.server))
+        self._retries = Retries(self._jobs, service.store)
+        self._number = 0
+        self.actor = service.world.spawn(name, self._live, patient=False)
+
+    def _live(self) -> None:
+        world = self._service.world
+        for _ in range(self._rounds):
+            world.pause(world.rng.expovariate(0.3))
+            try:
+                job_ids = self._jobs.kept.job_ids()
+            except redis.RedisError as error:
+                world.note(f"no list of failed jobs: {error!r}")
+                continue
+            for job_id in job_ids:
+                self._retry(job_id)
+
+    def _retry(self, job_id: str) -> None:
+        world, ledger = self._service.world, self._service.ledger
+        self._number += 1
+        new_id = f"{picture_of(job_id)}-{self._name}.{self._number}"
+        try:
+            job = self._jobs.get(job_id)
+            if job.webhook:
+                ledger.webhooks.add(new_id)
+            admission = self._retries.retry(job, new_id)
+        except (QueueFull, GoneJob, UnknownJob, NotRetryable) as error:
+            world.note(f"{job_id} is not retried: {error}")
+        except (redis.RedisError, OSError) as error:
+            world.note(f"unknown: {new_id} {error!r}")
+            ledger.unknown.add(new_id)
+        else:
+            world.note(f"{job_id} is retried as {admission.job_id}")
+            ledger.accepted.add(admission.job_id)
+            ledger.note_retry(job_id, admission.job_id)
 
 
 LOST = WorkerLostError("signal 9")

@@ -2,7 +2,7 @@
 
 import itertools
 
-from shared.jobs.models import Claim, ClaimedJob
+from shared.jobs.claims import Claim, ClaimedJob
 from shared.jobs.store import Jobs
 
 LONG_SECONDS = 60.0

@@ -15,7 +15,8 @@ def call(
     return subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **environ},
+        # Not as a make within the make that runs the tests, which would print where it is.
+        env={**os.environ, "MAKEFLAGS": "", "MAKELEVEL": "", **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,7 +14,7 @@ Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def figures(url: str) -> Figures:
     """Return every sample of a process by name and labels."""
     answer = requests.get(url, timeout=5)
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     families = text_string_to_metric_families(answer.text)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value

@@ -1,4 +1,4 @@
-"""What a test needs of the machine: elsewhere it is skipped, but in CI it fails, so that no skip hides there."""
+"""Skips a test on a machine that lacks what it needs; in CI it fails instead, so that no skip hides there."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_outside_ci(need: str) -> NoReturn:
-    """Skip the test and say what it needs; fail if the variable CI is set."""
+    """Skip the test; fail if the variable CI is set. `need` is the reason: "needs nginx"."""
     if os.environ.get("CI"):
-        pytest.fail(f"in CI this test must run: {need}")
-    pytest.skip(need)
+        pytest.fail(f"In CI this test must run, but it {need}.")
+    pytest.skip(f"This test {need}.")

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from tests.support.tiffs import Layout, write_tiff
 
 Transpose = Image.Transpose
 
@@ -141,6 +144,12 @@ def _png_rows(pixels: NDArray[np.uint8]) -> bytes:
     return b"".join(b"\0" + row.tobytes() for row in pixels) if pixels.size else b""
 
 
+def _much_text() -> PngInfo:
+    text = PngInfo()
+    text.add_text("k", "x" * 3_000_000, zip=True)
+    return text
+
+
 def _grey(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(image.convert("L"), dtype=np.float32)
 
@@ -166,6 +175,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
     "PNG, 1-bit": lambda image: encode(image.convert("1"), "PNG"),
     "PNG, 16-bit": lambda image: encode(sixteen_bits(image), "PNG"),
     "PNG, interlaced": encode_interlaced_png,
+    "PNG, much text": lambda image: encode(image, "PNG", pnginfo=_much_text()),
     "PNG, animated": lambda image: encode_animation(image, "PNG"),
     "BMP": lambda image: encode(image, "BMP"),
     "BMP, palette": lambda image: encode(image.quantize(256), "BMP"),
@@ -181,6 +191,8 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
     "TIFF, EXIF-rotated": lambda image: encode_turned(image, 8, "TIFF"),
     "TIFF, 16-bit": lambda image: encode(sixteen_bits(image), "TIFF"),
     "TIFF, 16-bit, big-endian": lambda image: encode(sixteen_bits(image, ">"), "TIFF"),
+    "TIFF, 12 bits in 16": lambda image: write_tiff((_grey(image) * 16).astype(np.uint16)),
+    "TIFF, 16-bit planes": lambda image: write_tiff(np.asarray(image, np.uint16) * 257, Layout(2, planar=True)),
     "TIFF, 32-bit integers": lambda image: encode(Image.fromarray(_grey(image).astype(np.int32) * 257), "TIFF"),
     "TIFF, 32-bit floats": lambda image: encode(Image.fromarray(_grey(image) / 255), "TIFF"),
     "AVIF": lambda image: encode(image, "AVIF", quality=75, speed=10),

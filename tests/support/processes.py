@@ -135,15 +135,15 @@ class Service:
         self.api: Process | None = None
         self.workers: list[Process] = []
 
-    def start_api(self) -> Process:
-        """Return the API when it is live."""
-        api = self.begin_api()
+    def start_api(self, *command: str) -> Process:
+        """Start the API and return it when it is live; `command` as in `begin_api`."""
+        api = self.begin_api(*command)
         self.wait_live()
         return api
 
-    def begin_api(self) -> Process:
-        """Start the API without waiting for it."""
-        self.api = Process([sys.executable, "-m", "api"], self._folder / "api.log", **self._environ)
+    def begin_api(self, *command: str) -> Process:
+        """Start the API without waiting for it; the default `command` is `python -m api`."""
+        self.api = Process([*(command or (sys.executable, "-m", "api"))], self._folder / "api.log", **self._environ)
         return self.api
 
     def wait_live(self) -> None:
@@ -157,7 +157,12 @@ class Service:
 
     def wait_ready(self, workers: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
         """Return the records of the ready workers once there are that many."""
-        return eventually(lambda: self._ready(workers), seconds, f"{workers} ready workers")
+        try:
+            return eventually(lambda: self._ready(workers), seconds, f"{workers} ready workers")
+        except AssertionError as error:
+            for worker in self.workers:
+                error.add_note(f"running: {worker.running}\n{worker.output}")
+            raise
 
     def _ready(self, workers: int) -> list[dict[str, Any]]:
         found = requests.get(f"{self.url}/health/ready", timeout=5).json().get("workers", [])

@@ -21,6 +21,17 @@ def exchange(port: int, request: bytes) -> bytes:
         return read_all(connection)
 
 
+def answer_within(seconds: float, port: int, request: bytes) -> bytes:
+    """Send `request` and return the first part of the answer; b"" if none arrives within `seconds`."""
+    with connect(port) as connection:
+        connection.sendall(request)
+        connection.settimeout(seconds)
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            return b""
+
+
 def read_all(connection: socket.socket) -> bytes:
     found = b""
     with suppress(ConnectionResetError):

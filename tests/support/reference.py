@@ -1,4 +1,4 @@
-"""`make reference`: writes those rows of tables in docs/ that come from the source, below comments with their names."""
+"""`make reference`: generates tables in docs/ from the source; a comment above each names the function for its rows."""
 
 import ast
 import inspect
@@ -14,9 +14,11 @@ from prometheus_client.registry import Collector
 from pydantic.fields import FieldInfo
 
 from api.contract.document import TAGS
+from api.contract.problems import ON_EVERY_ROUTE
 from api.metrics import ApiMetrics, QueueCollector
 from shared.jobs.backlog import Backlog
-from shared.settings import API, BOTH, MEBIBYTE, WORKER, Settings
+from shared.jobs.deliveries import DeliveryBacklog
+from shared.settings import API, API_AND_WEBHOOKS, BOTH, MEBIBYTE, WEBHOOKS, WORKER, Settings
 from shared.worker_registry import WorkerRecord
 from tests.support.repository import ROOT
 from worker.metrics import WorkerMetrics
@@ -36,7 +38,9 @@ def settings() -> Rows:
     pairs = [(field, text) for field, text in pairwise(definition.body) if isinstance(field, ast.AnnAssign)]
     texts = {field.target.id: text.value.value for field, text in pairs}
     for name, field in Settings.model_fields.items():
-        [read_by] = {API, WORKER, BOTH} & {mark for mark in field.metadata if isinstance(mark, str)}
+        [read_by] = {API, WORKER, BOTH, WEBHOOKS, API_AND_WEBHOOKS} & {
+            mark for mark in field.metadata if isinstance(mark, str)
+        }
         yield f"`{name.upper()}`", default(name, field), read_by, texts[name]
 
 
@@ -54,7 +58,7 @@ def routes() -> Rows:
         summary, responses = operation["summary"], operation["responses"]
         purpose = f"{summary}{'' if summary.endswith('?') else '.'} {operation['description']}"
         successes = [f"{status}: {responses[status]['description']}" for status in responses if status < "400"]
-        errors = ", ".join(status for status in responses if status >= "400")
+        errors = ", ".join(status for status in responses if status >= "400" and int(status) not in ON_EVERY_ROUTE)
         yield f"`{method.upper()} {path}`", purpose, " ".join((*successes, errors))
 
 
@@ -80,14 +84,21 @@ def errors() -> Rows:
 
 def api_metrics() -> Rows:
     metrics = ApiMetrics()
-    # Prometheus' client returns the names of labels only with a sample.
+    # Prometheus' client returns label names only for metrics with a sample.
     metrics.answered("GET", "/", 200, 0)
     return rows_of(metrics.registry)
 
 
 def queue_metrics() -> Rows:
     backlog, worker = Backlog(0, 0, 0, 0, 0, 0), WorkerRecord("", "", "", "", "", 1)
-    return rows_of(QueueCollector(SimpleNamespace(read=lambda: backlog), SimpleNamespace(ready=lambda: [worker])))
+    deliveries = DeliveryBacklog(0, 0, {"delivered": 0})
+    return rows_of(
+        QueueCollector(
+            SimpleNamespace(read=lambda: backlog),
+            SimpleNamespace(ready=lambda: [worker]),
+            SimpleNamespace(backlog=lambda: deliveries),
+        )
+    )
 
 
 def worker_metrics() -> Rows:
@@ -111,7 +122,7 @@ PAGES = {
 
 
 def written(page: Path) -> str:
-    """Return the text of a page with the rows of its tables as the source has them now."""
+    """Return the text of a page with the rows of its tables generated from the source."""
     text = page.read_text("utf-8")
     for table in PAGES[page]:
         rows = "".join(f"| {' '.join(' | '.join(cells).split())} |\n" for cells in table())

@@ -34,7 +34,7 @@ schemathesis.openapi.format("byte", pictures().map(lambda picture: base64.b64enc
 def filter_body(_context: Any, body: Any) -> bool:
     """Leave forms out that make too many parts, one for each item of a list: a schema cannot count those.
 
-    That eleven parts are refused has a test by hand (tests/unit/api/test_upload.py).
+    That eleven parts are refused has a test by hand (tests/unit/api/test_picture_form.py).
     """
     return not isinstance(body, dict) or _parts(list(body.values())) <= MOST_PARTS
 

@@ -46,7 +46,8 @@ def make_picture(behaviour: str = "", *, side: int = 8) -> bytes:
     """Return a PNG of random pixels, unlike any other; it has about 3 * side * side bytes.
 
     `behaviour` is what classifying it does: `sleep=SECONDS`, `until=FILE` (until there is one), `sigkill`, `segv`,
-    `loop` (past the soft time limit too), `memory` (allocates until it gets no more), `raise`, or nothing.
+    `loop` (past the soft time limit too), `memory` (allocates until it gets no more), `raise`, `needs=FILE` (raises
+    while there is no such file), or nothing.
     """
     told = PngInfo()
     told.add_text(BEHAVIOUR, behaviour)
@@ -122,6 +123,11 @@ def _raise(_: str) -> None:
     raise RuntimeError("the picture said so")
 
 
+def _need(file: str) -> None:
+    if not Path(file).exists():
+        raise RuntimeError(f"there is no {file}")
+
+
 BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
     "": lambda _: None,
     "sleep": lambda seconds: take_time(float(seconds)),
@@ -131,6 +137,7 @@ BEHAVIOURS: Mapping[str, Callable[[str], None]] = {
     "loop": _loop,
     "memory": _allocate,
     "raise": _raise,
+    "needs": _need,
 }
 
 

@@ -11,7 +11,7 @@ ANSWER_SECONDS = 90
 
 @contextmanager
 def subpath_proxy(target_port: int, prefix: str) -> Iterator[str]:
-    """Forward requests below `prefix` (`/cats`) without it, named in `X-Forwarded-Prefix`; yields the address."""
+    """Remove `prefix` (`/cats`) from requests and send it as `X-Forwarded-Prefix`; yields the proxy's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -38,7 +38,7 @@ def subpath_proxy(target_port: int, prefix: str) -> Iterator[str]:
         do_GET = do_POST = do_DELETE = forward
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing is logged."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, name="subpath-proxy")

@@ -62,7 +62,7 @@ class SupervisedService(Service):
         self._supervisor.start()
 
     def start(self, workers: int = 1) -> None:
-        """Start the API and that many workers, all at once; return when they are ready."""
+        """Start the API and that many workers at once; return when they are ready."""
         self.begin_api()
         for _ in range(workers):
             self.start_worker()

@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.make_run import descendants, kill
+from tests.support.make_run import READY_SECONDS, descendants, kill
 from tests.support.repository import ROOT
+from tests.support.wait import eventually
 
 
 class Terminal:
@@ -47,6 +49,11 @@ class Terminal:
     @property
     def shown(self) -> str:
         return self._log.read_text("utf-8", errors="replace") if self._log.exists() else ""
+
+    def wait_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Wait until the service is ready; AssertionError with what was shown if the command ends before."""
+        eventually(lambda: is_ready() or self._window.poll() is not None, READY_SECONDS, "a ready service")
+        assert is_ready(), self.shown
 
     def press(self, keys: bytes) -> None:
         assert self._window.stdin

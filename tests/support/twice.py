@@ -8,12 +8,17 @@ from redis.client import Pipeline
 
 
 class TwiceRedis(redis.Redis):
-    """Sends every pipeline twice and returns the second answers."""
+    """Sends every command and every pipeline twice and returns the second answers."""
 
     def __init__(self, client: redis.Redis, between: Callable[[], None] = lambda: None) -> None:
         """`between` is called after the first of two requests."""
         super().__init__(connection_pool=client.connection_pool)
         self._between = between
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        super().execute_command(*args, **options)
+        self._between()
+        return super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         pipeline = _TwicePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)

@@ -23,16 +23,16 @@ def eventually(condition: Callable[[], T], seconds: float = 15, what: str = "the
 
 
 def in_time(call: Callable[[], T], seconds: float, tries: int = 10) -> T:
-    """Return the result of the first `call` that takes less than `seconds`; AssertionError if none of them does.
+    """Return the result of the first `call` that takes less than `seconds`; AssertionError if none does.
 
-    A busy machine delays some of the calls, a fault all of them.
+    A busy machine delays some of the calls, a bug all of them.
     """
     for _ in range(tries):
         began = time.monotonic()
         result = call()
         if time.monotonic() - began < seconds:
             return result
-    raise AssertionError(f"{tries} calls took {seconds} s or longer, each of them")
+    raise AssertionError(f"each of {tries} calls took {seconds} s or longer")
 
 
 def take_time(seconds: float) -> None:

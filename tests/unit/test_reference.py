@@ -1,4 +1,4 @@
-"""The reference is whole: what there is stands in it, and what stands in it is there."""
+"""The reference in docs/ is complete and matches the source."""
 
 import re
 from collections.abc import Iterable
@@ -38,8 +38,8 @@ def names(cells: Iterable[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_tables_of_a_page_are_the_ones_that_the_source_makes(page: Path) -> None:
-    # If they are not and the change is wanted: `make reference`.
+def test_the_tables_of_a_page_match_the_source(page: Path) -> None:
+    # After an intended change of the source: `make reference`.
     assert page.read_text("utf-8") == written(page)
 
 
@@ -58,8 +58,8 @@ def options(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
-def test_the_help_of_the_command_line_and_the_reference_agree() -> None:
-    # Given the help, as users see it
+def test_the_help_of_the_command_line_matches_the_reference() -> None:
+    # Given the output of `--help`
     general, classify, status = (topthree(*words, "--help").stdout.decode() for words in ([], ["classify"], ["status"]))
     # Then the page has the same commands, options, exit codes and variables
     commands = re.findall(r"^    (\w+) ", general, re.MULTILINE)

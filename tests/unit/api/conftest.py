@@ -69,10 +69,21 @@ class Bench:
     def upload(self, data: bytes, **options: Any) -> Any:
         return self.http.post("/upload", data={"image": (BytesIO(data), "picture.png")}, **options)
 
+    @property
+    def registry(self) -> WorkerRegistry:
+        return WorkerRegistry(self.redis, Queue())
+
     def worker_beats(self, name: str = "w1", answers: str = "litert-1:d") -> None:
-        """A worker registers as ready, and the API reads it."""
-        WorkerRegistry(self.redis, Queue()).beat(WorkerRecord(name, "litert", "m", "d", answers, 1))
+        """Register a worker as ready, and let the API read the ready workers."""
+        self.registry.beat(worker_record(name, answers))
         self.ready_workers.read()
+
+    def lose_redis(self) -> None:
+        """Make Redis unreachable."""
+        self.redis.connection_pool.connection_kwargs["server"].connected = False
+
+    def restore_redis(self) -> None:
+        self.redis.connection_pool.connection_kwargs["server"].connected = True
 
     @property
     def published(self) -> list[str]:
@@ -96,8 +107,14 @@ class Bench:
             thread.join()
 
 
+def worker_record(name: str = "w1", answers: str = "litert-1:d") -> WorkerRecord:
+    return WorkerRecord(name, "litert", "m", "d", answers, 1)
+
+
 def make_bench(client: Any = None, **settings: Any) -> Bench:
     """Return an application with these settings; on the Redis of `client`, if there is one."""
+    # Reading the contract takes seconds; tests that measure the first answer must not include it.
+    contract()
     client = client or FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     chosen = Settings.from_environ({name.upper(): str(value) for name, value in settings.items()})
     services = Services.from_settings(chosen, client)

@@ -123,7 +123,7 @@ def test_idempotency_keys_of_two_clients_do_not_meet(bench: Bench, png: bytes) -
 
 
 def test_a_redis_that_is_away_is_no_401(bench: Bench) -> None:
-    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    bench.lose_redis()
     assert bench.http.get("/result/x", headers=bearer(ALICE)).status_code == 503
     assert bench.http.get("/result/x").status_code == 401
 

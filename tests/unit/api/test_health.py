@@ -2,19 +2,17 @@
 
 from typing import Any
 
-import fakeredis
 import pytest
 import redis
 
-from shared.jobs.queue import Queue
-from shared.worker_registry import WorkerRecord, WorkerRegistry
+from shared.worker_registry import WorkerRecord
 from tests.support.claims import claim_job, new_claim
 from tests.support.outcomes import fail
 from tests.unit.api.conftest import Bench
 
 
 def test_live_answers_whatever_redis_does(bench: Bench) -> None:
-    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    bench.lose_redis()
     assert bench.http.get("/health/live").status_code == 200
 
 
@@ -48,8 +46,7 @@ def test_a_failed_job_that_can_no_longer_be_read_is_no_longer_counted(bench: Ben
 
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:
-    record = WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2)
-    WorkerRegistry(bench.redis, Queue()).beat(record)
+    bench.registry.beat(WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2))
     answer = bench.http.get("/health/ready")
     assert answer.json["workers"] == [
         {
@@ -60,15 +57,14 @@ def test_ready_names_workers_and_models(bench: Bench) -> None:
 
 
 def test_a_worker_whose_heartbeat_stopped_is_no_longer_named(bench: Bench) -> None:
-    WorkerRegistry(bench.redis, Queue()).beat(WorkerRecord("w1", "litert", "m", "d", "litert-1:d", 2))
+    bench.worker_beats()
     bench.redis.delete("worker:w1")
     assert bench.http.get("/health/ready").json["workers"] == []
     assert bench.redis.smembers("workers") == set()
 
 
 def test_ready_is_red_while_redis_is_away(bench: Bench) -> None:
-    server: fakeredis.FakeServer = bench.redis.connection_pool.connection_kwargs["server"]
-    server.connected = False
+    bench.lose_redis()
     assert bench.http.get("/health/ready").status_code == 503
 
 

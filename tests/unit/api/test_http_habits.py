@@ -29,6 +29,14 @@ def test_an_error_is_a_problem_that_nobody_keeps(bench: Bench, method: str, path
     assert ("Allow" in answer.headers) == (status == 405)
 
 
+def test_a_wrong_path_or_method_says_what_to_do(bench: Bench) -> None:
+    for path in ("/uploads", "/upload/", "//upload"):
+        assert bench.http.post(path).get_json(force=True)["detail"] == (
+            "There is no such page. Send pictures to `POST /upload`; the web page is at `/`."
+        )
+    assert bench.http.put("/upload").get_json(force=True)["detail"] == "This page takes OPTIONS, POST, not PUT."
+
+
 def test_a_mistake_of_the_service_is_a_problem(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
@@ -79,7 +87,7 @@ def test_a_deleted_job_leaves_an_empty_answer_and_is_gone(bench: Bench, png: byt
 
 
 def test_a_redis_that_is_away_is_a_problem_for_the_health_too(bench: Bench) -> None:
-    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    bench.lose_redis()
     answer = bench.http.get("/health/ready")
     assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
     assert int(answer.headers["Retry-After"]) >= 1

@@ -86,7 +86,7 @@ def test_what_clients_make_up_adds_no_series(bench: Bench, method: str, path: st
 
 def test_while_redis_is_away_the_process_tells_what_it_knows(bench: Bench, png: bytes) -> None:
     bench.upload(png, headers=ASYNC)
-    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    bench.lose_redis()
     found = figures(bench)
     assert (found["topthree_redis_up"], found["topthree_jobs_accepted_total"]) == (0, 1)
     assert "topthree_jobs_queued" not in found

@@ -1,4 +1,4 @@
-"""Which forms have a picture, and what the senders of others are told."""
+"""Pictures in forms: which forms are accepted, and the errors for others."""
 
 import hashlib
 import re
@@ -15,10 +15,11 @@ LARGE = b"\xff" * 40_000
 ASYNC = {"Prefer": "respond-async"}
 IMAGE = b'Content-Disposition: form-data; name="image"; filename="a.png"'
 IMAGE_TEXT = b'Content-Disposition: form-data; name="image"'
+NOTE = b'Content-Disposition: form-data; name="note"'
 
 
 def post(bench: Bench, *parts: tuple[bytes, bytes], content_type: str = TYPE) -> Any:
-    """Send a form with these parts: the lines of the head, and the content."""
+    """Send a form with these parts, each with its headers and its content."""
     body = b"".join(b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n" for head, content in parts) + b"--x--\r\n"
     return bench.http.post("/upload", data=body, content_type=content_type, headers=ASYNC)
 
@@ -46,7 +47,7 @@ NAMES = {
     "Latin-1": 'filename="Äpfel.jpg"'.encode("latin-1"),
     "GBK": 'filename="照片.jpg"'.encode("gbk"),
     "Shift JIS that ends in a backslash": 'filename="写真表"'.encode("shift_jis"),
-    "bytes of no encoding": b'filename="\x81\xff\xfe.jpg"',
+    "bytes in no encoding": b'filename="\x81\xff\xfe.jpg"',
     "filename* alone": b"filename*=utf-8''%E2%82%AC.jpg",
     "filename* in an unknown encoding": b"filename*=klingon''%E2.jpg",
     "filename* and filename": b"filename*=utf-8''a.jpg; filename=\"a.jpg\"",
@@ -60,10 +61,10 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_name_of_a_file_counts_for_nothing(bench: Bench, name: str) -> None:
-    # When a picture comes under a strange name
+def test_file_names_are_ignored(bench: Bench, name: str) -> None:
+    # When a picture is sent with an unusual file name
     answer = post(bench, (IMAGE_TEXT + b"; " + NAMES[name], PICTURE))
-    # Then it is accepted under an id that the service has made, and the name is neither kept nor told
+    # Then it is accepted with a generated id, and the name is neither stored nor returned
     assert digest_of(bench, answer) == DIGEST
     job_id = answer.json["id"]
     assert re.fullmatch("[0-9a-f]{32}", job_id)
@@ -76,20 +77,20 @@ def test_the_name_of_a_file_counts_for_nothing(bench: Bench, name: str) -> None:
 ACCEPTED = {
     "a field without a file name": [(IMAGE_TEXT, PICTURE)],
     "with a type, without a file name": [(IMAGE_TEXT + b"\r\nContent-Type: application/octet-stream", PICTURE)],
-    "called text": [(IMAGE + b"\r\nContent-Type: text/plain", PICTURE)],
+    "with the type text/plain": [(IMAGE + b"\r\nContent-Type: text/plain", PICTURE)],
     "nothing quoted": [(b"Content-Disposition: form-data; name=image; filename=a.png", PICTURE)],
     "no spaces": [(b'Content-Disposition:form-data;name="image";filename="a.png"', PICTURE)],
     "the file name first": [(b'Content-Disposition: form-data; filename="a.png"; name="image"', PICTURE)],
     "other cases": [(b'content-disposition: Form-Data; Name="image"; FileName="a.png"', PICTURE)],
     "many headers": [(b"\r\n".join([IMAGE, *(b"X-%d: x" % number for number in range(7))]), PICTURE)],
-    "an empty file input of the same name before it": [
+    "after an empty file input of the same name": [
         (b'Content-Disposition: form-data; name="image"; filename=""', b""),
         (IMAGE, PICTURE),
     ],
-    "an empty text of the same name behind it": [(IMAGE, PICTURE), (IMAGE_TEXT, b"")],
-    "a larger file in another field before it": [file(b"file", LARGE), (IMAGE, PICTURE)],
-    "a larger file in another field behind it": [(IMAGE, PICTURE), file(b"file", LARGE)],
-    "a large text": [(b'Content-Disposition: form-data; name="note"', LARGE), (IMAGE, PICTURE)],
+    "before an empty text of the same name": [(IMAGE, PICTURE), (IMAGE_TEXT, b"")],
+    "after a larger file in another field": [file(b"file", LARGE), (IMAGE, PICTURE)],
+    "before a larger file in another field": [(IMAGE, PICTURE), file(b"file", LARGE)],
+    "a large text": [(NOTE, LARGE), (IMAGE, PICTURE)],
 }
 
 
@@ -101,7 +102,7 @@ def test_a_picture_in_the_field_is_accepted(bench: Bench, name: str) -> None:
 @pytest.mark.parametrize(
     "content_type", ["Multipart/Form-Data; Boundary=x", 'multipart/form-data;charset=utf-8;boundary="x"']
 )
-def test_the_type_of_a_form_may_be_written_in_any_way(bench: Bench, content_type: str) -> None:
+def test_the_content_type_of_a_form_may_be_spelled_in_any_way(bench: Bench, content_type: str) -> None:
     assert post(bench, (IMAGE, PICTURE), content_type=content_type).status_code == 202
 
 
@@ -114,7 +115,7 @@ def test_the_type_of_a_form_may_be_written_in_any_way(bench: Bench, content_type
         b'Content-Disposition: form-data; name="file"\r\nContent-Type: image/jpeg',
     ],
 )
-def test_a_file_in_a_wrong_field_is_told_the_right_one_at_any_size(bench: Bench, size: int, head: bytes) -> None:
+def test_the_error_for_a_file_in_the_wrong_field_names_the_right_one(bench: Bench, size: int, head: bytes) -> None:
     answer = post(bench, (head, b"\xff" * size))
     assert answer.status_code == 400
     assert answer.json["error"] == "The form has a file in `file`; send it in `image`."
@@ -133,14 +134,13 @@ def test_a_file_in_a_wrong_field_is_told_the_right_one_at_any_size(bench: Bench,
         (b"", "a field without a name"),
     ],
 )
-def test_a_wrong_field_is_named_as_the_client_wrote_it(bench: Bench, field: bytes, shown: str) -> None:
+def test_the_error_names_the_wrong_field_as_the_client_spelled_it(bench: Bench, field: bytes, shown: str) -> None:
     answer = post(bench, file(field))
     assert (answer.status_code, answer.json["error"]) == (400, f"The form has a file in {shown}; send it in `image`.")
 
 
-def test_of_several_wrong_fields_the_first_with_a_file_is_named(bench: Bench) -> None:
-    text = (b'Content-Disposition: form-data; name="a"', b"text")
-    answer = post(bench, text, file(b"b", b""), file(b"c"), file(b"d"), (IMAGE, b""))
+def test_the_error_names_the_first_wrong_field_with_a_file(bench: Bench) -> None:
+    answer = post(bench, (NOTE, b"text"), file(b"b", b""), file(b"c"), file(b"d"), (IMAGE, b""))
     assert (answer.status_code, "`c`" in answer.json["error"]) == (400, True)
 
 
@@ -159,18 +159,26 @@ REFUSED = {
     "a path instead of a file": ([(IMAGE_TEXT, b"photo.jpg")], '`-F "image=@photo.jpg"`'),
     "two pictures": ([(IMAGE, PICTURE), (IMAGE, PICTURE)], "several pictures in `image`"),
     "two large pictures": ([(IMAGE, LARGE), (IMAGE, LARGE[:30_000])], "several pictures in `image`"),
+    "eleven parts": ([(IMAGE, PICTURE), *[(NOTE, b"text")] * 10], "more than 10 fields"),
+    "a header that is not text": ([(b"X: \xff<script>", b"")], "Missing Content-Disposition"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_form_without_one_picture_is_refused_with_advice(bench: Bench, name: str) -> None:
+def test_a_form_without_exactly_one_picture_is_refused(bench: Bench, name: str) -> None:
     parts, sentence = REFUSED[name]
     answer = post(bench, *parts)
     assert (answer.status_code, sentence in answer.json["error"]) == (400, True), answer.text
     assert bench.published == []
 
 
+def test_a_truncated_form_is_refused(bench: Bench) -> None:
+    answer = bench.http.post("/upload", data=b"--x\r\n" + IMAGE + b"\r\n\r\n" + PICTURE, content_type=TYPE)
+    assert (answer.status_code, "it is cut off" in answer.json["error"]) == (400, True)
+    assert bench.published == []
+
+
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary="])
-def test_a_form_without_a_boundary_is_told_where_it_comes_from(bench: Bench, content_type: str) -> None:
+def test_a_form_without_a_boundary_is_refused(bench: Bench, content_type: str) -> None:
     answer = post(bench, (IMAGE, PICTURE), content_type=content_type)
     assert (answer.status_code, "has no boundary" in answer.json["error"]) == (400, True)

@@ -1,4 +1,4 @@
-"""Behind a proxy that removes a path: every address that the service makes begins with it."""
+"""Behind a proxy that removes a path prefix, every URL of the service begins with this prefix."""
 
 import json
 import re
@@ -25,12 +25,12 @@ def test_the_location_begins_with_the_prefix(proxied: Bench, png: bytes, given: 
 @pytest.mark.parametrize(
     "given", ["", "cats", "//elsewhere.example", "https://elsewhere.example", '/a"b', "/a b", "/é"]
 )
-def test_a_prefix_that_is_none_is_ignored(proxied: Bench, png: bytes, given: str) -> None:
+def test_an_invalid_prefix_is_ignored(proxied: Bench, png: bytes, given: str) -> None:
     answer = proxied.upload(png, headers={**ASYNC, "X-Forwarded-Prefix": given})
     assert answer.headers["Location"] == f"/result/{answer.json['id']}"
 
 
-def test_without_trusted_proxies_no_prefix_is_believed(bench: Bench, png: bytes) -> None:
+def test_without_trusted_proxies_the_prefix_is_ignored(bench: Bench, png: bytes) -> None:
     answer = bench.upload(png, headers={**ASYNC, **CATS})
     assert answer.headers["Location"] == f"/result/{answer.json['id']}"
     assert "/cats" not in bench.http.get("/", headers=CATS).text
@@ -38,17 +38,17 @@ def test_without_trusted_proxies_no_prefix_is_believed(bench: Bench, png: bytes)
 
 
 def test_the_pages_links_begin_with_the_prefix(proxied: Bench) -> None:
-    # Given the page, asked for without a slash at its end
+    # When the page is requested behind a prefix (whose URL may lack the trailing slash)
     text = proxied.http.get("/", headers=CATS).text
-    # Then its files are found all the same
+    # Then its links are absolute paths with the prefix
     assert set(re.findall(r'(?:src|href)="([^"]+)"', text)) == {
         *("/cats/page/icon.svg", "/cats/page/style.css", "/cats/page/main.js")
     }
-    # And without a prefix its links are relative, for proxies that send none
+    # And without a prefix its links are relative, for proxies that do not send one
     assert 'src="page/main.js"' in proxied.http.get("/").text
 
 
-def test_the_contract_names_the_prefix_as_its_server(proxied: Bench) -> None:
+def test_the_contract_has_the_prefix_as_its_server(proxied: Bench) -> None:
     plain = proxied.http.get("/openapi.json").text
     found = proxied.http.get("/openapi.json", headers=CATS).json
     assert found.pop("servers") == [{"url": "/cats"}]

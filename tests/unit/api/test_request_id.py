@@ -34,7 +34,7 @@ def test_what_is_logged_of_a_request_has_it(bench: Bench, png: bytes, caplog: py
     # Given a Redis that is away
     seen = []
     caplog.handler.addFilter(lambda _: seen.append(current_request_id()) is None)
-    bench.redis.connection_pool.connection_kwargs["server"].connected = False
+    bench.lose_redis()
     # When a request fails for it, Then the line that says so has its id
     with caplog.at_level(logging.WARNING):
         assert bench.upload(png, headers={"X-Request-ID": "r1"}).status_code == 503

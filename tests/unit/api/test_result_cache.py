@@ -82,3 +82,16 @@ def test_a_key_is_kept_for_a_known_result_too(bench: Bench, png: bytes) -> None:
     first, again = bench.upload(png, headers=headers), bench.upload(png, headers=headers)
     assert first.headers["Location"] == again.headers["Location"]
     assert bench.http.post("/upload?top=1", data=png, content_type="image/png", headers=headers).status_code == 422
+
+
+def test_a_known_result_has_only_the_labels_with_the_wanted_confidence(bench: Bench, png: bytes) -> None:
+    # Given a picture whose ten labels are known
+    bench.worker_beats()
+    remember(bench, png)
+    # When fewer are wanted, Then only these are answered and recorded
+    query = "/upload?top=5&min_confidence=0.34"
+    answer = bench.http.post(query, data=png, content_type="image/png")
+    assert list(answer.json) == ["prediction_1", "prediction_2"]
+    assert bench.http.get(answer.headers["Location"]).json["result"] == answer.json
+    # And the next upload gets all that it wants
+    assert len(bench.http.post("/upload?top=10", data=png, content_type="image/png").json) == 10

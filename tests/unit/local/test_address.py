@@ -22,6 +22,11 @@ def test_a_free_address_has_no_flaw() -> None:
     assert find_flaw("localhost", free_port()) is None
 
 
+def test_a_port_that_is_chosen_cannot_be_given_to_an_outgoing_connection() -> None:
+    # Linux gives those ports from 32768, others from 49152
+    assert all(1024 < free_port() < 32768 for _ in range(50))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_that_somebody_listens_on_is_taken(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -29,11 +29,27 @@ def test_a_value_is_read_and_an_empty_one_is_the_default() -> None:
         ("RATE_LIMIT", "1/minute;"),
         ("TRUSTED_PROXIES", "-1"),
         ("CORS_ORIGINS", "*"),
+        ("WEBHOOK_ALLOWED_HOSTS", "hooks.internal:8080"),
+        ("WEBHOOK_ALLOWED_HOSTS", "fd00::7"),
     ],
 )
 def test_a_value_that_cannot_work_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(f"{variable}='{value}': ")):
         Settings.from_environ({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "example"),
+    [
+        ("RATE_LIMIT", "2 per hour", "10/second;1000/day"),
+        ("REDIS_PREFIX", "my cats", "cats:"),
+        ("CORS_ORIGINS", "example.org", "https://example.org,http://localhost:3000"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_answered_with_a_valid_example(variable: str, value: str, example: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"{variable}={value!r}: ") + f".* {re.escape(example)}$"):
+        Settings.from_environ({variable: value})
+    assert Settings.from_environ({variable: example})
 
 
 def test_rates_are_read() -> None:

@@ -37,8 +37,8 @@ def test_a_store_that_only_answers_slowly_comes_back() -> None:
     eventually(lambda: not is_away(availability), 10)
 
 
-def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a store on which a probe hangs, so that the next one would come after minutes
+def test_a_hanging_probe_that_ends_with_an_error_is_repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a store with a hanging probe, so that the next one would run minutes later
     monkeypatch.setattr(availability_module, "RECHECK_SECONDS", 300)
     hangs, probes = threading.Event(), []
 
@@ -53,9 +53,9 @@ def test_a_hang_that_ends_in_an_error_is_looked_at_again_at_once(monkeypatch: py
         availability.confirm(TimeoutError("one picture"))
     availability.answered()
     assert hangs.wait(10)
-    # When the call that hung comes back with an error
+    # When the hanging call ends with an error
     availability.answered()
-    # Then the store is looked at again without the pause
+    # Then the store is probed again without the pause
     eventually(lambda: not is_away(availability))
 
 

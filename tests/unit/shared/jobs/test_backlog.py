@@ -53,12 +53,12 @@ def test_what_was_never_seen_is_the_first_guess(client: Any) -> None:
     [(4, 4_000, None), (5, 0, "5 jobs are open; the limit is 5"), (0, 4_001, "the pictures of open jobs take")],
 )
 def test_a_picture_is_refused_when_it_does_not_fit(open_jobs: int, stored_bytes: int, reason: str | None) -> None:
-    # Given so many open jobs and bytes
+    # Given this many open jobs and stored bytes
     limits = JobLimits(
         max_open_jobs=5, max_stored_bytes=5_000, attempts=3, result_ttl_seconds=1, tombstone_ttl_seconds=1
     )
     backlog = Backlog(open_jobs, 0, 0, oldest_seconds=0, stored_bytes=stored_bytes, interval_ms=FIRST_MS)
-    # When a picture of 1,000 bytes comes, Then it is refused if there is no room for it, with the reason
+    # When a picture of 1,000 bytes is checked, Then it is refused with the reason if it exceeds a limit
     full = backlog.full(limits, 1_000)
     assert (full is None) if reason is None else (full is not None and reason in str(full))
 
@@ -69,7 +69,7 @@ def test_the_age_of_the_oldest_open_job_is_read(client: Any) -> None:
     # Given jobs that were accepted ten seconds ago and just now
     seconds, _ = client.time()
     client.zadd("jobs:open", {"old": (seconds - 10) * 1000, "new": seconds * 1000})
-    # Then the age is that of the first
+    # Then the age is that of the older one
     assert reader.read().oldest_seconds == pytest.approx(10, abs=3)
 
 

@@ -31,5 +31,5 @@ def test_a_record_of_a_later_version_can_be_read() -> None:
     assert (job.state, job.picture.height, job.format_version, job.result) == (JobState.QUEUED, 3, 2, None)
     # And what an earlier version did not write is empty
     assert (job.owner, job.request_id) == ("", "")
-    # And what has not happened yet is nothing
+    # And fields of later states are empty
     assert (job.begun_ms, job.finished_ms, job.worker, job.model) == (0, 0, "", {})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import PictureTooExpensive, UndecodablePicture, UnsupportedPicture
-from shared.images.inspect import set_up_pillow
+from shared.images.inspect import inspect_picture, set_up_pillow
 from tests.support.pictures import (
     KINDS,
     TRAFFIC_LIGHT,
@@ -24,6 +24,7 @@ from tests.support.pictures import (
     encode_ycck,
     enlarged,
     photograph,
+    png_chunk,
     sixteen_bits,
 )
 from worker.decoding.decode import decode
@@ -67,11 +68,11 @@ def test_an_array_has_the_wanted_shape_type_and_range() -> None:
 
 @pytest.mark.parametrize("name", ["coffee.png", "camera.png"])
 @pytest.mark.parametrize("kind", ["JPEG, RGB", "JPEG, grey", "JPEG, progressive", "PNG, RGB", "PNG, palette", "BMP"])
-def test_a_small_picture_is_exactly_what_the_original_made_of_it(kind: str, name: str) -> None:
+def test_a_small_picture_differs_from_the_original_by_two_levels_at_most(kind: str, name: str) -> None:
     # Given a picture that no shortcut applies to
     data = KINDS[kind](photograph(name))
-    # When it is decoded, Then every value is the original's
-    assert np.array_equal(decode(data, 224, 224), as_the_original(data, 224, 224))
+    # When it is decoded, Then every value is nearly the original's
+    assert largest_difference(decode(data, 224, 224), as_the_original(data, 224, 224)) <= 2
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -132,6 +133,46 @@ def test_a_picture_with_damaged_exif_is_taken_as_upright(format_name: str, exif:
     assert np.array_equal(decode(encode(PICTURE, format_name, exif=exif, **options), 32, 48), plain)
 
 
+STALE = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+
+
+def png_with_stale_xmp(image: Image.Image, after_pixels: bool) -> bytes:
+    """Return a PNG with an orientation in XMP, before or after its pixels."""
+    chunk = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + STALE)
+    data = encode(image, "PNG")
+    place = len(data) - 12 if after_pixels else 33
+    return data[:place] + chunk + data[place:]
+
+
+WITH_STALE_XMP = {
+    "JPEG": lambda image: encode(image, "JPEG", quality=100, subsampling=0, xmp=STALE),
+    "PNG": lambda image: png_with_stale_xmp(image, after_pixels=False),
+    "PNG, after its pixels": lambda image: png_with_stale_xmp(image, after_pixels=True),
+    "WebP": lambda image: encode(image, "WEBP", lossless=True, xmp=STALE),
+    "TIFF": lambda image: encode(image, "TIFF", tiffinfo={700: STALE}),
+    "TIFF, LZW": lambda image: encode(image, "TIFF", compression="tiff_lzw", tiffinfo={700: STALE}),
+    "AVIF": lambda image: encode(image, "AVIF", quality=100, subsampling="4:4:4", speed=10, xmp=STALE),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_STALE_XMP)
+def test_an_orientation_in_xmp_does_not_count(kind: str) -> None:
+    # Given an upright picture whose XMP says that it is turned, as after an edit, and that has no EXIF data
+    data = WITH_STALE_XMP[kind](PICTURE)
+    # When it is decoded, Then it is upright, as in browsers
+    assert largest_difference(decode(data, 32, 48), decode(encode(PICTURE, "PNG"), 32, 48)) <= 3.001
+
+
+def test_the_orientation_in_exif_counts_for_avif_only_if_the_container_has_it() -> None:
+    # Given an upright AVIF into which a tool has written an orientation
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0%c\0\0\0\0\0\0\0"
+    upright = encode(PICTURE, "AVIF", speed=10, exif=b"Exif\0\0" + exif.replace(b"\x12\x01", b"\x13\x01") % 1)
+    turned = upright.replace(exif.replace(b"\x12\x01", b"\x13\x01") % 1, exif % 6)
+    assert turned != upright
+    # When it is decoded, Then it is as before
+    assert np.array_equal(decode(turned, 32, 48), decode(upright, 32, 48))
+
+
 CLEAR_BLACK = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
 CLEAR_PALETTE = Image.new("P", (16, 16), 1)
 CLEAR_PALETTE.putpalette([255, 0, 0, 0, 0, 0])
@@ -168,7 +209,7 @@ DEEP_GREYS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("value", [0, 1, 128, 254, 255])
+@pytest.mark.parametrize("value", [0, 128, 254, 255])
 @pytest.mark.parametrize("kind", DEEP_GREYS)
 def test_16_bit_greys_are_scaled(kind: str, value: int) -> None:
     assert grey_of(DEEP_GREYS[kind](value)) == pytest.approx(value / 255, abs=1e-6)
@@ -286,13 +327,29 @@ def test_a_time_limit_after_much_decoding_is_the_pictures_fault(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("error", [KeyError("0x1"), IndexError("list index out of range"), OSError()])
-def test_an_error_inside_a_reader_is_told_in_other_words(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_inside_a_reader_gets_a_plain_message(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.decoding.decode.open_picture", lambda *_, **__: Interrupted(error))
-    with pytest.raises(UndecodablePicture, match=r"^The picture cannot be decoded: its data are damaged\.$"):
+    with pytest.raises(UndecodablePicture, match=r"^The picture cannot be decoded: its data are damaged or cut off\.$"):
         decode(b"", 8, 8)
 
 
 FILES = {kind: make(PICTURE) for kind, make in KINDS.items()} | {"HEIC": TRAFFIC_LIGHT_HEIC.read_bytes()}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FILES if kind.split(", ")[-1] not in ("animated", "several pictures")]
+)
+def test_a_file_that_is_cut_off_is_told_so(kind: str, share: float) -> None:
+    data = FILES[kind][: int(share * len(FILES[kind]))]
+    with pytest.raises((UnsupportedPicture, UndecodablePicture), match=r"cut off|missing; send the complete file"):
+        check_and_decode(data)
+
+
+def check_and_decode(data: bytes) -> None:
+    """Do what API and worker do with a file, one after the other."""
+    inspect_picture(data)
+    decode(data, 8, 8)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from worker.inference.model_folder import SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
+from tests.support.repository import ROOT
+from worker.inference.model_folder import SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError, display_names
 
 FILES = {
     "labels.txt": b"tabby, tabby cat\nespresso\n",
@@ -183,3 +184,28 @@ def test_reading_a_folder_needs_no_inference_library() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (["tabby, tabby cat", "espresso"], ["tabby", "espresso"]),
+        (["maillot", "maillot, tank suit"], ["maillot", "maillot, tank suit"]),
+        (["crane, bird", "egret", "crane, machine"], ["crane, bird", "egret", "crane, machine"]),
+        (
+            ["horn, French horn, brass", "horn, French horn", "horn"],
+            ["horn, French horn, brass", "horn, French horn", "horn"],
+        ),
+        (["crane", "egret", "crane"], ["crane (0)", "egret", "crane (2)"]),
+        (["a, b", "a, b", "a"], ["a, b (0)", "a, b (1)", "a"]),
+    ],
+)
+def test_no_two_classes_have_the_same_name(lines: list[str], names: list[str]) -> None:
+    assert display_names(lines) == names
+
+
+def test_the_names_of_imagenets_classes_differ() -> None:
+    lines = (ROOT / "worker" / "prepare" / "imagenet_labels.txt").read_text("utf-8").splitlines()
+    names = display_names(lines)
+    assert len(set(names)) == len(names) == 1000
+    assert {"crane, wading bird", "crane, lifting machine", "maillot", "maillot, tank suit"} <= set(names)

@@ -1,4 +1,4 @@
-"""A thread of a worker that forms batches: a decoder for each picture, and the model shared with other threads."""
+"""A thread of a worker with batches: it leases a decoder for each picture and shares the model with other threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from worker.jobs.batch_runner import BatchRunner
 
 
 class Stubs:
-    """Pool, lease, batcher, times, model folder and consumer in one; notes what is called, in order."""
+    """Stands in for pool, lease, batcher, times, model folder and consumer; records the calls in order."""
 
     name = "stub"
     digest = "0"
@@ -50,12 +50,12 @@ class Stubs:
 
 
 def test_a_task_is_run_with_a_decoder_and_the_shared_model() -> None:
-    # Given stand-ins for all parts
+    # Given stubs for all parts
     stubs = Stubs()
     parts: Any = (stubs, stubs, stubs, stubs, stubs)
     # When a thread runs a task
     BatchRunner(*parts).run("t")
-    # Then the job is started only when there is a decoder, and only decoding is timed as such
+    # Then the job starts once a decoder is leased, and only decoding is timed as decoding
     steps = ["lease", "run t", "timing", "decode data", "end of the timing", "model 1", "end of the lease"]
     assert stubs.calls == steps
     # And the result has the labels of this model

@@ -17,10 +17,11 @@ from shared.errors import ImageMissing, PictureTooExpensive, UndecodablePicture
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, RecordImageStore, open_image_store
 from shared.jobs.admission import JobRequest
+from shared.jobs.claims import Claim, Claimed
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Claim, ImageInfo, JobState, Outcome
+from shared.jobs.models import ImageInfo, JobState, Outcome
 from shared.jobs.queue import Queue
-from shared.jobs.store import Claimed, Jobs
+from shared.jobs.store import Jobs
 from shared.result_cache import ResultCache
 from tests.support.image_stores import KeepingStore
 from tests.support.messages import take_all

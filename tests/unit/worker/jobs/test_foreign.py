@@ -37,7 +37,7 @@ def test_a_message_of_another_program_is_kept_as_it_was(message: bytes) -> None:
 
 
 def test_the_newest_messages_of_other_programs_are_kept() -> None:
-    # Given one message more than are kept
+    # Given one message more than the limit
     client = fakeredis.FakeRedis()
     foreign = ForeignMessages(client, QUEUE, WorkerMetrics(CollectorRegistry()))
     for number in range(MAX_FOREIGN + 1):
@@ -47,12 +47,12 @@ def test_the_newest_messages_of_other_programs_are_kept() -> None:
     assert (len(kept), kept[0], kept[-1]) == (MAX_FOREIGN, f"message {MAX_FOREIGN}".encode(), b"message 1")
 
 
-def test_a_message_that_cannot_be_kept_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_cannot_be_saved_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     # Given a Redis that does not answer
     server = fakeredis.FakeServer()
     server.connected = False
     foreign = ForeignMessages(fakeredis.FakeRedis(server=server), QUEUE, WorkerMetrics(CollectorRegistry()))
-    # When a message of another program comes, Then Celery does not get it, and it is in the log
+    # When a message of another program arrives, Then it is logged and not passed to Celery
     assert foreign.take_in(b"a message") is None
     assert "a message" in caplog.text
 

@@ -10,11 +10,12 @@ from shared.errors import GoneJob, ImageMissing
 from shared.images.history import StoreHistory
 from shared.images.store import ImageStore, open_image_store
 from shared.jobs.admission import JobRequest
+from shared.jobs.claims import Claim
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Claim, ImageInfo, JobState
+from shared.jobs.models import ImageInfo, JobState
 from shared.jobs.queue import Queue
-from shared.jobs.redis_keys import CLOCK_KEY, LEASES_KEY
+from shared.jobs.redis_keys import CLOCK_KEY, KEPT_KEY, LEASES_KEY
 from shared.jobs.store import Jobs
 from tests.support.claims import claim_job
 from tests.support.messages import take_all
@@ -53,7 +54,7 @@ def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, eve
 
 
 class SeenEvents(JobEvents):
-    """Notes how many jobs were requeued, and why."""
+    """Records how many jobs were requeued, and why."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []
@@ -79,7 +80,7 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     claim_job(jobs, "j", Claim("x1", "w", 0))
     # When a round is done
     assert reaper.run_once() == ["j"]
-    # Then it was published and can be begun again, with its picture
+    # Then it was published and can be claimed again, with its picture
     assert take_all(client) == ["j"]
     assert stored(images)
     claim_job(jobs, "j", Claim("x2", "w", 0))
@@ -88,6 +89,26 @@ def test_a_job_whose_lease_ended_is_published_again_and_fails_in_the_end(
     assert reaper.run_once() == []
     assert jobs.get("j").state is JobState.FAILED
     assert not stored(images)
+
+
+def test_the_picture_of_a_failed_job_stays_for_a_retry_until_its_time_is_over(
+    client: fakeredis.FakeRedis, images: ImageStore
+) -> None:
+    # Given a service that keeps pictures, and a job that loses its worker every time
+    jobs = Jobs(client, Queue(), JobLimits(10, 10_000, 1, 100, 100, 100, 100))
+    reaper = make_reaper(client, jobs, images)
+    jobs.admit("j", JobRequest(PICTURE, 3))
+    images.put("j", b"data")
+    claim_job(jobs, "j", Claim("x1", "w", 0))
+    # When it fails, Then its picture stays
+    reaper.run_once()
+    assert jobs.get("j").state is JobState.FAILED
+    assert stored(images) and jobs.kept.contains("j")
+    # And when its time is over, a round deletes it
+    client.zadd(KEPT_KEY, {"j": 1})
+    client.delete(CLOCK_KEY)
+    reaper.run_once()
+    assert not stored(images) and not jobs.kept.contains("j")
 
 
 def test_no_lease_ends_at_the_first_look_of_all(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:
@@ -125,7 +146,7 @@ def test_a_queued_job_past_its_deadline_expires_and_its_picture_goes(
     assert not stored(images)
 
 
-def test_a_job_at_its_time_limit_is_not_begun_again(
+def test_a_job_at_its_time_limit_fails_and_is_not_requeued(
     client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, reaper: Reaper
 ) -> None:
     jobs.admit("j", JobRequest(PICTURE, 3))
@@ -145,7 +166,7 @@ def test_a_canceled_job_leaves_no_picture(jobs: Jobs, images: ImageStore, reaper
     assert reaper.cancel("j")
     assert jobs.get("j").state is JobState.CANCELED
     assert not stored(images)
-    # And there is nothing to cancel any more
+    # And it cannot be canceled again
     assert not reaper.cancel("j")
 
 
@@ -172,7 +193,7 @@ def test_the_job_of_a_lost_process_is_requeued_at_once(client: fakeredis.FakeRed
 def test_lost_attempts_and_lost_messages_are_counted_by_reason(
     client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore
 ) -> None:
-    # Given a queued job whose message was lost, and two running ones
+    # Given a queued job whose message was lost, and two running jobs
     for job_id in ("no message", "killed", "store away"):
         jobs.admit(job_id, JobRequest(PICTURE, 3))
     take_all(client)
@@ -181,13 +202,13 @@ def test_lost_attempts_and_lost_messages_are_counted_by_reason(
     claim_job(jobs, "store away", Claim("x2", "w", 60))
     events = SeenEvents()
     reaper = make_reaper(client, jobs, images, events)
-    # When the running ones are requeued, one of them uncounted, and a round is done
+    # When the running jobs are requeued, one of them uncounted, and the reaper runs once
     reaper.requeue("killed", "x1", "killed")
     reaper.requeue_uncounted("store away", "x2", "store away", publish=False)
     assert reaper.run_once() == ["no message"]
     # Then an event was reported for the lost attempt and for the lost message
     assert events.seen == [("lost", 1), ("overtaken", 1)]
-    # And none for a last attempt, which fails the job
+    # And none for the last attempt, after which the job fails
     claim_job(jobs, "killed", Claim("x3", "w", 60))
     reaper.requeue("killed", "x3", "killed")
     assert (jobs.get("killed").state, len(events.seen)) == (JobState.FAILED, 2)

@@ -1,4 +1,4 @@
-"""What a runner does with errors of the image store, and what it counts."""
+"""How a runner handles errors of the image store, and what it counts."""
 
 import hashlib
 import time
@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from shared.errors import ImageMissing
 from shared.images.store import ImageRefused, ImageStoreAway, RecordImageStore
-from shared.jobs.models import ClaimedJob, ImageInfo, Job, JobState
+from shared.jobs.claims import ClaimedJob
+from shared.jobs.models import ImageInfo, Job, JobState
 from shared.jobs.queue import Queue
 from shared.result_cache import ResultCache
 from worker.inference.labels import Prediction
@@ -78,12 +79,12 @@ def test_other_bytes_than_were_stored_are_no_fault_of_the_picture(given: bytes) 
 
 
 def test_a_job_counts_as_an_attempt_and_its_time_is_recorded() -> None:
-    # Given a job that is run
+    # Given a job that has run
     registry = CollectorRegistry()
     runner, claimed = make_runner(DATA, registry), claimed_job()
     runner.run(claimed, StubClassifier())  # type: ignore[arg-type]
     # When its outcome is written, two seconds after its start
     runner.leave(claimed.job, time.monotonic() - 2, forget=False)
-    # Then the metrics say so
+    # Then the metrics have the attempt and the time
     assert registry.get_sample_value("topthree_job_attempts_total") == 1
     assert registry.get_sample_value("topthree_job_seconds_sum") == pytest.approx(2, abs=1)

@@ -19,6 +19,7 @@ from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
+from tests.support.outcomes import fail
 from tests.support.processes import RedisServer
 from tests.support.repository import ROOT
 from tests.support.supervised import alive, children
@@ -41,11 +42,14 @@ def folder(tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.Monkey
 @pytest.fixture
 def pictures(folder: Path, client: Any) -> dict[str, Path]:
     store = open_image_store(folder.as_uri(), StoreHistory(client, Queue()), set_up=True)
-    named = {name: folder / (digit * 32) for name, digit in (("open", "a"), ("left", "b"), ("new", "c"))}
+    named = {name: folder / (digit * 32) for name, digit in (("open", "a"), ("left", "b"), ("new", "c"), ("kept", "d"))}
     for path in named.values():
         store.put(path.name, b"data")
-    Jobs(client, Queue(), JobLimits(10, 10_000, 2, 100, 100)).admit(named["open"].name, REQUEST)
-    for name in ("open", "left"):
+    jobs = Jobs(client, Queue(), JobLimits(10, 10_000, 2, 100, 100, 100, 100))
+    for name in ("open", "kept"):
+        jobs.admit(named[name].name, REQUEST)
+    fail(jobs, named["kept"].name, {"status": 500, "title": "T", "detail": "D"})
+    for name in ("open", "left", "kept"):
         os.utime(named[name], (time.time() - TWO_DAYS,) * 2)
     return named
 
@@ -62,11 +66,11 @@ def test_what_was_left_behind_is_swept_without_waiting_for_it(
 ) -> None:
     # When a sweep is due
     sweep.run_if_due()
-    # Then it is begun, and not waited for
+    # Then it is started without waiting for its end
     assert pictures["left"].exists()
     # And what no job waits for goes
     eventually(lambda: not pictures["left"].exists(), what="a sweep")
-    assert pictures["open"].exists() and pictures["new"].exists()
+    assert pictures["open"].exists() and pictures["new"].exists() and pictures["kept"].exists()
     # And no other is due for a while
     assert 0 < client.ttl(SWEEP_LEASE_KEY) <= 600
 

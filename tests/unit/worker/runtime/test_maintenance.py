@@ -10,6 +10,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from shared.clock import Clock
 from shared.images.store import ImageRefused, ImageStoreAway
 from shared.worker_registry import WorkerRecord
+from worker.decoding.errors import DecodeProcessLost
 from worker.jobs.progress import ChildProgress, Stage
 from worker.runtime.maintenance import WorkerMaintenance
 
@@ -36,8 +37,9 @@ class StubReaper:
         self.jobs = {"j": "t:1"}
         self.done: list[tuple[str, str]] = []
         self.problem: Any = None
-        self.reason = ""
+        self.reason, self.died = "", False
         self.error: Exception | None = None
+        self.lost_answers = 0
 
     def held(self, worker: str, task_id: str) -> dict[str, str]:
         return self.jobs if task_id == "t" else {}
@@ -46,9 +48,9 @@ class StubReaper:
         self._note("failed", job_id, execution)
         self.problem = problem
 
-    def requeue(self, job_id: str, execution: str, reason: str) -> None:
+    def requeue(self, job_id: str, execution: str, reason: str, *, died: bool = False) -> None:
         self._note("requeued", job_id, execution)
-        self.reason = reason
+        self.reason, self.died = reason, died
 
     def requeue_uncounted(self, job_id: str, execution: str, reason: str, *, publish: bool) -> None:
         self._note("uncounted" if publish else "unpublished", job_id, execution)
@@ -56,8 +58,11 @@ class StubReaper:
     def _note(self, what: str, job_id: str, execution: str) -> None:
         if self.error:
             raise self.error
-        assert self.jobs[job_id] == execution
-        self.done.append((what, job_id))
+        if self.jobs[job_id] == execution:
+            self.done.append((what, job_id))
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise redis.TimeoutError
 
 
 class StubProgress:
@@ -146,9 +151,14 @@ def test_a_time_limit_does_not_count_if_the_loop_stood_still(bench: Bench) -> No
     assert bench.reaper.done == [("requeued", "j")]
 
 
-def test_the_job_of_a_lost_child_is_requeued(bench: Bench) -> None:
-    bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
+@pytest.mark.parametrize(
+    ("error", "died"),
+    [(WorkerLostError("signal 9"), True), (DecodeProcessLost("signal 9"), True), (ImageRefused("no"), False)],
+)
+def test_the_job_of_a_lost_child_is_requeued_and_its_death_is_noted(bench: Bench, error: Exception, died: bool) -> None:
+    bench.maintenance.on_failure("t", error)
     assert bench.reaper.done == [("requeued", "j")]
+    assert bench.reaper.died is died
 
 
 @pytest.mark.parametrize("error", [TimeLimitExceeded(10), WorkerLostError("signal 9")])
@@ -225,6 +235,19 @@ def test_what_redis_could_not_be_told_it_is_told_when_it_is_back(bench: Bench) -
     assert bench.reaper.done == [("uncounted", "j")]
     bench.turn(2)
     assert len(bench.reaper.done) == 1
+
+
+def test_a_lost_child_is_not_blamed_on_a_later_execution_of_its_task(bench: Bench) -> None:
+    # Given a child that died, and a requeue that Redis did, but whose answer was lost
+    bench.warmed.set()
+    bench.reaper.lost_answers = 1
+    bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
+    assert bench.reaper.done == [("requeued", "j")]
+    # When the task has come back to this worker, whose new child runs the job
+    bench.reaper.jobs = {"j": "t:2"}
+    bench.turn(3)
+    # Then that execution goes on
+    assert bench.reaper.done == [("requeued", "j")]
 
 
 def test_what_redis_refuses_again_and_again_is_left_to_the_leases(bench: Bench) -> None:

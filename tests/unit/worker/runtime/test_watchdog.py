@@ -35,7 +35,7 @@ def ended() -> list[bool]:
 
 @pytest.fixture
 def make_dog(client: fakeredis.FakeRedis, clock: Clock, ended: list[bool]) -> Callable[..., Watchdog]:
-    """What makes a watchdog of a worker whose jobs take ten seconds at most."""
+    """Return a factory of watchdogs for a worker with a job time limit of ten seconds."""
 
     def make(client: fakeredis.FakeRedis = client, warmed: threading.Event = WARMED) -> Watchdog:
         return Watchdog(client, Queue(), warmed, 10, lambda: ended.append(True), clock)
@@ -49,13 +49,13 @@ def dog(make_dog: Callable[..., Watchdog]) -> Watchdog:
 
 
 def turn(dog: Watchdog, clock: Clock, seconds: float) -> None:
-    """Turn the event loop for that long."""
+    """Run the event loop's checks for this many seconds."""
     for _ in range(int(seconds / CHECK_SECONDS)):
         clock.now += CHECK_SECONDS
         dog.check()
 
 
-def test_a_worker_with_nothing_to_do_is_left_alone(dog: Watchdog, clock: Clock, ended: list[bool]) -> None:
+def test_an_idle_worker_is_not_ended(dog: Watchdog, clock: Clock, ended: list[bool]) -> None:
     turn(dog, clock, 600)
     assert not ended
 
@@ -70,7 +70,7 @@ def test_a_worker_that_leaves_jobs_lying_is_ended(
     assert ended
 
 
-def test_a_worker_that_takes_jobs_is_left_alone(
+def test_a_worker_that_takes_jobs_is_not_ended(
     dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
 ) -> None:
     # Given a long queue
@@ -82,20 +82,20 @@ def test_a_worker_that_takes_jobs_is_left_alone(
     assert not ended
 
 
-def test_a_busy_worker_has_the_time_of_a_job_to_take_the_next(
+def test_a_busy_worker_may_take_the_time_limit_of_a_job_before_the_next(
     dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a worker that runs a job, and another one that waits
+    # Given a worker that runs a job, and another job in the queue
     client.lpush(QUEUE_NAME, "message")
     monkeypatch.setattr(watchdog.state, "active_requests", {"a job"})
-    # Then it is ended after the longest time of a job, and some
+    # Then it is ended after the time limit of a job plus a margin
     turn(dog, clock, 10 + DEAF_MARGIN_SECONDS - CHECK_SECONDS)
     assert not ended
     turn(dog, clock, 2 * CHECK_SECONDS)
     assert ended
 
 
-def test_a_loop_that_stood_still_gives_the_worker_its_time_again(
+def test_the_idle_time_restarts_after_the_loop_was_blocked(
     dog: Watchdog, clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
 ) -> None:
     client.lpush(QUEUE_NAME, "message")
@@ -105,7 +105,7 @@ def test_a_loop_that_stood_still_gives_the_worker_its_time_again(
     assert not ended
 
 
-def test_a_worker_that_still_loads_its_model_is_left_alone(
+def test_a_worker_that_still_loads_its_model_is_not_ended(
     make_dog: Callable[..., Watchdog], clock: Clock, ended: list[bool], client: fakeredis.FakeRedis
 ) -> None:
     # Given jobs, and a model that takes long to load
@@ -114,7 +114,7 @@ def test_a_worker_that_still_loads_its_model_is_left_alone(
     assert not ended
 
 
-def test_a_worker_without_redis_is_left_alone(
+def test_a_worker_without_redis_is_not_ended(
     make_dog: Callable[..., Watchdog], clock: Clock, ended: list[bool]
 ) -> None:
     # Given jobs in a queue that cannot be reached
@@ -138,7 +138,7 @@ def test_a_loop_that_stands_still_and_a_stop_that_hangs_are_killed(hang: str, st
 
 
 def test_a_pause_of_the_machine_is_no_hang() -> None:
-    # Given a process whose loop may stand still for a second, on a machine that pauses for much longer
+    # Given a process whose loop may be blocked for a second, on a machine that is paused for much longer
     program = (
         "import itertools, threading, worker.runtime.watchdog as w; w.STALLED_SECONDS = 1; w.CHECK_SECONDS = 0.01\n"
         "times = itertools.chain([0] * 10, itertools.count(1000, 0.01))\n"
@@ -147,6 +147,6 @@ def test_a_pause_of_the_machine_is_no_hang() -> None:
         "threading.Event().wait(60)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
-    # Then it is not killed for that, but later for a loop that stands still
+    # Then it is not killed because of the pause, but later because its loop is blocked
     assert done.returncode == -signal.SIGKILL
     assert done.stdout.count("look") > 50
