@@ -8,26 +8,30 @@ MODEL ?= mobilenet_v2
 export MODEL
 # The packages of another environment do not count as installed, nor those of one whose Python is gone.
 unexport PYTHONPATH PYTHONHOME
-$(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3)
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(VENV)/.int8)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop model test browser check lint types imports contract reference faults simulate nightly hostile fuzz failed key bench
+.PHONY: help run stop model test browser check lint types imports contract reference faults simulate nightly hostile fuzz
+.PHONY: failed retry purge-failed undelivered key webhook-secret bench bench-gpu
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
 
-run: $(VENV)/.run $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),$(IMAGE_STORE_URL))),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, WORKERS= change it)
+# Photographs for PRECISION=int8, unless others are given, or the engine cannot run it.
+INT8 := $(if $(and $(filter int8,$(PRECISION)),$(if $(CALIBRATION_IMAGES)$(filter-out litert,$(ENGINE)),,default)),$(VENV)/.int8)
+
+run: $(VENV)/.run $(INT8) $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),$(IMAGE_STORE_URL))),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, PRECISION=, WORKERS= change it)
 	@exec $(BIN)/python -m deploy.local $$PPID
 
 stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
 	@if [ -e $(VENV)/.run ]; then exec $(BIN)/python -m deploy.local.stop; else echo "make stop: nothing is installed here, so nothing is running"; fi
 
-model: $(VENV)/.run ## prepare the model MODEL= in models/
+model: $(VENV)/.run $(INT8) ## prepare the model MODEL= in models/ (PRECISION=int8: faster on some CPUs)
 	@$(BIN)/python -m worker.prepare
 
-# Two test files run at once, the longest first, as most tests wait for processes. Hostile pictures run alone: they
-# come close to the time limit of a job.
+# Two test files run at a time, slowest folders first, because most tests wait for processes. The hostile pictures run
+# alone, because they come close to the time limit of a job.
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev browser ## set everything up and run the tests
@@ -36,8 +40,8 @@ test: $(VENV)/.dev browser ## set everything up and run the tests
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
 	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
 
-guides: $(VENV)/.dev ## follow the documentation: run every command in it that needs no Docker engine
-	$(BIN)/python -m pytest tests/guides
+guides: $(VENV)/.dev ## run every command in the documentation that needs no Docker engine (Debian: apt-get install nginx-light)
+	$(BIN)/python -m pytest -m "not nightly" tests/guides
 
 monitoring: $(VENV)/.dev ## check the dashboard and the alerts with Prometheus (Debian: apt-get install prometheus)
 	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py
@@ -57,16 +61,16 @@ types: $(VENV)/.dev ## static types
 imports: $(VENV)/.dev ## import contracts between the folders
 	PYTHONPATH=client $(BIN)/lint-imports
 
-contract: $(VENV)/.dev ## write docs/openapi.json after an intended change of the contract
+contract: $(VENV)/.dev ## update docs/openapi.json after an intended change of the contract
 	$(BIN)/python -m api.contract > docs/openapi.json
 
-reference: contract ## write the tables of settings, metrics and routes in docs/ after an intended change of the source
+reference: contract ## update the tables of settings, metrics and routes in docs/ after an intended change of the source
 	$(BIN)/python -m tests.support.reference
 
 faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
 
-simulate: $(VENV)/.dev ## run SEEDS=2000 seeds of the simulated service; TRACE= replays one seed step by step
+simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times; TRACE= replays one seed step by step
 	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
 
 nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
@@ -74,7 +78,7 @@ nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated wor
 	$(BIN)/python -m pytest tests/simulation
 	$(BIN)/python -m tests.simulation 100000
 	$(BIN)/python -m pytest tests/hostile
-	$(BIN)/python -m pytest -m nightly tests/e2e
+	$(BIN)/python -m pytest -m nightly tests/e2e tests/guides
 
 hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)
 	$(BIN)/python -m pytest -s tests/hostile
@@ -87,11 +91,29 @@ fuzz: $(VENV)-fuzz/.done ## fuzz the header check with atheris (FUZZ_SECONDS=300
 failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
 	@$(BIN)/python -m deploy.local.failed
 
+retry: $(VENV)/.run ## retry failed jobs of `make run`: ALL=1, or ID= with their ids (PORT= chooses the instance)
+	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make retry: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
+	@$(BIN)/python -m deploy.local.failed retry $(if $(filter 1,$(ALL)),--all,$(ID))
+
+purge-failed: $(VENV)/.run ## delete the pictures that are kept for a retry: ALL=1, or ID= with the ids of failed jobs
+	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make purge-failed: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
+	@$(BIN)/python -m deploy.local.failed purge $(if $(filter 1,$(ALL)),--all,$(ID))
+
+undelivered: $(VENV)/.run ## list the webhooks of `make run` that were given up, and why (PORT= chooses the instance)
+	@$(BIN)/python -m deploy.local.failed --webhooks
+
+webhook-secret: $(VENV)/.run ## show the secret that the webhooks of the API key NAME= are signed with (needs WEBHOOK_SECRET)
+	@$(BIN)/python -m worker.webhooks --secret "$(NAME)"
+
 key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
 	@$(BIN)/python -m api.new_key $(NAME)
 
-bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes)
-	$(BIN)/python -m bench
+bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes; QUICK=1: 3)
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+bench-gpu: $(VENV)/.dev ## measure the batch worker on a GPU (installs the CUDA libraries)
+	$(BIN)/python -m deploy.local.install requirements/worker-gpu.txt
+	$(BIN)/python -m bench.batches
 
 compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose
@@ -102,7 +124,7 @@ audit: $(VENV)/.dev ## check the pinned packages for known vulnerabilities (need
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
-	for name in api worker prepare worker-gpu s3 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	for name in api worker prepare worker-gpu s3 int8 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
@@ -126,6 +148,12 @@ $(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 # What pictures in S3 need beside the rest; the development environment has it anyway.
 $(VENV)/.s3: requirements/s3.txt $(VENV)/.run
 	@echo "Installing what pictures in S3 need."
+	@$(BIN)/python -m deploy.local.install $<
+	@touch $@
+
+# Photographs to calibrate and check PRECISION=int8 with; the development environment has them anyway.
+$(VENV)/.int8: requirements/int8.txt $(VENV)/.run
+	@echo "Installing photographs for PRECISION=int8."
 	@$(BIN)/python -m deploy.local.install $<
 	@touch $@
 

@@ -12,28 +12,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import Contestant, Ours, OursCached
+from bench.contestants import Contestant, Ours, OursCached, OursInt8
 from bench.environments import NotInstalled, prepare_environment, python_of
 from bench.measures import MEASURES, OTHER_SIZES
+from bench.models import prepare_model
 from bench.others import (
     BentoML,
-    BentoMLTensorFlow,
+    BentoMLPipeline,
     LitServe,
-    LitServeTensorFlow,
+    LitServePipeline,
     Mosec,
-    MosecTensorFlow,
+    MosecPipeline,
     Original,
     Peer,
 )
-from bench.pictures import SIZES, mixed, prepare_pictures
+from bench.pictures import SIZES, prepare_pictures
 from bench.processes import ROOT
 from bench.report import render
 from bench.runner import Pictures, limit, say, visit
 
 HERE = Path(__file__).parent
 CONTESTANTS: list[type[Contestant]] = [
-    *(Ours, Mosec, LitServe, BentoML, Original, OursCached),
-    *(MosecTensorFlow, LitServeTensorFlow, BentoMLTensorFlow),
+    *(Ours, Mosec, LitServe, BentoML, Original, OursCached, OursInt8),
+    *(MosecPipeline, LitServePipeline, BentoMLPipeline),
 ]
 
 
@@ -48,8 +49,6 @@ def main() -> int:
     say("preparing the pictures …")
     sizes = ["512"] if options.quick else list(SIZES)
     pictures: Pictures = dict(prepare_pictures(HERE / ".pictures", model, sizes, 40 if options.quick else None))
-    if not options.quick:
-        pictures["mix"] = mixed(pictures)
     results: dict[str, Any] = {"about": about(model, options), "missing": missing, "rounds": []}
     chosen = [kind for kind in chosen if kind.name not in missing]
     for number in range(options.rounds):
@@ -69,15 +68,6 @@ def _options() -> argparse.Namespace:
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.0 if options.quick else 6.0)
     return options
-
-
-def prepare_model() -> Path:
-    """Prepare the model of TOPTHREE_TEST_MODEL, else the one that needs no hub; return its folder."""
-    source = os.environ.get("TOPTHREE_TEST_MODEL")
-    name = str(Path(source).resolve()) if source else "efficientnet_lite0"
-    command = [sys.executable, "-m", "worker.prepare", "--model", name]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return ROOT / done.stdout.strip()
 
 
 def prepare_peers(chosen: list[type[Contestant]]) -> dict[str, str]:
@@ -107,7 +97,8 @@ def play_round(
         limits[size] = limit(pictures[size], model, cores, options.seconds, seed)
     contestants = {}
     for kind in chosen:
-        measures = [measure for measure in MEASURES[kind.name] if number == 0 or not measure.first_round_only]
+        short = options.quick or number > 0
+        measures = [measure for measure in MEASURES[kind.name] if not (short and measure.first_round_only)]
         measures = [measure for measure in measures if measure.pictures in pictures]
         if measures:
             say(kind.name)

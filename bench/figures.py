@@ -7,6 +7,7 @@ from typing import Any
 Round = dict[str, Any]
 OURS = "topthree"
 CACHED = "topthree, cache"
+INT8 = "topthree, int8"
 # A run during which other programs used more than this is left out, if there is a better one.
 FOREIGN_CORES = 0.15
 # Where processor time and ratios of peaks are compared.
@@ -99,6 +100,16 @@ def cpu_of(name: str, measure: str) -> Callable[[Round], float | None]:
     return read
 
 
+def cpu_at_peak(name: str) -> Callable[[Round], float | None]:
+    """Return what finds the smaller processor time a job of the closed loops, in milliseconds."""
+
+    def read(one: Round) -> float | None:
+        found = [cpu_of(name, clients)(one) for clients in PEAK_CLIENTS]
+        return min((value for value in found if value is not None), default=None)
+
+    return read
+
+
 def peak_of(name: str, suffix: str = "") -> Callable[[Round], float | None]:
     """Return what finds the best of the closed loops, in right answers a second."""
 
@@ -108,6 +119,11 @@ def peak_of(name: str, suffix: str = "") -> Callable[[Round], float | None]:
         return max(found, default=None)
 
     return read
+
+
+def rate_of(name: str, size: str) -> Callable[[Round], float | None]:
+    """Return what reads the right answers a second for a larger size of pictures."""
+    return of(name, f"8 clients, {size}", "per_second")
 
 
 def limit_of(pictures: str) -> Callable[[Round], float | None]:

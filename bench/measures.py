@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 LOADS = (0.25, 0.5, 0.75, 0.9, 1.1)
-OTHER_SIZES = ("1080p", "12mp", "mix")
+OTHER_SIZES = ("1080p", "12mp")
 # Of the requests of a trace with repeats, this share is for a picture that was sent before.
 REPEATS = 0.3
 
@@ -30,8 +30,8 @@ def closed(clients: int) -> Measure:
 
 
 def other_sizes() -> list[Measure]:
-    """Larger pictures: reported, with no target."""
-    return [replace(closed(8), name=f"8 clients, {size}", pictures=size, first_round_only=True) for size in OTHER_SIZES]
+    """Larger pictures, and a mixture."""
+    return [replace(closed(8), name=f"8 clients, {size}", pictures=size) for size in OTHER_SIZES]
 
 
 def with_repeats() -> list[Measure]:
@@ -40,32 +40,38 @@ def with_repeats() -> list[Measure]:
 
 
 def ours() -> list[Measure]:
-    """Everything: closed loops, asynchronous, open loops."""
+    """Everything: closed loops, and in the first round asynchronous clients, open loops and an overload."""
     asynchronous = Measure("16 clients, async and poll", 16, headers="Prefer: respond-async\r\n", poll_seconds=0.1)
     long_poll = replace(asynchronous, name="16 clients, async and long poll", poll_seconds=0.0)
-    return [
-        *(closed(clients) for clients in (1, 4, 8, 16)),
+    once = [
+        closed(4),
         asynchronous,
         replace(long_poll, poll_headers="Prefer: wait=20\r\n"),
         *(Measure(f"open, {load:.0%}", load=load) for load in LOADS),
         Measure("open, 50% after the overload", load=0.5),
-        *other_sizes(),
     ]
+    return [closed(1), *peer(), *(replace(measure, first_round_only=True) for measure in once)]
 
 
 def peer() -> list[Measure]:
+    """The closed loops that find a peak, and other sizes."""
+    return [*peak(), *other_sizes()]
+
+
+def peak() -> list[Measure]:
     """The closed loops that find a peak."""
-    return [closed(8), closed(16), *other_sizes()]
+    return [closed(8), closed(16)]
 
 
 MEASURES: dict[str, list[Measure]] = {
     "topthree": ours(),
+    "topthree, int8": peak(),
     "topthree, cache": with_repeats(),
     "mosec": [*peer(), *with_repeats()],
     "litserve": peer(),
     "bentoml": peer(),
     "original": peer(),
-    "litserve, tensorflow": [replace(closed(8), first_round_only=True)],
-    "bentoml, tensorflow": [replace(closed(8), first_round_only=True)],
-    "mosec, tensorflow": [replace(closed(8), first_round_only=True)],
+    "mosec, our pipeline": peak(),
+    "litserve, our pipeline": peak(),
+    "bentoml, our pipeline": peak(),
 }

@@ -1,17 +1,18 @@
-"""Other servers, each in an environment of its own and written as its documentation shows it."""
+"""Other servers, each in an environment of its own, with the code of their users or with this project's pipeline."""
 
 import os
 import time
 
 from bench.contestants import Contestant, Door, listens
 from bench.environments import python_of
+from bench.peers.classifier import PIPELINE
 from bench.processes import tree, wait_until
 
 
 class Peer(Contestant):
     """Another server, one process tree."""
 
-    engine = "litert"
+    code = "documented"
     environment: str
     command: tuple[str, ...]
     port_variable = "PORT"
@@ -21,7 +22,7 @@ class Peer(Contestant):
         environ = {
             self.port_variable: str(self.port),
             "MODEL_DIR": str(self._model),
-            "ENGINE": self.engine,
+            "CODE": self.code,
             "WORKERS": str(self._workers),
             "PATH": f"{python_of(self.environment).parent}{os.pathsep}{os.environ['PATH']}",
             "BENTOML_DO_NOT_TRACK": "True",
@@ -42,7 +43,6 @@ class Original(Peer):
     """The program this project began with."""
 
     name = environment = "original"
-    engine = "tensorflow"
     command = ("bench.peers.original",)
     door = Door("/upload", "image")
 
@@ -73,22 +73,22 @@ class Mosec(Peer):
     door = Door("/inference", "")
 
 
-class LitServeTensorFlow(LitServe):
-    """LitServe with the SavedModel."""
+class LitServePipeline(LitServe):
+    """LitServe as a server alone."""
 
-    name = "litserve, tensorflow"
-    engine = "tensorflow"
-
-
-class BentoMLTensorFlow(BentoML):
-    """BentoML with the SavedModel."""
-
-    name = "bentoml, tensorflow"
-    engine = "tensorflow"
+    name = "litserve, our pipeline"
+    code = PIPELINE
 
 
-class MosecTensorFlow(Mosec):
-    """mosec with the SavedModel."""
+class BentoMLPipeline(BentoML):
+    """BentoML as a server alone."""
 
-    name = "mosec, tensorflow"
-    engine = "tensorflow"
+    name = "bentoml, our pipeline"
+    code = PIPELINE
+
+
+class MosecPipeline(Mosec):
+    """mosec as a server alone."""
+
+    name = "mosec, our pipeline"
+    code = PIPELINE

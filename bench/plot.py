@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,37 +12,39 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from bench.figures import Figures, limit_of, peak_of  # the backend comes first
+from bench.figures import OURS, Figures, peak_of, rate_of  # the backend comes first
+from bench.measures import OTHER_SIZES
+
+DOCUMENTED = ("mosec", "litserve", "bentoml", "original")
 
 
 def main() -> None:
-    """Draw throughput beside the limit, and latency over load."""
+    """Draw how often the service is as fast as each peer, and latency over load."""
     file = Path(sys.argv[1])
     results = json.loads(file.read_text("utf-8"))
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     figures = Figures(results)
-    draw_peaks(left, figures)
+    draw_ratios(left, figures)
     draw_latency(right, figures.rounds)
     about = results["about"]
-    figure.suptitle(f"{about['date'][:10]}, {about['cores']} cores, {about['model']}, 512 px pictures", fontsize=10)
+    figure.suptitle(
+        f"{about['date'][:10]}, {about['cores']} cores of {about['processor']}, {about['model']}", fontsize=10
+    )
     figure.savefig(file.with_suffix(".png"), dpi=120)
 
 
-def draw_peaks(axes: Any, figures: Figures) -> None:
-    """Bars: each contestant's peak as a share of the limit of the same round; dots: the rounds."""
-    shares: dict[str, list[float]] = {}
-    for name in figures.contestants():
-        for kind in ("", ", repeats"):
-            found = [(peak_of(name, kind)(one), limit_of("512")(one)) for one in figures.rounds]
-            shares[name + kind] = [peak / limit for peak, limit in found if peak and limit]
-    shares = {name: found for name, found in shares.items() if found}
-    names = sorted(shares, key=lambda name: median(shares[name]))
-    colours = ["#1f77b4" if name.startswith("topthree") else "#b0b0b0" for name in names]
-    axes.barh(names, [median(shares[name]) for name in names], color=colours)
-    for place, name in enumerate(names):
-        axes.plot(shares[name], [place] * len(shares[name]), "k.", markersize=4)
+def draw_ratios(axes: Any, figures: Figures) -> None:
+    """Bars: pictures a second of the service over those of each peer as documented, one bar for each size."""
+    peers = [name for name in DOCUMENTED if name in figures.contestants()]
+    rates = {"512": peak_of, **{size: partial(rate_of, size=size) for size in OTHER_SIZES}}
+    for place, (size, rate) in enumerate(rates.items()):
+        ratios = [figures.ratio(rate(OURS), rate(name)) or 0 for name in peers]
+        axes.barh([row + 0.25 * (1 - place) for row in range(len(peers))], ratios, 0.23, label=f"{size} pictures")
+    axes.set_yticks(range(len(peers)), peers)
+    axes.invert_yaxis()
     axes.axvline(1, color="black", linewidth=0.8, linestyle="--")
-    axes.set_xlabel("peak throughput / limit (decode + LiteRT, no server)")
+    axes.set_xlabel("pictures a second, topthree / the other server as documented")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(rates), frameon=False)
 
 
 def draw_latency(axes: Any, rounds: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from bench.figures import (
     peak_of,
     runs_of,
 )
+from bench.measures import OTHER_SIZES
 from bench.targets import targets
 
 ROLES = ("api", "redis", "celery parent", "celery child", "load generator")
@@ -77,7 +78,7 @@ def _runs(figures: Figures) -> str:
 
 
 def _run(figures: Figures, name: str, measure: str) -> list[str]:
-    size = next((size for size in ("1080p", "12mp", "mix") if measure.endswith(size)), "512")
+    size = next((size for size in OTHER_SIZES if measure.endswith(size)), "512")
     rate = of(name, measure, "per_second")
     against = peak_of(OURS) if size == "512" else of(OURS, measure, "per_second")
     runs = [runs_of(one, name)[measure] for one in figures.rounds if measure in runs_of(one, name)]

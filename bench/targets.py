@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contestants import MAX_OPEN_JOBS
-from bench.figures import CACHED, OURS, Figures, Round, alone_ms, limit_of, of, outside_cpu, peak_of, runs_of
+from bench.figures import (
+    CACHED,
+    INT8,
+    OURS,
+    Figures,
+    Round,
+    alone_ms,
+    cpu_at_peak,
+    limit_of,
+    of,
+    outside_cpu,
+    peak_of,
+    rate_of,
+    runs_of,
+)
+from bench.measures import OTHER_SIZES
 
 AT_MOST, AT_LEAST = "at most", "at least"
 Run = dict[str, Any]
@@ -35,17 +50,22 @@ def targets(figures: Figures) -> list[Target]:
     one, busy, over = "1 clients", "open, 75%", "open, 110%"
     p50, p99 = of(OURS, busy, "latency_ms", "p50"), of(OURS, busy, "latency_ms", "p99")
     return [
-        Target("peak / limit", AT_LEAST, 0.75, figures.ratio(peak, limit_of("512"))),
-        Target("peak / LitServe", AT_LEAST, 1.1, figures.ratio(peak, peak_of("litserve"))),
+        Target("peak / mosec", AT_LEAST, 1.1, figures.ratio(peak, peak_of("mosec"))),
+        Target(
+            "CPU a picture, mosec / topthree", AT_LEAST, 1.1, figures.ratio(cpu_at_peak("mosec"), cpu_at_peak(OURS))
+        ),
+        Target("peak / LitServe", AT_LEAST, 1.4, figures.ratio(peak, peak_of("litserve"))),
         Target("peak / BentoML", AT_LEAST, 2, figures.ratio(peak, peak_of("bentoml"))),
-        Target("peak / original", AT_LEAST, 2, figures.ratio(peak, peak_of("original"))),
-        Target("peak / mosec", AT_LEAST, 0.8, figures.ratio(peak, peak_of("mosec"))),
+        Target("peak / original", AT_LEAST, 1.8, figures.ratio(peak, peak_of("original"))),
+        *(_larger(figures, size) for size in OTHER_SIZES),
+        Target("peak with int8 / mosec", AT_LEAST, 1.6, figures.ratio(peak_of(INT8), peak_of("mosec"))),
         Target(
             "peak with repeats, cache on / mosec",
             AT_LEAST,
-            1,
+            1.5,
             figures.ratio(peak_of(CACHED, repeats), peak_of("mosec", repeats)),
         ),
+        Target("peak / limit", AT_LEAST, 0.75, figures.ratio(peak, limit_of("512"))),
         Target("added latency, 1 client, median", AT_MOST, 4, figures.over_rounds(_added(one, "p50")), "ms"),
         Target("added latency, 1 client, 99th percentile", AT_MOST, 15, figures.over_rounds(_added(one, "p99")), "ms"),
         Target("p99 / p50 at 75% load", AT_MOST, 5, figures.ratio(p99, p50)),
@@ -57,6 +77,11 @@ def targets(figures: Figures) -> list[Target]:
         Target("queue empty after the overload", AT_MOST, 30, _extreme(figures, over, _drain), "s"),
         Target("CPU a job outside decode and inference", AT_MOST, 5, figures.over_rounds(outside_cpu), "core-ms"),
     ]
+
+
+def _larger(figures: Figures, size: str) -> Target:
+    ratio = figures.ratio(rate_of(OURS, size), rate_of("mosec", size))
+    return Target(f"{size}, 8 clients / mosec", AT_LEAST, 1.2, ratio)
 
 
 def _added(measure: str, percentile: str) -> Callable[[Round], float | None]:

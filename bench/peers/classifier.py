@@ -1,28 +1,22 @@
-"""The product's own decode, engine and labels, for programs that bring another server."""
+"""The classifier of a peer: its users' own code, or this project's pipeline, to compare the servers alone."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.images.inspect import set_up_pillow
-from worker.inference.classifier import Classifier
-from worker.inference.engines import load_engine
-from worker.inference.model_folder import ModelFolder
-
 WORKERS = int(os.environ.get("WORKERS", "2"))
+# The value of CODE that chooses this project's pipeline.
+PIPELINE = "pipeline"
 
 
 def load_classifier() -> Callable[[bytes], dict[str, Any]]:
-    """Load the model that MODEL_DIR and ENGINE name; return what maps a picture to the original program's answer."""
-    set_up_pillow()
-    folder = ModelFolder.open(Path(os.environ["MODEL_DIR"]))
-    classifier = Classifier(load_engine(os.environ["ENGINE"], folder), folder)
+    """Load the model in MODEL_DIR; return what maps a picture to the original program's answer."""
+    model = Path(os.environ["MODEL_DIR"])
+    if os.environ.get("CODE") == PIPELINE:
+        from bench.peers.pipeline import load_pipeline
 
-    def classify(data: bytes) -> dict[str, Any]:
-        return {
-            f"prediction_{place}": {"confidence_level": found.confidence, "predicted_label": found.label}
-            for place, found in enumerate(classifier.classify(data, 3), start=1)
-        }
+        return load_pipeline(model)
+    from bench.peers.documented import load_documented
 
-    return classify
+    return load_documented(model)
