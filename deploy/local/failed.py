@@ -1,4 +1,7 @@
-"""`python -m deploy.local.failed`: lists the failed jobs of this checkout's `make run` on port PORT."""
+"""`python -m deploy.local.failed`: lists or retries failed jobs of this checkout's `make run` on port PORT.
+
+With `--webhooks` it lists the webhooks that were given up.
+"""
 
 import os
 import sys
@@ -8,24 +11,28 @@ from deploy.local.instance import Instance
 from deploy.local.output import say
 from shared.jobs import failed as failed_jobs
 from shared.settings import Settings, SettingsError
+from worker.webhooks import given_up
 
 
-def main() -> int:
-    """Print the jobs; return the exit code."""
+def main(arguments: list[str]) -> int:
+    """Run the command of `shared.jobs.failed` in `arguments`, by default the list; return the exit code."""
+    webhooks = "--webhooks" in arguments
+    command = "make undelivered" if webhooks else "failed_jobs"
     try:
         instance = Instance(Settings.from_environ(os.environ).port)
         if not instance.is_running():
-            say(f"make failed: no `make run` of this checkout is running on port {instance.port} (PORT= chooses one)")
+            say(f"{command}: no `make run` of this checkout is running on port {instance.port} (PORT= chooses one)")
             return 1
         url = instance.redis_url_file.read_text("utf-8").strip()
     except SettingsError as error:
-        say(f"make failed: {error}")
+        say(f"{command}: {error}")
         return 2
     except OSError as error:
-        say(f"make failed: {error.filename}: {error.strerror}")
+        say(f"{command}: {error.filename}: {error.strerror}")
         return 1
-    return failed_jobs.main(with_settings(os.environ, REDIS_URL=url))
+    environ = with_settings(os.environ, REDIS_URL=url)
+    return given_up.main(environ) if webhooks else failed_jobs.main(environ, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

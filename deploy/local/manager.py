@@ -21,8 +21,8 @@ from shared.settings import Settings
 from shared.this_machine import url_of
 
 # Deadlines from the start of the stop, all within instance.STOP_SECONDS. The API ends within a second unless a client
-# has sent part of a request; a worker finishes its jobs.
-API_STOP_SECONDS, WORKER_STOP_SECONDS, REDIS_STOP_SECONDS = 6.0, 16.0, 18.0
+# has sent part of a request; a worker finishes its jobs. Webhooks that are cut off are sent again after the next start.
+API_STOP_SECONDS, WORKER_STOP_SECONDS, WEBHOOKS_STOP_SECONDS, REDIS_STOP_SECONDS = 6.0, 16.0, 17.0, 18.0
 OUTPUT_SECONDS = 0.5
 # Pauses before a process is restarted. The pause is reset for a process that ran longer than the longest pause.
 FIRST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 10.0
@@ -34,7 +34,9 @@ class CannotRun(Exception):
 
 
 class Manager:
-    """Runs the processes of one instance: a Redis server, the workers, the API, and one that announces readiness."""
+    """Runs the processes of one instance: a Redis server, the workers, the API, one that announces readiness, and one
+    that sends webhooks if they are on.
+    """
 
     def __init__(self, settings: Settings, lock: int, output: Output) -> None:
         """`lock` is the descriptor from `Instance.claim`."""
@@ -69,6 +71,8 @@ class Manager:
             asyncio.create_task(self._keep(self._program("api", "api"))),
             asyncio.create_task(self._announce(self._program("announce", "deploy.local.announce"))),
         ]
+        if self._settings.webhook_secret:
+            tasks.append(asyncio.create_task(self._keep(self._program("webhooks", "worker.webhooks"))))
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -85,6 +89,7 @@ class Manager:
             ("announce", 0.0),
             ("api", API_STOP_SECONDS),
             ("worker", WORKER_STOP_SECONDS),
+            ("webhooks", WEBHOOKS_STOP_SECONDS),
             ("redis", REDIS_STOP_SECONDS),
         ):
             if name in self._started:
@@ -166,6 +171,8 @@ async def manage(settings: Settings, lock: int, output: Output) -> int:
     try:
         if service.done():
             service.result()
+        else:
+            output.say("Stopping: running jobs are finished, waiting ones are kept for the next start …")
     except (CannotRun, OSError) as error:
         output.say(f"make run: {error}")
         code = 1

@@ -40,7 +40,7 @@ def stop(instance: Instance) -> int:
     while instance.is_running():
         holder = instance.holder()
         if holder and told and holder != told:
-            # A new `make run` was started meanwhile.
+            # A new `make run` has been started since.
             break
         if holder and not told:
             told = holder
