@@ -16,7 +16,9 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(V
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-15s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' Makefile
+
+##@ Use it
 
 # Photographs for PRECISION=int8, unless others are given, or the engine cannot run it.
 INT8 := $(if $(and $(filter int8,$(PRECISION)),$(if $(CALIBRATION_IMAGES)$(filter-out litert,$(ENGINE)),,default)),$(VENV)/.int8)
@@ -30,6 +32,30 @@ stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
 model: $(VENV)/.run $(INT8) ## prepare the model MODEL= in models/ (PRECISION=int8: faster on some CPUs)
 	@$(BIN)/python -m worker.prepare
 
+key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
+	@$(BIN)/python -m api.new_key $(NAME)
+
+##@ Look after it
+
+failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
+	@$(BIN)/python -m deploy.local.failed
+
+retry: $(VENV)/.run ## retry failed jobs of `make run`: ALL=1, or ID= with their ids (PORT= chooses the instance)
+	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make retry: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
+	@$(BIN)/python -m deploy.local.failed retry $(if $(filter 1,$(ALL)),--all,$(ID))
+
+purge-failed: $(VENV)/.run ## delete the pictures that are kept for a retry: ALL=1, or ID= with the ids of failed jobs
+	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make purge-failed: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
+	@$(BIN)/python -m deploy.local.failed purge $(if $(filter 1,$(ALL)),--all,$(ID))
+
+undelivered: $(VENV)/.run ## list the webhooks of `make run` that were given up, and why (PORT= chooses the instance)
+	@$(BIN)/python -m deploy.local.failed --webhooks
+
+webhook-secret: $(VENV)/.run ## show the secret that the webhooks of the API key NAME= are signed with (needs WEBHOOK_SECRET)
+	@$(BIN)/python -m worker.webhooks --secret "$(NAME)"
+
+##@ Change it
+
 # Two test files run at a time, slowest folders first, because most tests wait for processes. The hostile pictures run
 # alone, because they come close to the time limit of a job.
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
@@ -39,15 +65,6 @@ test: $(VENV)/.dev browser ## set everything up and run the tests
 	  tests/e2e tests/browser tests/client tests/contract tests/unit \
 	  --cov=api --cov=shared --cov=worker --cov=topthree_client
 	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
-
-guides: $(VENV)/.dev ## run every command in the documentation that needs no Docker engine (Debian: apt-get install nginx-light)
-	$(BIN)/python -m pytest -m "not nightly" tests/guides
-
-monitoring: $(VENV)/.dev ## check the dashboard and the alerts with Prometheus (Debian: apt-get install prometheus)
-	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py
-
-browser: $(VENV)/.dev ## find or install the Chromium that the tests of the web page need
-	@$(BIN)/python -m tests.support.browser
 
 check: lint types imports test ## lint, types, import contracts and tests: run it before you hand in a change
 
@@ -67,60 +84,6 @@ contract: $(VENV)/.dev ## update docs/openapi.json after an intended change of t
 reference: contract ## update the tables of settings, metrics and routes in docs/ after an intended change of the source
 	$(BIN)/python -m tests.support.reference
 
-faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
-	$(BIN)/python -m pytest tests/faults
-
-simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times; TRACE= replays one seed step by step
-	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
-
-nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
-	$(BIN)/python -m pytest tests/faults
-	$(BIN)/python -m pytest tests/simulation
-	$(BIN)/python -m tests.simulation 100000
-	$(BIN)/python -m pytest tests/hostile
-	$(BIN)/python -m pytest -m nightly tests/e2e tests/guides
-
-hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)
-	$(BIN)/python -m pytest -s tests/hostile
-
-fuzz: $(VENV)-fuzz/.done ## fuzz the header check with atheris (FUZZ_SECONDS=300)
-	mkdir -p artifacts/fuzz
-	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 \
-	  -artifact_prefix=artifacts/ artifacts/fuzz
-
-failed: $(VENV)/.run ## list the jobs of `make run` that failed, and why (PORT= chooses the instance)
-	@$(BIN)/python -m deploy.local.failed
-
-retry: $(VENV)/.run ## retry failed jobs of `make run`: ALL=1, or ID= with their ids (PORT= chooses the instance)
-	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make retry: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
-	@$(BIN)/python -m deploy.local.failed retry $(if $(filter 1,$(ALL)),--all,$(ID))
-
-purge-failed: $(VENV)/.run ## delete the pictures that are kept for a retry: ALL=1, or ID= with the ids of failed jobs
-	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make purge-failed: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
-	@$(BIN)/python -m deploy.local.failed purge $(if $(filter 1,$(ALL)),--all,$(ID))
-
-undelivered: $(VENV)/.run ## list the webhooks of `make run` that were given up, and why (PORT= chooses the instance)
-	@$(BIN)/python -m deploy.local.failed --webhooks
-
-webhook-secret: $(VENV)/.run ## show the secret that the webhooks of the API key NAME= are signed with (needs WEBHOOK_SECRET)
-	@$(BIN)/python -m worker.webhooks --secret "$(NAME)"
-
-key: $(VENV)/.run ## make an API key for NAME=, and its entry for API_KEYS
-	@$(BIN)/python -m api.new_key $(NAME)
-
-bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes; QUICK=1: 3)
-	$(BIN)/python -m bench $(if $(QUICK),--quick)
-
-bench-gpu: $(VENV)/.dev ## measure the batch worker on a GPU (installs the CUDA libraries)
-	$(BIN)/python -m deploy.local.install requirements/worker-gpu.txt
-	$(BIN)/python -m bench.batches
-
-compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
-	$(BIN)/python -m pytest tests/compose
-
-audit: $(VENV)/.dev ## check the pinned packages for known vulnerabilities (needs the network)
-	$(BIN)/python .ci/audit.py
-
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
@@ -130,6 +93,53 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 
 clean: ## remove generated files (.venv, models, data)
 	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache
+
+##@ Test more
+
+guides: $(VENV)/.dev ## run every command in the documentation that needs no Docker engine (Debian: apt-get install nginx-light)
+	$(BIN)/python -m pytest -m "not nightly" tests/guides
+
+monitoring: $(VENV)/.dev ## check the dashboard and the alerts with Prometheus (Debian: apt-get install prometheus)
+	$(BIN)/python -m pytest -m prometheus tests/unit tests/e2e/test_metrics.py
+
+compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
+	$(BIN)/python -m pytest tests/compose
+
+faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
+	$(BIN)/python -m pytest tests/faults
+
+simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times; TRACE= replays one seed step by step
+	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
+
+hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)
+	$(BIN)/python -m pytest -s tests/hostile
+
+fuzz: $(VENV)-fuzz/.done ## fuzz the header check with atheris (FUZZ_SECONDS=300)
+	mkdir -p artifacts/fuzz
+	$(VENV)-fuzz/bin/python -m tests.fuzz.header -max_total_time=$(or $(FUZZ_SECONDS),300) -max_len=65536 -timeout=5 \
+	  -artifact_prefix=artifacts/ artifacts/fuzz
+
+audit: $(VENV)/.dev ## check the pinned packages for known vulnerabilities (needs the network)
+	$(BIN)/python .ci/audit.py
+
+nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
+	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/simulation
+	$(BIN)/python -m tests.simulation 100000
+	$(BIN)/python -m pytest tests/hostile
+	$(BIN)/python -m pytest -m nightly tests/e2e tests/guides
+
+browser: $(VENV)/.dev ## find or install the Chromium that the tests of the web page need
+	@$(BIN)/python -m tests.support.browser
+
+##@ Measure it
+
+bench: $(VENV)/.dev ## compare the speed with the limit of this machine and with other servers (about 20 minutes; QUICK=1: 3)
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+bench-gpu: $(VENV)/.dev ## measure the batch worker on a GPU (installs the CUDA libraries)
+	$(BIN)/python -m deploy.local.install requirements/worker-gpu.txt
+	$(BIN)/python -m bench.batches
 
 CHECK_PYTHON = @"$(or $(PYTHON),false)" -c '$(FITS)' 2>/dev/null || \
   { echo "topthree needs Python 3.11, 3.12 or 3.13: PYTHON=/path/to/python make run" >&2; exit 1; }

@@ -11,6 +11,7 @@ from structlog.typing import Processor
 
 from shared.settings import LogFormat
 
+CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection", "celery.apps.worker")
 # Fields of the access log; `extra` may add these to a line.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
@@ -25,8 +26,8 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
     logging.captureWarnings(True)
     # Celery's pool reports lost children through this logger, which does not propagate.
     logging.getLogger("multiprocessing").handlers = [handler]
-    # Celery logs every task that is received or succeeds; job records contain the same.
-    for chatty in ("celery.worker.strategy", "celery.app.trace"):
+    # Celery logs every task that is received or succeeds, which job records contain too, and each step of its start.
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

@@ -1,11 +1,14 @@
 """Creates the Celery worker; each of its children runs one job at a time."""
 
+import logging
 import multiprocessing
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from worker.jobs.progress import SharedProgress
 from worker.runtime.celery_app import create_celery
@@ -16,6 +19,8 @@ from worker.runtime.message_filter import attach_filter
 from worker.runtime.tasks import register_tasks
 from worker.runtime.watchdog import Flag
 from worker.services import Services
+
+log = logging.getLogger(__name__)
 
 # A child may need longer than Celery's four seconds to load a large model on a busy machine.
 CHILD_START_SECONDS = 120
@@ -49,6 +54,8 @@ def assemble_worker(services: Services, pool: Pool, warmed: Flag) -> Any:
     app.conf.worker_proc_alive_timeout = CHILD_START_SECONDS
     # If this signal has a receiver, Celery does not configure logging itself.
     signals.setup_logging.connect(_keep_logging, weak=False)
+    # It warns of root at every start; the images use another user (docs/security.md).
+    warnings.simplefilter("default" if log.isEnabledFor(logging.DEBUG) else "ignore", SecurityWarning)
     register_tasks(app, pool.run_task, services.task_limit_seconds, services.soft_limit_seconds)
     # Several threads may requeue jobs while the event loop sends the heartbeat.
     connections = 1 if pool.kind == "prefork" else pool.size + 1

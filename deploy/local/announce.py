@@ -26,9 +26,11 @@ def main() -> None:
         time.sleep(POLL_SECONDS)
     key = "-H 'X-API-Key: <your key>' " if settings.api_keys else ""
     print(
-        f"\nReady on {url} with the model {workers[0]['model']}. Try it:\n\n"
-        f'  curl {curl_options(url)}{key}-X POST {url}/upload -F "image=@examples/traffic_light.png"\n\n'
-        "Ctrl-C stops everything; so does `make stop` in another terminal.\n",
+        f"\nReady on {url} with the model {workers[0]['model']}.\n\n"
+        f"Web page:  {url}/\n"
+        f"API docs:  {url}/docs\n"
+        f'Try it:    curl {curl_options(url)}{key}-X POST {url}/upload -F "image=@examples/traffic_light.png"\n'
+        "Stop it:   Ctrl-C, or `make stop` in another terminal\n",
         flush=True,
     )
 

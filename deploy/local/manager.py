@@ -45,6 +45,7 @@ class Manager:
         self._lock = lock
         self._environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._started: dict[str, Program] = {}
+        self._server: EmbeddedRedis | None = None
         self._redis_up = asyncio.Event()
         self._ready = asyncio.Event()
 
@@ -55,10 +56,10 @@ class Manager:
             CannotRun: a process fails in a way that a restart does not fix.
         """
         where = url_of(self._settings.host, self._settings.port)
-        self._output.say(f"Starting on {where} with {self._settings.workers} worker processes …")
+        self._output.say(f"Starting on {where} with {counted(self._settings.workers, 'worker process')} …")
         model_dir = await self._prepare_model()
         try:
-            server = EmbeddedRedis.create(Instance(self._settings.port))
+            self._server = server = EmbeddedRedis.create(Instance(self._settings.port))
         except OSError as error:
             raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
         log_format = self._settings.log_format
@@ -81,9 +82,12 @@ class Manager:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Stop all processes in order: the API first, then the workers, which finish their jobs, then Redis."""
-        began = time.monotonic()
+    async def stop(self) -> int | None:
+        """Stop all processes in order: the API first, then the workers, which finish their jobs, then Redis.
+
+        Return how many jobs are kept for the next start; None if that is unknown.
+        """
+        began, kept = time.monotonic(), None
         for name, seconds in (
             ("prepare", 0.0),
             ("announce", 0.0),
@@ -92,8 +96,11 @@ class Manager:
             ("webhooks", WEBHOOKS_STOP_SECONDS),
             ("redis", REDIS_STOP_SECONDS),
         ):
+            if name == "redis" and self._server and self._redis_up.is_set():
+                kept = await asyncio.to_thread(self._server.count_open_jobs, self._settings.redis_prefix)
             if name in self._started:
                 await self._started[name].stop(began + seconds - time.monotonic())
+        return kept
 
     async def _prepare_model(self) -> str:
         """Create the model folder in a separate process, because TensorFlow needs much memory, and return its path."""
@@ -117,6 +124,7 @@ class Manager:
         while True:
             if flaw := lost_manifest(server.folder):
                 raise CannotRun(flaw)
+            server.begin_log()
             process = await program.start()
             began = time.monotonic()
             while process.returncode is None and not await asyncio.to_thread(server.answers):
@@ -124,10 +132,17 @@ class Manager:
             if process.returncode is not None and process.returncode >= 0:
                 flaw = await asyncio.to_thread(find_damage, server.folder)
                 if flaw or not self._redis_up.is_set():
+                    self._say_log(server)
                     raise CannotRun(flaw or "the embedded Redis server cannot start; its reason is above")
             if process.returncode is None:
                 self._redis_up.set()
-            pause_seconds = await self._pause(program, await process.wait(), began, pause_seconds)
+            code = await process.wait()
+            self._say_log(server)
+            pause_seconds = await self._pause(program, code, began, pause_seconds)
+
+    def _say_log(self, server: EmbeddedRedis) -> None:
+        if text := server.read_log():
+            self._output.say(text)
 
     async def _keep(self, program: Program) -> None:
         await self._redis_up.wait()
@@ -155,6 +170,12 @@ class Manager:
         self._ready.set()
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which forms its plural with -s or -es."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
 async def manage(settings: Settings, lock: int, output: Output) -> int:
     """Run the service until it is stopped or fails; return the exit code."""
     loop = asyncio.get_running_loop()
@@ -172,7 +193,7 @@ async def manage(settings: Settings, lock: int, output: Output) -> int:
         if service.done():
             service.result()
         else:
-            output.say("Stopping: running jobs are finished, waiting ones are kept for the next start …")
+            output.say("Stopping: running jobs are finished …")
     except (CannotRun, OSError) as error:
         output.say(f"make run: {error}")
         code = 1
@@ -181,7 +202,9 @@ async def manage(settings: Settings, lock: int, output: Output) -> int:
         service.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await service
-        await manager.stop()
+        kept = await manager.stop()
+        if code == 0 and kept is not None:
+            output.say(f"Stopped. {counted(kept, 'job')} kept for the next start.")
         output.close(OUTPUT_SECONDS)
     return code
 

@@ -108,15 +108,20 @@ def test_it_stands_in_for_a_hub_that_is_away_and_says_so_loudly(
     labels.write_text("cat\ndog\n")
 
     # When a fallback is allowed
-    folder = prepare(away, labels, efficientnet.path.parent, fallback=True)
+    folder = prepare(away, labels, tmp_path, fallback=True)
 
     # Then it is EfficientNet with its own labels, and a box says what was wanted, why not, and what to do
-    assert folder == efficientnet.path
+    assert folder == tmp_path / efficientnet.path.name
     assert ModelFolder.open(folder).labels == efficientnet.labels
     told = capsys.readouterr().err
     assert "####" in told
     for part in ("ANOTHER MODEL", away, "cannot be reached", "MODEL=efficientnet_lite0", "run the same command again"):
         assert part in told
+
+    # And the next time one line says so
+    assert prepare(away, labels, tmp_path, fallback=True) == folder
+    told = capsys.readouterr().err
+    assert "####" not in told and f"MODEL={away}, as before" in told
 
 
 def test_without_a_fallback_the_command_ends_with_one_sentence(away: str, tmp_path: Path) -> None:

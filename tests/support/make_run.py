@@ -101,7 +101,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def curl_line(output: str) -> list[str]:
-    match = re.search(r"^\s*(curl .*)$", output, re.MULTILINE)
+    match = re.search(r"^Try it: +(curl .*)$", output, re.MULTILINE)
     assert match, output
     return [*shlex.split(match[1]), "-s", "--max-time", "40"]
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.inference.image_function import IMAGE_CLASSIFICATION, ImageFunction, NoImageFunction, find_image_function
+from worker.native_messages import native_messages_held_back
 from worker.prepare.errors import NotConvertible, PrepareError
 from worker.prepare.lazy_tensorflow import import_litert, import_tensorflow
-from worker.prepare.progress import native_messages_held_back, step
+from worker.prepare.progress import step
 
 Floats = npt.NDArray[np.float32]
 

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 from worker.inference.model_folder import LABELS, SAVED_MODEL, TFLITE, ModelFolder
+from worker.native_messages import native_messages_held_back
 from worker.prepare.convert import load_classifier
 from worker.prepare.errors import NotConvertible, PrepareError
 from worker.prepare.folder import REPORT, flaw_of, make_folder, write_manifest
 from worker.prepare.pictures import Pictures, read_pictures
-from worker.prepare.progress import native_messages_held_back, say, step
+from worker.prepare.progress import say, step
 from worker.prepare.quantize import to_int8_litert
 from worker.prepare.report import Report, compare
 

@@ -4,7 +4,8 @@ import sys
 import warnings
 from typing import Any
 
-from worker.prepare.progress import native_messages_held_back, step
+from worker.native_messages import native_messages_held_back
+from worker.prepare.progress import step
 
 
 def import_tensorflow() -> Any:

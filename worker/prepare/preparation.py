@@ -9,7 +9,7 @@ from worker.prepare.efficientnet_lite0 import EfficientNetLite0
 from worker.prepare.errors import HubUnreachable, NotConvertible, PrepareError
 from worker.prepare.folder import flaw_of, make_folder, write_manifest
 from worker.prepare.labels import choose_labels
-from worker.prepare.progress import notice
+from worker.prepare.progress import notice, say
 from worker.prepare.source import Source, find_source
 
 
@@ -19,7 +19,7 @@ def prepare(
     """Create `models_dir/<name>/`, or exactly `folder`, and return its path; an intact folder is returned unchanged.
 
     `model` is a value of MODEL (see source.py), `labels_path` a file with one name per line. With `fallback`, if the
-    hub is unreachable, EfficientNet-Lite0 with its own labels replaces the model, and a notice is printed.
+    hub is unreachable, EfficientNet-Lite0 with its own labels replaces the model; a notice is printed the first time.
 
     Raises PrepareError (HubUnreachable is a subclass), and OSError if the folder cannot be written.
     """
@@ -30,8 +30,13 @@ def prepare(
         if not fallback:
             raise
         other = EfficientNetLite0()
-        _tell_of_fallback(model, other.name, unreachable)
-        return _prepare_source(other, None, folder or models_dir / other.name)
+        folder = folder or models_dir / other.name
+        if _flaw(folder, other, None):
+            _tell_of_fallback(model, other.name, unreachable)
+        else:
+            # The notice was printed when the folder was made.
+            say(f"{unreachable}; MODEL={other.name} is used instead of MODEL={model}, as before")
+        return _prepare_source(other, None, folder)
 
 
 def _prepare_source(source: Source, labels_path: Path | None, folder: Path) -> Path:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.native_messages import native_messages_held_back
 from worker.prepare.convert import Classifier, converter_of, first_line
 from worker.prepare.errors import NotConvertible
 from worker.prepare.lazy_tensorflow import import_tensorflow
-from worker.prepare.progress import native_messages_held_back, step
+from worker.prepare.progress import step
 
 
 def to_int8_litert(classifier: Classifier, pictures: Sequence[NDArray[np.float32]]) -> bytes:
