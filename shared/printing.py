@@ -1,4 +1,4 @@
-"""Prints lists that somebody may read with `head`."""
+"""Prints for people: lists that they may read with `head`, numbers with their nouns."""
 
 import os
 import sys
@@ -15,3 +15,9 @@ def reader_may_leave() -> Iterator[None]:
     except BrokenPipeError:
         # Python flushes again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which forms its plural with -s, or with -es after s."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"

@@ -17,6 +17,7 @@ from deploy.local.environ import with_settings
 from deploy.local.instance import Instance
 from deploy.local.output import Output
 from deploy.local.program import Program, describe
+from shared.printing import counted
 from shared.settings import Settings
 from shared.this_machine import url_of
 
@@ -168,12 +169,6 @@ class Manager:
         while await program.run() != 0:
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
         self._ready.set()
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which forms its plural with -s or -es."""
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{ending}"
 
 
 async def manage(settings: Settings, lock: int, output: Output) -> int:

@@ -19,7 +19,7 @@ from shared.jobs.models import Job
 from shared.jobs.queue import Queue
 from shared.jobs.retries import Retries
 from shared.jobs.store import Jobs
-from shared.printing import reader_may_leave
+from shared.printing import counted, reader_may_leave
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 
@@ -74,7 +74,9 @@ def _list(settings: Settings, _: argparse.Namespace) -> int:
     sys.stdout.writelines(line(job, kept=job.id in kept) + "\n" for job in newest)
     poison = sum(job.poison and job.id in kept for job in newest)
     every = max(len(newest), jobs.backlog.read().failed)
-    sys.stdout.write(f"{len(newest)} of {every} failed jobs; {len(kept)} can be retried, {poison} of them poison\n")
+    sys.stdout.write(
+        f"{len(newest)} of {counted(every, 'failed job')}; {len(kept)} can be retried, {poison} of them poison\n"
+    )
     return DONE
 
 
@@ -86,9 +88,11 @@ def _retry(settings: Settings, options: argparse.Namespace) -> int:
         chosen = [job.id for job in kept if not job.poison]
         poison = len(kept) - len(chosen)
     retried = sum(_retry_one(jobs, retries, job_id) for job_id in chosen)
-    sys.stdout.write(f"{retried} of {len(chosen)} jobs retried\n")
+    sys.stdout.write(f"{retried} of {counted(len(chosen), 'job')} retried\n")
     if poison:
-        sys.stdout.write(f"{poison} jobs are poison: each attempt killed its process. Retry them by their ids.\n")
+        sys.stdout.write(
+            f"Not retried: {counted(poison, 'job')} whose every attempt killed its process (poison). Retry by id.\n"
+        )
     return DONE if retried == len(chosen) else SOME_FAILED
 
 
@@ -121,7 +125,7 @@ def _with_room(jobs: Jobs, retry: Callable[[], Admission]) -> Admission:
 def _purge(settings: Settings, options: argparse.Namespace) -> int:
     jobs, retries = _open_retries(settings)
     purged = [job_id for job_id in (jobs.kept.job_ids() if options.all else options.job_ids) if retries.forget(job_id)]
-    sys.stdout.write(f"{len(purged)} pictures deleted\n")
+    sys.stdout.write(f"{counted(len(purged), 'picture')} deleted\n")
     return DONE
 
 
@@ -143,7 +147,8 @@ def line(job: Job, *, kept: bool) -> str:
     reason = f"{problem.get('title', '')}: {problem.get('detail', '')}"
     begun = f"attempts: {job.attempts}, last on {job.worker or '-'}"
     until = f"picture kept until {_moment(job.kept_until_ms)}" if kept else "picture not kept"
-    told = [_moment(job.finished_ms), job.id, f"[{job.request_id or '-'}]", picture, begun, until]
+    owner = [f"of {job.owner}"] if job.owner else []
+    told = [_moment(job.finished_ms), job.id, *owner, f"[{job.request_id or '-'}]", picture, begun, until]
     return "  ".join([*told, *(["poison"] if job.poison else []), reason])
 
 

@@ -173,7 +173,7 @@ def test_failed_jobs_can_be_listed_with_their_reasons(own: Service, server: Redi
     environ = {**os.environ, "REDIS_URL": server.url}
     listed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
     # Then job and reason are there
-    assert job_id in listed and "cannot be decoded" in listed and "1 of 1 failed jobs; 0 can be retried" in listed
+    assert job_id in listed and "cannot be decoded" in listed and "1 of 1 failed job; 0 can be retried" in listed
 
 
 def test_a_bad_setting_stops_both_processes_and_is_named(own: Service) -> None:

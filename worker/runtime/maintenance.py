@@ -13,6 +13,7 @@ from celery import Celery, bootsteps, signals
 
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.images.store import ImageRefused, ImageStoreAway
+from shared.printing import counted
 from shared.worker_registry import HEARTBEAT_SECONDS, WorkerRecord, WorkerRegistry
 from worker.decoding.errors import DecodeProcessLost
 from worker.jobs.progress import ChildProgress, ChildrenProgress, Stage
@@ -90,7 +91,7 @@ class WorkerMaintenance:
         self._last_beat = self._monotonic()
         if not self._announced:
             self._announced = True
-            log.info("worker %s is ready: %d children", self._record.name, self._record.children)
+            log.info("worker %s is ready: %s", self._record.name, counted(self._record.children, "worker process"))
 
     def reap(self) -> None:
         """Run one round of the reaper."""

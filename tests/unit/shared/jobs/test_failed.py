@@ -78,6 +78,17 @@ def test_the_exit_code_says_whether_the_jobs_could_be_read(run: Run, capsys: pyt
     assert capsys.readouterr().out == ""
 
 
+def test_what_can_be_retried_is_listed_however_old_it_is(run: Run, jobs: Jobs) -> None:
+    # Given a failed job whose picture is kept, and a hundred later ones without
+    admit_and_fail(jobs, "kept")
+    refused = Outcome.failed({"status": 422, "title": "T", "detail": "D"})
+    admit_and_fail(jobs, *(f"later{number}" for number in range(100)), outcome=refused)
+    # When they are listed, Then so is it
+    code, listed = run("list")
+    assert code == 0 and "  kept  " in listed
+    assert listed.splitlines()[-1].startswith("101 of 101 failed jobs; 1 can be retried")
+
+
 def test_all_that_can_be_retried_is_and_poison_is_not(run: Run, jobs: Jobs) -> None:
     # Given jobs that failed by a fault of the service, one by its picture, and one that kills its process
     admit_and_fail(jobs, "a", "b")
@@ -91,7 +102,7 @@ def test_all_that_can_be_retried_is_and_poison_is_not(run: Run, jobs: Jobs) -> N
     assert code == 0
     assert [told_line.split()[:2] for told_line in told.splitlines()[:2]] == [["a", "retried"], ["b", "retried"]]
     assert told.splitlines()[2] == "2 of 2 jobs retried"
-    assert told.splitlines()[3].startswith("1 jobs are poison")
+    assert told.splitlines()[3].startswith("Not retried: 1 job whose")
     assert jobs.backlog.read().open_jobs == 2
     # And a second time there is nothing to do
     assert run("retry", "--all")[1].startswith("0 of 0 jobs retried\n")
@@ -111,7 +122,7 @@ def test_what_cannot_be_retried_is_told_and_the_others_are_retried(run: Run, job
     # And whoever asks twice is told of the same new job
     assert run("retry", "a") == (
         0,
-        f"a  was retried before as {told.splitlines()[2].split()[3]}\n1 of 1 jobs retried\n",
+        f"a  was retried before as {told.splitlines()[2].split()[3]}\n1 of 1 job retried\n",
     )
 
 
@@ -162,7 +173,7 @@ def test_a_picture_that_was_lost_is_no_longer_listed_as_kept(run: Run, jobs: Job
 
 def test_kept_pictures_can_be_deleted(run: Run, jobs: Jobs, client: Any) -> None:
     admit_and_fail(jobs, "a", "b", "c")
-    assert run("purge", "a", "nobody") == (0, "1 pictures deleted\n")
+    assert run("purge", "a", "nobody") == (0, "1 picture deleted\n")
     assert jobs.kept.job_ids() == ["b", "c"]
     assert run("purge", "--all") == (0, "2 pictures deleted\n")
     assert not client.keys(f"{PREFIX}image:*") and not client.keys(f"{PREFIX}jobs:kept*")
