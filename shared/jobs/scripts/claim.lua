@@ -3,8 +3,8 @@
 -- `wanted` is the id of a job whose message was delivered, "" to pop up to `most` messages from the queue.
 -- A claim that arrives after `valid_until_ms` claims nothing, because its sender has stopped waiting. (A process that
 -- does not know Redis' clock yet sends 0, and reads the clock from the answer.)
--- Not claimed are jobs that do not exist, have a lease, have ended, are past their deadline, or were written in a newer
--- format (a newer worker takes them).
+-- Only queued jobs are claimed, and only if their deadline has not passed and their record has no newer format (a newer
+-- worker claims those).
 -- Returns {now, "claimed" | "late", names of foreign tasks moved to `foreign_key`, then for each job {id, picture
 -- stored in Redis or "", record as field, value, …}}.
 local queue_key, leases_key, reached_key, foreign_key, claimed_key = unpack(KEYS)
@@ -81,6 +81,6 @@ else
   end
 end
 redis.call('ZREM', leases_key, '')
--- Also stored if nothing was claimed: the same claim, sent again, must not pop messages published since.
+-- Stored even if nothing was claimed: the same claim, sent again, must not pop messages published in the meantime.
 redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
 return answer

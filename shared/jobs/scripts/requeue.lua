@@ -1,9 +1,11 @@
 -- Gives up the attempt of one execution: its job is queued again, unless this was its last attempt.
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. Options are "1" for yes:
--- `counted`: the attempt counts; `publish`: publish the message now (else the reaper does some seconds later);
--- `lease_ended`: only if the lease has ended; `died`: the process that ran the job has died, perhaps of its picture.
--- Returns "queued"; "exhausted" if the caller must fail the job, "poison" if it must and the process died at every
--- attempt; "" if the execution does not hold the job, or if its lease has not ended.
+-- `counted`: the attempt counts; `publish`: publish the message now (else the reaper does so some seconds later);
+-- `lease_ended`: only if the lease has ended; `died`: the process that ran the job has died, perhaps because of its
+-- picture.
+-- Returns "queued"; "exhausted" if this was the last attempt and the caller must fail the job; "poison" if the process
+-- also died at every attempt; "" if the execution does not hold the job, or if `lease_ended` is set and the lease has
+-- not ended.
 local job_key, leases_key, queue_key = unpack(KEYS)
 local id, execution, by, max_attempts, counted, publish, lease_ended, message, died = unpack(ARGV)
 
