@@ -38,7 +38,8 @@ local function claim(id)
   if record[1] == 'running' and record[6] == execution then return add(id) end
   if record[1] ~= 'queued' or tonumber(record[2]) > tonumber(format_version) then return end
   if record[3] and tonumber(record[3]) <= now then return end
-  -- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+  -- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run,
+  -- Redis allows all further writes.
   redis.call('ZREM', leases_key, id)
   redis.call('HINCRBY', key, 'attempts', 1)
   redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now,

@@ -29,7 +29,8 @@ local function move_back(key)
   end
 end
 
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 if gap < 0 then
   move_back(leases_key)

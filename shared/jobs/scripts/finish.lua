@@ -39,7 +39,8 @@ local function keep_picture()
   return true
 end
 
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 -- Jobs must be able to end then, because that frees memory.
 redis.call('ZREM', open_key, id)
 redis.call('HSET', job_key, 'state', state, 'finished_ms', now, 'ended_by', by, unpack(cjson.decode(fields)))

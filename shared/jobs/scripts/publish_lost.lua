@@ -9,7 +9,8 @@ local by, grace_ms, most, job_prefix, gone_prefix, gone_ttl_seconds, message = u
 
 local round = redis.call('HMGET', round_key, 'by', 'answer')
 if round[1] == by then return cjson.decode(round[2]) end
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 local now = now_ms()
 local reached = tonumber(redis.call('GET', reached_key) or 0)

@@ -24,7 +24,8 @@ local function exhausted()
 end
 
 if counted == '1' and tonumber(record[3]) >= tonumber(max_attempts) then return exhausted() end
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, id)
 if counted ~= '1' then redis.call('HINCRBY', job_key, 'attempts', -1) end
 redis.call('HSET', job_key, 'state', 'queued', 'published_ms', now, 'requeued_by', by)

@@ -13,7 +13,8 @@ if delivery[1] ~= execution then return 0 end
 local receiver = delivery[2]
 local now = now_ms()
 
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 -- If the lease has ended in the meantime, the delivery is due again: remove it from there.
 redis.call('ZREM', due_of(receiver), id)
 if redis.call('ZREM', leases_key, id) == 1 then

@@ -12,7 +12,8 @@ local now = now_ms()
 local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
 -- Sent twice: answer with the time of the first call, because the clock may have been set since.
 if clock[3] == by then return {tonumber(clock[4]), tonumber(clock[1]), tonumber(clock[5])} end
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 local gap = now - tonumber(clock[1] or now)
 if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
