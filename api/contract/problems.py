@@ -51,8 +51,9 @@ MEANINGS: dict[int, tuple[str, str]] = {
     501: ("The request's transfer encoding is not supported.", "The only supported transfer encoding is `chunked`."),
     503: (
         "The queue is full or too long for a plain upload, too many requests are waiting or being received, Redis is "
-        "unreachable or unsuitable, or the image store is unavailable. The picture was not accepted, unless `detail` "
-        "says that it may have been. Send it again with the same `Idempotency-Key`.",
+        "unreachable or unsuitable, the image store is unavailable, or too many webhooks wait for their receivers. The "
+        "picture was not accepted, unless `detail` says that it may have been. Send it again with the same "
+        "`Idempotency-Key`.",
         "The queue is full: 10000 jobs are open; the limit is 10000. Try again later.",
     ),
     504: (

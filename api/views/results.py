@@ -71,8 +71,8 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
     def retry_result(job_id: str) -> Response:
         """Retry a job that failed by a fault of the service (status 500), as a new job.
 
-        Its picture is kept for `FAILED_IMAGE_TTL_SECONDS` for that. A job is retried once: the same request again
-        answers with the same new job. The deadline of the failed job does not hold for the new one.
+        The picture of the failed job is kept for `FAILED_IMAGE_TTL_SECONDS`. Each job is retried once: a repeated
+        request returns the same new job. The new job has no deadline.
         """
         return responses.open_job(submission.retry(job_id, required_owner(), current_request_id()))
 

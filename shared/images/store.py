@@ -45,13 +45,13 @@ class ImageStore(Protocol):
         """Return the picture; `carried` is what the job's record holds. ImageMissing: it is not in the store."""
 
     def delete(self, job_id: str) -> None:
-        """Delete the picture, if it exists. A picture in a job's record is deleted by the end of the job instead."""
+        """Delete the picture, if it exists. Pictures in Redis are deleted by the scripts instead."""
 
     def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         """Delete older pictures, which a crash has left behind. This call has no time limit.
 
-        Clocks may be wrong: pictures of jobs that are open (`is_needed`) are kept, whatever their age, and so are those
-        of failed jobs that may be retried.
+        Clocks may be wrong, so pictures that are needed (`is_needed`) stay, whatever their age: those of open jobs, and
+        those of failed jobs that can be retried.
         """
 
 
@@ -67,7 +67,7 @@ class RecordImageStore:
         return carried
 
     def delete(self, job_id: str) -> None:
-        """Do nothing: the end of the job deletes the picture."""
+        """Do nothing: the scripts delete the picture."""
 
     def sweep(self, max_age_seconds: float, is_needed: Callable[[str], bool]) -> None:
         """Do nothing: pictures expire in Redis."""

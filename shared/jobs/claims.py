@@ -33,7 +33,7 @@ class ClaimedJob:
 class Claimed:
     """Result of a claim: the jobs, and the names of other programs' tasks found in the queue.
 
-    `ended`: what became of the previous job, which was ended in the same round trip.
+    `ended`: result of ending the previous job in the same round trip.
     """
 
     jobs: Sequence[ClaimedJob] = ()

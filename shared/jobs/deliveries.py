@@ -1,4 +1,4 @@
-"""Deliveries of job outcomes to webhooks: claimed under a lease, settled, counted."""
+"""Deliveries of job outcomes to webhooks: claims them under a lease, settles and counts them."""
 
 import json
 import secrets
@@ -28,8 +28,8 @@ from shared.jobs.script import JobScript
 
 # Twice as long as an attempt may take.
 LEASE_SECONDS = 30
-# How many of an owner are sent to one host and port at a time, by all senders together. Fewer while it does not answer:
-# receivers that hang must leave slots for others.
+# How many deliveries all senders together send to one receiver (a host and port, for each owner) at a time. Fewer while
+# it does not answer: receivers that hang must leave slots for others.
 MOST_PER_RECEIVER = 16
 MOST_PER_SILENT_RECEIVER = 4
 MAX_GIVEN_UP = 1000
@@ -63,7 +63,7 @@ class Delivery:
 
     @property
     def url(self) -> str:
-        """Where the outcome is sent to."""
+        """The URL that the outcome is sent to."""
         return self.job.webhook
 
     @property
@@ -74,7 +74,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How an attempt ended, for which `reason`, and whether the receiver `answered`; a failed one has a pause."""
+    """How an attempt ended, the `reason`, and whether the receiver `answered`; a failed attempt has a pause."""
 
     outcome: DeliveryOutcome
     reason: str
@@ -95,7 +95,7 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class DeliveryBacklog:
-    """Number of open deliveries, seconds since the oldest due one should have been sent, attempts by outcome."""
+    """Number of open deliveries, seconds for which the oldest due one has been due, attempts by outcome."""
 
     open: int
     overdue_seconds: float
@@ -113,7 +113,7 @@ class Deliveries:
         self._settle = JobScript(client, "settle_delivery", clock)
 
     def claim(self, most: int) -> list[Delivery]:
-        """Claim up to `most` due deliveries, of each receiver only as many as may be sent to it at a time."""
+        """Claim up to `most` due deliveries, within the limit of attempts at a time for each receiver."""
         key, execution = self._queue.key, secrets.token_hex(16)
         call = self._claim.call(
             keys={
@@ -138,7 +138,7 @@ class Deliveries:
         return [_delivery(int(now_ms), execution, *parts) for parts in found]
 
     def settle(self, delivery: Delivery, settlement: Settlement) -> bool:
-        """End an attempt; False if its lease has ended and another one has begun."""
+        """End an attempt; False if its lease has ended and another sender has claimed the delivery."""
         key = self._queue.key
         given_up = GivenUp(
             delivery.job.id, delivery.url, delivery.attempts, settlement.reason, delivery.job.finished_ms

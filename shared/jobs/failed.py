@@ -23,7 +23,7 @@ from shared.printing import counted, reader_may_leave
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError
 
-# Jobs whose pictures are kept are listed in any case.
+# How many of the newest failed jobs are listed. Jobs whose pictures are kept are listed in addition.
 MOST = 100
 # Longest pause before the next attempt while the queue is full.
 MOST_PAUSE_SECONDS = 10
@@ -107,9 +107,9 @@ def _retry_one(jobs: Jobs, retries: Retries, job_id: str) -> bool:
 
 
 def _with_room(jobs: Jobs, retry: Callable[[], Admission]) -> Admission:
-    """Return the result of `retry`; while the queue is full, wait.
+    """Return the result of `retry`; while the queue is full, wait and try again.
 
-    Raises QueueFull: waiting would not help, or only for hours: no job is open, or too many webhooks are.
+    Raises QueueFull: no job is open, so waiting would not help, or too many webhooks wait, which may take hours.
     """
     while True:
         nothing_open = jobs.backlog.read().open_jobs == 0
@@ -141,7 +141,7 @@ def _open_retries(settings: Settings) -> tuple[Jobs, Retries]:
 
 
 def line(job: Job, *, kept: bool) -> str:
-    """Return time, id, request id, kind of picture, attempts, whether it can be retried, and reason of a failed job."""
+    """Return a line about a failed job: time, ids, picture, attempts, whether the picture is kept, and the reason."""
     problem = job.problem or {}
     picture = f"{job.picture.format} {job.picture.width}x{job.picture.height} {job.picture.bytes} bytes"
     reason = f"{problem.get('title', '')}: {problem.get('detail', '')}"

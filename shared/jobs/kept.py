@@ -1,4 +1,4 @@
-"""The pictures of failed jobs that are kept for a retry: `finish.lua` adds them to an index in Redis."""
+"""The index of pictures that are kept for a retry of their failed jobs; `finish.lua` adds to it."""
 
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ MOST = 200
 
 
 class KeptPictures:
-    """Reads the index, and removes pictures from it. Those in an image store are deleted there by the caller."""
+    """Reads the index, and removes pictures from it; the caller deletes a picture that is in a folder or in S3."""
 
     def __init__(self, client: redis.Redis, queue: Queue, clock: Clock) -> None:
         """`client` decodes its answers to `str`."""
@@ -23,11 +23,11 @@ class KeptPictures:
         self._forget = JobScript(client, "forget_kept", clock)
 
     def job_ids(self) -> list[str]:
-        """Return the ids of all jobs whose picture is kept, those that failed first first."""
+        """Return the ids of all jobs whose picture is kept, sorted by the time until which it is kept."""
         return cast(list[str], self._redis.zrange(self._queue.key(KEPT_KEY), 0, -1))
 
     def outdated(self, now_ms: int) -> list[str]:
-        """Return ids of jobs whose picture has been kept for long enough, MOST at a time; `now_ms` is Redis' time."""
+        """Return up to MOST ids of jobs whose picture has been kept for long enough; `now_ms` is Redis' time."""
         ids = self._redis.zrange(self._queue.key(KEPT_KEY), "-inf", now_ms, byscore=True, offset=0, num=MOST)
         return cast(list[str], ids)
 

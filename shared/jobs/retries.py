@@ -7,7 +7,7 @@ from shared.jobs.models import Job, JobState
 from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
 
-# The name of an API key contains no space: no client's key is in this scope.
+# The scope of a client's key is the name of its API key, which has no space. So clients cannot use this scope.
 SCOPE = "retry of"
 PICTURE_GONE = "The picture of this job is no longer kept. Send it again."
 SEND_AGAIN = "Send the picture again."
@@ -32,7 +32,7 @@ class Retries:
     def retry(self, job: Job, new_id: str, request_id: str = "") -> Admission:
         """Admit the job again as `new_id`; if it has been retried before, join the job of the first retry.
 
-        A lost answer does no harm: another call joins the job that was admitted.
+        If the answer of a call is lost, call again: the second call joins the job that was admitted.
 
         Raises:
             NotRetryable: the job has not failed, or failed because of its picture.
@@ -44,10 +44,10 @@ class Retries:
         try:
             picture = self._picture_of(job)
         except ImageMissing:
-            # Only now: before, another caller could have retried the job meanwhile.
+            # Only after reading the picture: otherwise another caller could retry the job between the two steps.
             if first := self.earlier(job):
                 return Admission(first, 1, joined=True, known=False)
-            # It may be lost although it is listed as kept.
+            # The index may still list a picture that the store has lost.
             self.forget(job.id)
             raise GoneJob(PICTURE_GONE) from None
         request = request_again(job, request_id)
@@ -80,7 +80,7 @@ def check_retryable(job: Job) -> None:
 
 
 def request_again(job: Job, request_id: str) -> JobRequest:
-    """Return the request of a job for another attempt, without the deadline, which has passed by now."""
+    """Return a request for another attempt of a job, without its deadline, which may have passed."""
     return JobRequest(
         picture=job.picture,
         top=job.top,
@@ -101,7 +101,9 @@ def admit_picture(
     data: bytes,
     known: KnownResult | None = None,
 ) -> Admission:
-    """Store the picture unless its result is `known`, and admit the job; if no job needs the picture, delete it.
+    """Store the picture, unless its result is `known`, and admit the job; delete the picture if it is not needed.
+
+    It is not needed if the job is refused or joins another one.
 
     Raises as `Jobs.admit` and `ImageStore.put`.
     """

@@ -1,1 +1,1 @@
-"""Sends the outcomes of jobs to webhooks; a process of its own, without a model."""
+"""The process that sends the outcomes of jobs to webhooks; it needs no model."""

@@ -31,7 +31,7 @@ REDIS_CONNECTION_SECONDS = 10.0
 
 
 def main(environ: Mapping[str, str], arguments: list[str]) -> int:
-    """Send until a signal arrives, or print what is asked for; return the exit code."""
+    """Send until a signal arrives, or print what the options ask for; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m worker.webhooks")
     parser.add_argument("--given-up", action="store_true", help="list the deliveries that were given up")
     parser.add_argument("--secret", metavar="NAME", help="print the secret of the API key NAME ('': without keys)")
@@ -71,7 +71,7 @@ def _serve(settings: Settings) -> int:
     loop = _make_loop(settings) if settings.webhook_secret else None
     thread = threading.Thread(target=loop.run if loop else threading.Event().wait, name="deliveries", daemon=True)
     thread.start()
-    # Without a secret it waits, because a supervisor would restart a process that ends.
+    # Without a secret the process waits: if it ended, a supervisor would restart it again and again.
     log.info("Sending webhooks" if loop else "WEBHOOK_SECRET is not set: webhooks are off")
     try:
         thread.join()
@@ -82,7 +82,7 @@ def _serve(settings: Settings) -> int:
             loop.stop()
             thread.join()
         return 0
-    # Only an error ends the loop by itself; it is above.
+    # The loop ends by itself only on an error; its traceback has been printed.
     return 1
 
 

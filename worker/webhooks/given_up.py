@@ -32,6 +32,6 @@ def main(environ: Mapping[str, str]) -> int:
 
 
 def line(delivery: GivenUp) -> str:
-    """Return the end of the job, its id, the URL, the number of attempts, and why the last one failed."""
+    """Return the time when the job ended, its id, the URL, the number of attempts, and why the last one failed."""
     ended = as_timestamp(delivery.finished_ms)
     return f"{ended}  {delivery.job_id}  {delivery.url}  attempts: {delivery.attempts}  {delivery.reason}"

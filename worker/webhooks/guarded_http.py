@@ -1,4 +1,4 @@
-"""An HTTP client that connects only to checked addresses, and bounds how long it waits and how much it reads."""
+"""An HTTP client that connects only to checked addresses, with limits of time and of the size of the answer."""
 
 import http.client
 import io
@@ -12,8 +12,9 @@ from typing import Any
 from shared.bounded_call import Helpers, error_within
 from shared.webhook_targets import TargetRefused, WebhookTarget, is_public, parse_target
 
-# To resolve the name, connect and agree on TLS.
+# Time limit for resolving the name, connecting and the TLS handshake together.
 CONNECT_SECONDS = 5.0
+# Time limit for all of it, until the headers of the answer have arrived.
 TOTAL_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
 # How many addresses of a name are tried.
@@ -49,8 +50,8 @@ def connect_to(address: str, port: int, seconds: float) -> socket.socket:
 class GuardedHttp:
     """Sends requests to public addresses, and to any address of the hosts that the operator allows.
 
-    A name is resolved once, and the connection goes to an address that was checked: what the name resolves to later
-    does not matter. Redirects are not followed, proxies not used.
+    A name is resolved once for each request, and the connection goes to one of the addresses that were checked. So it
+    does no harm if the name resolves to another address later. Redirects are not followed, and proxies are not used.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class GuardedHttp:
         """Return a connection to a checked address, over TLS if the target wants it."""
         deadline = time.monotonic() + CONNECT_SECONDS
         addresses = self._resolve(target.host, target.port, CONNECT_SECONDS)
-        # All of them: a name with a private address beside a public one is no mistake of its owner.
+        # Every address must be public: a name with both public and private addresses may be an attack.
         if not target.allowed and not all(is_public(address) for address in addresses):
             raise TargetRefused("its address is not public")
         connection = self._connect_any(addresses[:MAX_ADDRESSES], target.port, deadline)
@@ -130,13 +131,14 @@ def _read_status(connection: socket.socket, deadline: float) -> int:
         while True:
             answer = http.client.HTTPResponse(_Source(reader), method="POST")  # type: ignore[arg-type]
             answer.begin()
-            # Interim answers, such as 103, precede the final one (RFC 9110, 15.2); nobody asked for a 101.
+            # Skip interim answers such as 103, which precede the final one (RFC 9110, 15.2). A 101 counts as final: the
+            # request did not ask for another protocol.
             if not answer.status < HTTPStatus.OK or answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return answer.status
 
 
 class _Source:
-    """What HTTPResponse reads from: the same buffer for each answer, which an answer without a body does not close."""
+    """Replaces the socket of HTTPResponse: all answers read from one buffer, which stays open when one is closed."""
 
     def __init__(self, reader: io.BufferedReader) -> None:
         self._reader = reader
@@ -151,7 +153,7 @@ class _Source:
         """Leave the buffer open for the next answer."""
 
     def flush(self) -> None:
-        """Do nothing, as a reader does."""
+        """Do nothing: there is nothing to write."""
 
 
 class _BoundedReader(io.RawIOBase):

@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 # How many deliveries one process sends at a time.
 SLOTS = 128
-# How often it looks without being woken: attempts become due, and notices may be lost.
+# How often the loop looks for due deliveries without being woken: a pause may be over, or a notice may be lost.
 POLL_SECONDS = 1.0
-# How long a process that is told to stop waits for its attempts; others repeat those that it leaves.
+# How long a stopping process waits for its running attempts. Other senders repeat the rest when their leases end.
 STOP_SECONDS = 3.0
 
 
 class SendLoop:
-    """Claims and sends until it is stopped."""
+    """Claims and sends deliveries until it is stopped."""
 
     def __init__(self, deliveries: Deliveries, sender: Sender) -> None:
         self._deliveries = deliveries
@@ -42,12 +42,12 @@ class SendLoop:
         self.wake()
 
     def run(self) -> None:
-        """Send deliveries until `stop` is called, and then wait a little for those under way."""
+        """Send deliveries until `stop` is called, then wait up to STOP_SECONDS for running attempts."""
         while not self._stopping.is_set():
             self._woken.clear()
             claimed = self._claim()
             for delivery in claimed:
-                # Daemon threads: none must keep the process from ending.
+                # Daemon threads do not keep the process from ending.
                 threading.Thread(target=self._send, args=(delivery,), name="delivery", daemon=True).start()
             if not claimed:
                 self._woken.wait(POLL_SECONDS)
@@ -72,7 +72,7 @@ class SendLoop:
         try:
             self._sender.send(delivery)
         except (redis.RedisError, OSError) as error:
-            # It is repeated when its lease ends.
+            # Another attempt is made when the lease ends.
             log.warning("Redis does not answer: %s", error)
         except Exception:
             log.exception("The attempt to deliver job %s failed", delivery.job.id)
@@ -83,7 +83,7 @@ class SendLoop:
 
 
 def wake_on_notice(client: redis.Redis, queue: Queue, loop: SendLoop) -> None:
-    """Wake the loop when a delivery is written, in a thread; without it, the loop looks every POLL_SECONDS."""
+    """Start a thread that wakes the loop when a delivery is written; otherwise it looks only every POLL_SECONDS."""
 
     def listen() -> None:
         while True:

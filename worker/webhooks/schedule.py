@@ -13,19 +13,19 @@ JITTER = 0.25
 
 @dataclass(frozen=True)
 class RetrySchedule:
-    """Repeats for `total_seconds`."""
+    """Repeats failed attempts for `total_seconds`."""
 
     total_seconds: float
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     def pause_seconds(self, delivery: Delivery) -> float | None:
         """Return the pause after a failed attempt, None if the delivery is given up."""
-        # The age alone would not do: Redis' clock may be set back. Nor would the pauses: with many deliveries to a host
-        # that does not answer, each waits much longer.
+        # The age alone is not enough: Redis' clock may be set back. The pauses alone are not enough either: if many
+        # deliveries wait for a receiver that does not answer, each waits much longer than its pauses.
         left = self.total_seconds - max(delivery.waited_seconds, delivery.age_seconds)
         if left <= 0:
             return None
-        # The exponent is bounded, as floats are.
+        # Without a limit, the power would overflow a float.
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(delivery.attempts - 1, 60), LONGEST_PAUSE_SECONDS)
         # The last attempt is made when the time is over.
         return min(left, pause * self.rng.uniform(1 - JITTER, 1 + JITTER))

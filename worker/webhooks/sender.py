@@ -1,4 +1,4 @@
-"""Sends one delivery, and decides what comes of it."""
+"""Makes one attempt to send a delivery, and settles it."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ HEADERS = {"Content-Type": "application/json", "User-Agent": "topthree-webhooks"
 
 
 class Http(Protocol):
-    """Sends requests, as GuardedHttp does."""
+    """Sends POST requests, as GuardedHttp does."""
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """Send a POST request and return the status of the answer; raises TargetRefused, NoAnswer."""
@@ -60,7 +60,7 @@ class Sender:
         try:
             status = self._http.post(delivery.url, HEADERS | headers, body)
         except (TargetRefused, NoAnswer) as error:
-            # A refused target took no time: it does not count as a host that does not answer.
+            # A refused target takes no time, so its receiver does not count as silent.
             return self._failed(delivery, str(error), answered=isinstance(error, TargetRefused))
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return Settlement(DeliveryOutcome.DELIVERED, str(status), answered=True)
@@ -80,6 +80,6 @@ class Sender:
 
 
 def _plain(reason: str) -> str:
-    """Return a reason for logs and terminals: it may contain what the receiver has sent."""
+    """Return a reason that is safe for logs and terminals: it may contain text from the receiver."""
     shown = "".join(character if character.isprintable() else "?" for character in reason[:MAX_REASON_LENGTH])
     return shown if len(reason) <= MAX_REASON_LENGTH else f"{shown} …"

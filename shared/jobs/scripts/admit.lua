@@ -1,10 +1,11 @@
 -- Writes a new job as "queued" and publishes its message, unless the limit of open jobs or stored bytes is reached or
 -- the idempotency key is in use. May be sent twice: the second time the record exists, and nothing changes.
--- `idempotency_key` and `picture` are "" for none, `deadline_ms` is 0 for none. `message` contains JOB_ID in place of
--- the id. `fields` is a JSON list of alternating names and values; `known` is "1" if they contain a cached result.
--- `webhook` is "" for none; with one, nothing is written while `max_deliveries` are open.
--- Returns {"admitted" | "full" | "undelivered" | "joined" | "conflict", open jobs, running jobs, id of the new job or of
--- the job that has the idempotency key ("" if nothing was written)}.
+-- `idempotency_key`, `picture` and `webhook` are "" for none, `deadline_ms` is 0 for none. `message` contains JOB_ID in
+-- place of the id. `fields` is a JSON list of alternating names and values; `known` is "1" if they contain a cached
+-- result. A job with a webhook is not admitted while `max_deliveries` deliveries are open.
+-- Returns {result, open jobs, running jobs, id}. The result is "admitted", "full", "undelivered" (too many open
+-- deliveries), "joined" (the key belongs to an earlier job) or "conflict" (as "joined", but that job's request was
+-- different). The id is that of the new job, or of the job that has the idempotency key; "" if there is neither.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, reached_key, gone_key, queue_key, picture_key,
   idempotency_key, delivery_key, deliveries_key, due_key,
   deliveries_clock_key = unpack(KEYS)
@@ -47,7 +48,7 @@ if open >= tonumber(max_open_jobs) or bytes + picture_bytes > tonumber(max_store
   return {'full', open, running, ''}
 end
 
--- `order` is the time of acceptance, but always higher than that of earlier jobs, also after the clock was set back.
+-- `order` is the time of acceptance, but always higher than that of earlier jobs, even after the clock was set back.
 -- When no job is open, it starts again from the clock.
 local order = now
 if open == 0 then

@@ -3,8 +3,8 @@
 -- `wanted` is the id of a job whose message was delivered, "" to pop up to `most` messages from the queue.
 -- A claim that arrives after `valid_until_ms` claims nothing, because its sender has stopped waiting. (A process that
 -- does not know Redis' clock yet sends 0, and reads the clock from the answer.)
--- Not claimed are jobs that do not exist, have a lease, have ended, are past their deadline, or were written in a newer
--- format (a newer worker takes them).
+-- Only queued jobs are claimed, and only if their deadline has not passed and their record has no newer format (a newer
+-- worker claims those).
 -- Returns {now, "claimed" | "late", names of foreign tasks moved to `foreign_key`, then for each job {id, picture
 -- stored in Redis or "", record as field, value, …}}.
 local queue_key, leases_key, reached_key, foreign_key, claimed_key = unpack(KEYS)
@@ -38,7 +38,8 @@ local function claim(id)
   if record[1] == 'running' and record[6] == execution then return add(id) end
   if record[1] ~= 'queued' or tonumber(record[2]) > tonumber(format_version) then return end
   if record[3] and tonumber(record[3]) <= now then return end
-  -- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+  -- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run,
+  -- Redis allows all further writes.
   redis.call('ZREM', leases_key, id)
   redis.call('HINCRBY', key, 'attempts', 1)
   redis.call('HSET', key, 'state', 'running', 'execution', execution, 'worker', worker, 'begun_ms', now,
@@ -81,6 +82,6 @@ else
   end
 end
 redis.call('ZREM', leases_key, '')
--- Also stored if nothing was claimed: the same claim, sent again, must not pop messages published since.
+-- Stored even if nothing was claimed: the same claim, sent again, must not pop messages published in the meantime.
 redis.call('SET', claimed_key, cjson.encode({ids, answer[3]}), 'PX', lease_ms + 10000)
 return answer

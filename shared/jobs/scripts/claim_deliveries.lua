@@ -1,8 +1,8 @@
--- Claims up to `most` due deliveries for one sender: counts the attempts and sets leases. Any receiver (`receiver_of` in
--- Python) gets at most `most_per_receiver` at a time, and one that did not answer last time `most_per_silent_receiver`.
--- Deliveries whose lease has ended become due again.
+-- Claims up to `most` due deliveries for one sender: counts the attempts and sets leases. At most `most_per_receiver`
+-- are sent to one receiver (`receiver_of` in Python) at a time, or `most_per_silent_receiver` if the receiver did not
+-- answer the last attempt. Deliveries whose lease has ended become due again.
 -- May be sent twice by one execution: the ids are kept under `claimed_key` and returned again.
--- If Redis' clock was set back since times were last written, all of them move back with it.
+-- If Redis' clock was set back since due times were last written, all due times and leases move back with it.
 -- Returns {now, then for each delivery {id, its fields as field, value, …}}.
 local deliveries_key, leases_key, due_key, sending_key, silent_key, deliveries_clock_key, claimed_key = unpack(KEYS)
 local execution, lease_ms, most, most_per_receiver, most_per_silent_receiver, delivery_prefix = unpack(ARGV)
@@ -29,7 +29,8 @@ local function move_back(key)
   end
 end
 
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 if gap < 0 then
   move_back(leases_key)
@@ -51,7 +52,7 @@ end
 local function claim(id, receiver)
   redis.call('ZREM', due_of(receiver), id)
   if redis.call('EXISTS', delivery_prefix .. id) == 0 then
-    -- Lost by a server that evicts keys.
+    -- Redis has evicted the delivery.
     redis.call('ZREM', deliveries_key, id)
     return
   end
@@ -63,7 +64,7 @@ local function claim(id, receiver)
   add(id)
 end
 
--- Hosts that have no room are skipped; senders have far fewer slots than this limit.
+-- Receivers without room are skipped. 1000 receivers are enough: a sender has far fewer slots.
 for _, receiver in ipairs(redis.call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, 1000)) do
   local at_once = redis.call('SISMEMBER', silent_key, receiver) == 1 and most_per_silent_receiver or most_per_receiver
   local room = math.min(most - #ids, at_once - (redis.call('HGET', sending_key, receiver) or 0))

@@ -1,4 +1,5 @@
--- Writes the delivery of a job that has ended, due at once. It has a copy of the record, which may expire first.
+-- Writes the delivery of a job that has ended, due at once. It contains a copy of the record, because the record may
+-- expire before the delivery is sent. Included in scripts that name these keys.
 local function deliver(id, now)
   local receiver = redis.call('HGET', job_key, 'receiver') or ''
   -- cjson writes `/` as `\/`, which takes more memory.

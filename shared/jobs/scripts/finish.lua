@@ -3,10 +3,10 @@
 -- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
 -- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
 -- alternating names and values. If the job has a webhook, the script also writes its delivery.
--- `kept_ttl_seconds` is how long to keep the picture for a retry, 0 to delete it; it is also deleted if there are
--- `max_kept` such pictures already, or their total size would exceed `max_kept_bytes`.
--- Returns 1 if the job was moved, 2 if it was moved and its picture is kept; 0 if it was not moved: it has ended, is held
--- by another execution, or does not exist.
+-- `kept_ttl_seconds` says how long to keep the picture for a retry; 0: delete it. The picture is also deleted if
+-- `max_kept` pictures are already kept, or if the total size of kept pictures would exceed `max_kept_bytes`.
+-- Returns 1 if the job has ended by this call, 2 if its picture is also kept, and 0 if nothing changed: the job had
+-- already ended or is in no allowed state, another execution is running it, or it does not exist.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, drain_key, failed_key, gone_key, picture_key,
   cache_key, kept_key, kept_bytes_key, delivery_key, deliveries_key, due_key,
   deliveries_clock_key = unpack(KEYS)
@@ -22,8 +22,8 @@ if not record[1] or not string.find(',' .. allowed .. ',', ',' .. record[1] .. '
 if record[1] == 'running' and execution ~= '' and record[6] ~= execution then return 0 end
 local now = now_ms()
 
--- Keeps the picture, and the record as long as the picture; returns whether there is room. Pictures that are kept already
--- stay: what was promised for them holds.
+-- Keeps the picture, and the record for as long; returns false if there is no room. Pictures that are already kept
+-- stay: an operator may have listed them and be about to retry their jobs.
 local function keep_picture()
   if kept_ttl_seconds == '0' or redis.call('ZCARD', kept_key) >= tonumber(max_kept) then return false end
   local bytes, total = tonumber(record[2]), tonumber(redis.call('HGET', kept_bytes_key, 'total') or 0)
@@ -39,7 +39,8 @@ local function keep_picture()
   return true
 end
 
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 -- Jobs must be able to end then, because that frees memory.
 redis.call('ZREM', open_key, id)
 redis.call('HSET', job_key, 'state', state, 'finished_ms', now, 'ended_by', by, unpack(cjson.decode(fields)))
@@ -57,8 +58,8 @@ if state == 'failed' then
   redis.call('ZREMRANGEBYSCORE', failed_key, '-inf', now - result_ttl_seconds * 1000)
 end
 
--- The drain rate: a moving average of the time between two ends while other jobs are open. Idle time is not counted,
--- and `max_interval_ms` limits the effect of a clock change.
+-- The drain rate: a moving average of the time between the ends of two jobs while others are open. Idle time is not
+-- counted, and `max_interval_ms` limits the effect of a clock change.
 local drain = {'finished_ms', now}
 if record[3] and open > 0 then
   local before = redis.call('HMGET', drain_key, 'finished_ms', 'interval_ms')

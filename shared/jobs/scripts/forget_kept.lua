@@ -1,9 +1,9 @@
--- Removes the kept picture of a failed job and its entry in the index: the job was retried or deleted, or its time is
--- over. May be sent twice: the second time there is nothing to remove.
+-- Removes the kept picture of a failed job and its entry in the index, because the job was retried or deleted, or the
+-- picture's time is over. May be sent twice: the second time there is nothing to remove.
 local kept_key, kept_bytes_key, picture_key = unpack(KEYS)
 local id = unpack(ARGV)
 
--- Only pictures in the index: that of an open job is not.
+-- Only if the picture is in the index: the picture of an open job must stay.
 if redis.call('ZREM', kept_key, id) == 1 then
   redis.call('HINCRBY', kept_bytes_key, 'total', -(redis.call('HGET', kept_bytes_key, id) or 0))
   redis.call('HDEL', kept_bytes_key, id)

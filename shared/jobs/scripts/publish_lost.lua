@@ -1,15 +1,16 @@
--- Publishes the messages of queued jobs again if they must be lost: later jobs have been claimed, or the queue is
--- empty. A long wait alone does not count as lost.
--- Checks the `most` oldest open jobs only; later jobs get there in time. May be sent twice: `by` identifies the call,
--- and the second time the answer is the same.
--- An open job without a record (lost by a server that evicts keys) cannot be repaired: it is removed from the indexes.
+-- Publishes the messages of queued jobs again if they must have been lost: later jobs have been claimed, or the queue
+-- is empty. A long wait alone does not mean that a message is lost.
+-- Checks only the `most` oldest open jobs; later jobs move up as these end. May be sent twice: `by` identifies the
+-- call, and the second time the answer is the same.
+-- An open job without a record (Redis has evicted it) cannot be repaired: it is removed from the indexes.
 -- Returns {ids published again, ids without a record}.
 local open_key, leases_key, deadlines_key, bytes_key, reached_key, queue_key, round_key = unpack(KEYS)
 local by, grace_ms, most, job_prefix, gone_prefix, gone_ttl_seconds, message = unpack(ARGV)
 
 local round = redis.call('HMGET', round_key, 'by', 'answer')
 if round[1] == by then return cjson.decode(round[2]) end
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 local now = now_ms()
 local reached = tonumber(redis.call('GET', reached_key) or 0)

@@ -1,8 +1,8 @@
 -- Gives one worker at a time the turn to requeue stalled jobs; a turn lasts `period_ms`.
 -- Every worker calls this every two seconds. If the last call is older than `max_gap_ms` (Redis was down, the machine
 -- slept, the clock was set ahead, or no worker ran), no worker could report the end of its jobs: extend all leases by
--- the gap. If it lies in the future (the clock was set back), cut leases and move deadlines back. At the first call of
--- all, renew all leases.
+-- the gap. If the last call lies in the future, the clock was set back: cut leases and move deadlines back. The very
+-- first call renews all leases.
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same.
 -- Returns {1 if it is the caller's turn, else 0; now; the gap since the last call if leases were moved, else 0}, in ms.
 local clock_key, leases_key, deadlines_key = unpack(KEYS)
@@ -12,7 +12,8 @@ local now = now_ms()
 local clock = redis.call('HMGET', clock_key, 'now_ms', 'turn_until_ms', 'look_by', 'look_turn', 'look_gap_ms')
 -- Sent twice: answer with the time of the first call, because the clock may have been set since.
 if clock[3] == by then return {tonumber(clock[4]), tonumber(clock[1]), tonumber(clock[5])} end
--- At `maxmemory` Redis refuses a script's first write if it takes memory, but no write after one that takes none.
+-- At `maxmemory` Redis refuses a script whose first write may need memory. ZREM needs none, and once it has run, Redis
+-- allows all further writes.
 redis.call('ZREM', leases_key, '')
 local gap = now - tonumber(clock[1] or now)
 if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
