@@ -110,7 +110,7 @@ OTHERS = (
         PlantedFault(
             "attempts wait for a clock that was set back",
             "claim_deliveries",
-            "if not gap or gap < 0 then",
+            "if gap < 0 then",
             "if false then",
         ),
         Weather.of("webhooks", "clocks"),
