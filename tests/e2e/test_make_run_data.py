@@ -16,7 +16,7 @@ import redis
 from deploy.local.embedded_redis import EmbeddedRedis, free_port
 from deploy.local.instance import Instance
 from tests.support.commands import call, output
-from tests.support.make_run import make_run, settings
+from tests.support.make_run import find, make_run, settings
 from tests.support.processes import Process
 from tests.support.wait import eventually
 
@@ -156,7 +156,7 @@ def test_a_redis_that_is_killed_while_its_data_is_damaged_ends_the_service(insta
     with make_run(tmp_path / "log", instance.port) as process:
         break_later(files_of(instance))
         # When its Redis is killed
-        [victim] = [int(pid) for pid in re.findall(r"^(\d+):M ", process.output, re.MULTILINE)[:1]]
+        victim = find(process, "valkey-server")
         os.kill(victim, signal.SIGKILL)
         # Then it is not tried for ever
         assert process.wait(40) != 0
