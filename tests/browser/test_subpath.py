@@ -47,3 +47,11 @@ def test_a_request_can_be_tried_out_below_a_path(browser: Browser, address: str)
     # Then it reaches the service
     assert (answer.value.url, answer.value.status) == (f"{address}/health/live", 200)
     page.close()
+
+
+def test_the_docs_begin_with_the_upload_and_end_with_the_deletion(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/docs")
+    methods = page.locator("[id^=operations-pictures-] .opblock-summary-method")
+    expect(methods).to_have_text(["POST", "GET", "POST", "DELETE"])
+    page.close()
