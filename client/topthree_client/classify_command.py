@@ -99,10 +99,7 @@ def _send(
         tally.earlier += 1
         _report(answer, messages)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=messages.console, redirect_stdout=False, disable=not bar) as progress,
-        messages.waits_told(),
-    ):
+    with Progress(*columns, console=messages.console, redirect_stdout=False, disable=not bar) as progress:
         task = progress.add_task("classifying", total=tally.total, completed=tally.done)
         for answer in classify(open_files):
             if answer.final:

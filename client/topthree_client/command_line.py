@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace, messages: Messages) -> int:
         print(completion_script(make_parser(), options.shell), end="", flush=True)  # noqa: T201 - its output
         return DONE
     commands = {"classify": classify, "get": get, "cancel": cancel, "status": lambda client, *_: _status(client)}
-    with _client(options) as client:
+    with _client(options) as client, messages.waits_told():
         return commands[options.command](client, options, messages)
 
 

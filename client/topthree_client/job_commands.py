@@ -29,7 +29,7 @@ def get(client: Client, options: argparse.Namespace, messages: Messages) -> int:
     _check_ids([options.job_id])
     try:
         if options.wait:
-            with messages.waits_told(), suppress(PictureFailed):
+            with suppress(PictureFailed):
                 client.wait(options.job_id)
         job = client.get(options.job_id)
     except (JobGone, TimeoutError) as error:
@@ -77,8 +77,8 @@ def _as_table(job: Job) -> Table:
         rows += [("labels" if not place else "", label) for place, label in enumerate(labels)]
         rows.append(("model", f"{job.result.model} ({job.result.digest[:12]})"))
     if job.times:
-        for name, moment in job.times.to_dict().items():
-            rows.append((name, moment))
+        times = (("accepted", job.times.accepted), ("started", job.times.begun), ("finished", job.times.finished))
+        rows += [(name, f"{moment:%Y-%m-%d %H:%M:%S %Z}") for name, moment in times if moment]
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         table.add_row(name, Text(printable(value), overflow="fold"))

@@ -119,7 +119,7 @@ class TableOutput:
         console = Console(width=None if sys.stdout.isatty() else NO_WINDOW_COLUMNS)
         answers = _by_name(self._answers)
         table = as_table(answers, self._top)
-        fits = console.measure(table).maximum <= console.width
+        fits = Console(width=NO_WINDOW_COLUMNS).measure(table).maximum <= console.width
         console.print(table if fits else as_narrow_table(answers))
 
 

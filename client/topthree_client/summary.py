@@ -40,14 +40,15 @@ def summary(tally: Tally, unreadable: int, out: Path | None, seconds: float) -> 
         (tally.unsure, "below --min-confidence"),
         (tally.failed, "failed"),
         (tally.unanswered, "not answered"),
-        (tally.earlier, "by an earlier run"),
     ):
         if number:
             counts.append(f"{number} {what}")
     if unreadable:
         counts.append(f"{unreadable} {_plural('path', unreadable)} not read")
+    earlier = f" ({tally.earlier} by an earlier run)" if tally.earlier else ""
     place = f" -> {out}" if out else ""
-    return f"{tally.total} {_plural('picture', tally.total)}: {', '.join(counts)}{place}, {_duration(seconds)}"
+    pictures = f"{tally.total} {_plural('picture', tally.total)}{earlier}"
+    return f"{pictures}: {', '.join(counts)}{place}, {_duration(seconds)}"
 
 
 def _plural(noun: str, count: int) -> str:

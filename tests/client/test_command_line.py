@@ -6,71 +6,20 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.client.conftest import Clock, accepted, labels, problem
+from tests.client.conftest import Clock, Run, Service, problem, use
 from tests.support.command_line import ENVIRON, read_lines, topthree
 from tests.support.wait import eventually, take_time
-from topthree_client import Client, classify_command, command_line, inputs
+from topthree_client import classify_command, inputs
 from topthree_client.picture_files import Found
 
 # Long enough for a request beyond the limit to arrive.
 SETTLE_SECONDS = 0.2
-Run = Callable[..., int]
-
-
-class Service:
-    """Answers like the service, until it has accepted `most` pictures and goes away."""
-
-    def __init__(self, most: int = 1000) -> None:
-        self._left = most
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        if request.url.path == "/health/ready":
-            return httpx.Response(200, json={"workers": [], "jobs": {"open": 1, "running": 0, "failed": 0}})
-        if request.method == "GET":
-            return labels()
-        if b"bad" in request.read():
-            return problem(415, "This is not a picture.")
-        self._left -= 1
-        if self._left < 0:
-            raise httpx.ConnectError("refused")
-        return accepted()
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, service: Service, tmp_path: Path) -> Run:
-    """The command in this process, in a folder of two pictures, one good and one bad."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("TOPTHREE_URL", "TOPTHREE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    Path("good.png").write_bytes(b"good")
-    Path("bad.png").write_bytes(b"bad")
-    use(monkeypatch, service)
-    return lambda *arguments: command_line.main([str(argument) for argument in arguments])
-
-
-def use(
-    monkeypatch: pytest.MonkeyPatch,
-    answer: Callable[[httpx.Request], httpx.Response],
-    patience_seconds: float = 0.05,
-) -> None:
-    """Replace the service by `answer`."""
-    made = partial(Client, transport=httpx.MockTransport(answer), patience_seconds=patience_seconds)
-    monkeypatch.setattr(command_line, "Client", made)
 
 
 def make_pictures(count: int) -> None:
