@@ -206,6 +206,7 @@ class Client:
             raise JobGone(_detail(answer))
         if answer.status_code != 202:
             raise PictureFailed(answer.status_code, _detail(answer))
+        self._log_note(answer)
         return self._read(answer, lambda record: str(record["id"]))
 
     def wait(self, job_id: str, seconds: float | None = None) -> Result:
@@ -230,6 +231,7 @@ class Client:
                 return self._read(answer, _result)
             if answer.status_code != 202:
                 raise self._unexpected(answer)
+            self._log_note(answer)
             left_seconds = until - time.monotonic()
             if left_seconds <= 0:
                 raise TimeoutError(f"The job {job_id} has not ended within {seconds:g} s.")
@@ -326,9 +328,15 @@ class Client:
             # These responses concern the service, not the picture.
             if answer.status_code in (401, 403, 405) or answer.is_redirect or not _is_about_the_job(answer):
                 raise self._unexpected(answer)
-            if answer.status_code == 202 and (note := _note(answer)):
-                LOG.info("%s: %s", self.url, note)
             return answer
+
+    def _log_note(self, answer: httpx.Response) -> None:
+        """Log why an open job waits longer than usual, such as that no worker is running."""
+        try:
+            if note := answer.json().get("detail"):
+                LOG.info("%s: %s", self.url, note)
+        except (AttributeError, ValueError):
+            return
 
     def _read(self, answer: httpx.Response, read: Callable[[dict[str, Any]], T]) -> T:
         """Return the response's JSON as parsed by `read`."""
@@ -396,14 +404,6 @@ def _is_about_the_job(answer: httpx.Response) -> bool:
 def _is_json(answer: httpx.Response) -> bool:
     kind = answer.headers.get("Content-Type", "").partition(";")[0]
     return kind in ("application/json", "application/problem+json")
-
-
-def _note(answer: httpx.Response) -> str:
-    """Return the service's message about an open job, such as that no worker is running; "" if there is none."""
-    try:
-        return str(answer.json().get("detail", ""))
-    except (AttributeError, ValueError):
-        return ""
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -18,14 +18,16 @@ def waits_told(tell: Callable[[str], None], *, verbose: bool = False) -> Iterato
     """Call `tell` with a message during long waits of the client; `verbose`: for each request and each retry."""
     handler = _Handler(tell, 0 if verbose else QUIET_SECONDS)
     levels = {LOG: logging.DEBUG, REQUESTS: logging.INFO} if verbose else {LOG: logging.INFO}
+    before = {log: log.level for log in levels}
     for log, level in levels.items():
         log.addHandler(handler)
         log.setLevel(level)
     try:
         yield
     finally:
-        for log in levels:
+        for log, level in before.items():
             log.removeHandler(handler)
+            log.setLevel(level)
 
 
 class _Handler(logging.Handler):
