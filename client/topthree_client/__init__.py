@@ -1,19 +1,43 @@
 """The Python client of topthree, which the command line `topthree` uses too."""
 
-from topthree_client.answers import JobCounts, Label, Result, Status, Worker
-from topthree_client.client import Client
-from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable, TopThreeError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from topthree_client.answers import Job, JobCounts, Label, Result, Status, Times, Worker
+    from topthree_client.client import Client
+    from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable, TopThreeError
+    from topthree_client.outcomes import Outcome
 
 __all__ = [
     "Client",
+    "Job",
     "JobCounts",
     "JobGone",
     "KeyRefused",
     "Label",
+    "Outcome",
     "PictureFailed",
     "Result",
     "ServiceUnavailable",
     "Status",
+    "Times",
     "TopThreeError",
     "Worker",
 ]
+
+_MODULES = {
+    "answers": ("Job", "JobCounts", "Label", "Result", "Status", "Times", "Worker"),
+    "client": ("Client",),
+    "errors": ("JobGone", "KeyRefused", "PictureFailed", "ServiceUnavailable", "TopThreeError"),
+    "outcomes": ("Outcome",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: httpx takes long, and the command line handles Ctrl-C before it starts."""
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

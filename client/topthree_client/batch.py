@@ -1,17 +1,11 @@
-"""Classifies many files concurrently."""
+"""Classifies the pictures of a command line, each with a name."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Thread
 
 from topthree_client.answers import Result
 from topthree_client.client import Client
-from topthree_client.errors import JobGone, PictureFailed
-
-# Enough to keep about sixteen worker processes busy; each occupies one of the service's `MAX_WAITERS` slots.
-DEFAULT_JOBS = 16
+from topthree_client.errors import PictureFailed
 
 
 @dataclass(frozen=True)
@@ -32,57 +26,25 @@ class Answer:
     final: bool = True
 
 
-def classify_all(client: Client, files: Sequence[str], wanted: Wanted, salt: str, jobs: int) -> Iterator[Answer]:
+def classify_all(
+    client: Client, files: Sequence[str], contents: Mapping[str, bytes], wanted: Wanted, salt: str, jobs: int
+) -> Iterator[Answer]:
     """Yield the outcome for each file, in the order of completion; at most `jobs` are in progress at a time.
+
+    `contents` has the pictures that are no files, by their names among `files`.
 
     Raises:
         ServiceUnavailable: the service is unavailable.
     """
-    waiting: SimpleQueue[str] = SimpleQueue()
-    answers: SimpleQueue[Answer | Exception] = SimpleQueue()
-    for file in files:
-        waiting.put(file)
-
-    def work() -> None:
-        while True:
-            try:
-                answers.put(_classify(client, waiting.get_nowait(), wanted, salt))
-            except Empty:
-                return
-            except Exception as error:
-                answers.put(error)
-                return
-
-    # Daemon threads, so that Ctrl-C does not wait for pending responses.
-    for _ in range(min(jobs, len(files))):
-        Thread(target=work, daemon=True).start()
-    try:
-        for _ in files:
-            answer = answers.get()
-            if isinstance(answer, Exception):
-                raise answer
-            yield answer
-    finally:
-        _empty(waiting)
+    pictures = (contents.get(file, file) for file in files)
+    for outcome in client.classify_many(
+        pictures, wanted.top, min_confidence=wanted.min_confidence, jobs=jobs, salt=salt
+    ):
+        yield _answer(files[outcome.index], outcome.result, outcome.error)
 
 
-def _classify(client: Client, file: str, wanted: Wanted, salt: str) -> Answer:
-    try:
-        # Opening a named pipe would block until another process writes to it.
-        if not os.path.isfile(file):  # noqa: PTH113 - Path("") is the current folder
-            return Answer(file, problem="This file does not exist or is not a regular file.", final=False)
-        return Answer(file, client.classify(file, wanted.top, min_confidence=wanted.min_confidence, salt=salt))
-    except PictureFailed as error:
-        return Answer(file, problem=str(error))
-    except JobGone as error:
-        return Answer(file, problem=str(error), final=False)
-    except OSError as error:
-        return Answer(file, problem=error.strerror or str(error), final=False)
-
-
-def _empty(queue: SimpleQueue[str]) -> None:
-    try:
-        while True:
-            queue.get_nowait()
-    except Empty:
-        return
+def _answer(file: str, result: Result | None, error: Exception | None) -> Answer:
+    if error is None:
+        return Answer(file, result)
+    sentence = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return Answer(file, problem=sentence, final=isinstance(error, PictureFailed))

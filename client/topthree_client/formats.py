@@ -126,13 +126,32 @@ def from_json(given: dict[str, Any]) -> Answer:
 
 
 def as_table(answers: Iterable[Answer], top: int) -> Table:
-    """Return the answers as a table."""
+    """Return the answers as a table with a row for each picture."""
     table = Table("file", *(str(place) for place in range(1, top + 1)), box=SIMPLE_HEAD)
     for answer in answers:
         labels = answer.result.labels if answer.result else ()
-        cells = [f"{label.name} {100 * label.confidence:.1f} %" for label in labels] or [answer.problem]
+        cells = [_label(label) for label in labels] or [answer.problem]
         table.add_row(Text(printable(answer.file), overflow="fold"), *(Text(printable(cell)) for cell in cells))
     return table
+
+
+def as_narrow_table(answers: Iterable[Answer]) -> Table:
+    """Return the answers as a table with a row for each label."""
+    table = Table("file", "labels", box=SIMPLE_HEAD)
+    for answer in answers:
+        labels = answer.result.labels if answer.result else ()
+        cell = "\n".join(printable(_label(label)) for label in labels) or printable(answer.problem)
+        table.add_row(Text(printable(answer.file), overflow="fold"), Text(cell, overflow="fold"))
+    return table
+
+
+def percent(confidence: float) -> str:
+    """Return a confidence from 0 to 1 as people read it: "69.7%", "<0.1%"."""
+    return "<0.1%" if confidence < 0.001 else f"{100 * confidence:.1f}%"
+
+
+def _label(label: Label) -> str:
+    return f"{label.name} {percent(label.confidence)}"
 
 
 def printable(text: str) -> str:

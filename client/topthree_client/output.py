@@ -10,7 +10,16 @@ from typing import BinaryIO, Protocol
 from rich.console import Console
 
 from topthree_client.batch import Answer
-from topthree_client.formats import BadOutput, CsvLines, JsonLines, LineFormat, as_json, as_table, from_json
+from topthree_client.formats import (
+    BadOutput,
+    CsvLines,
+    JsonLines,
+    LineFormat,
+    as_json,
+    as_narrow_table,
+    as_table,
+    from_json,
+)
 
 # Width of a table if standard output is not a terminal.
 NO_WINDOW_COLUMNS = 10_000
@@ -107,8 +116,11 @@ class TableOutput:
     def close(self) -> None:
         if not self._answers:
             return
-        width = None if sys.stdout.isatty() else NO_WINDOW_COLUMNS
-        Console(width=width).print(as_table(_by_name(self._answers), self._top))
+        console = Console(width=None if sys.stdout.isatty() else NO_WINDOW_COLUMNS)
+        answers = _by_name(self._answers)
+        table = as_table(answers, self._top)
+        fits = Console(width=NO_WINDOW_COLUMNS).measure(table).maximum <= console.width
+        console.print(table if fits else as_narrow_table(answers))
 
 
 def _by_name(answers: Sequence[Answer]) -> list[Answer]:

@@ -18,7 +18,7 @@ LEAST_SPREAD_SECONDS = 1.0
 MOST_SPREAD_SECONDS = 60.0
 # Longer times in `Retry-After` are reduced to this one, so that `time.sleep` does not overflow.
 MOST_RETRY_AFTER_SECONDS = 366 * 86400.0
-# Pauses from this length on are logged.
+# Pauses from this length on are logged at level INFO, shorter ones at level DEBUG.
 LOGGED_SECONDS = 5.0
 LOG = logging.getLogger("topthree_client")
 
@@ -59,8 +59,8 @@ class Patience:
         wanted = max(backoff_seconds, spread(retry_after_seconds, self._left_seconds))
         if wanted > self._left_seconds:
             raise ServiceUnavailable(reason)
-        if wanted >= LOGGED_SECONDS:
-            LOG.info("%s; trying again in %.0f s", reason.rstrip("."), wanted)
+        level = logging.INFO if wanted >= LOGGED_SECONDS else logging.DEBUG
+        LOG.log(level, "%s; trying again in %.*f s", reason.rstrip("."), 0 if wanted >= 1 else 1, wanted)
         time.sleep(wanted)
         self._left_seconds -= wanted
         self._delay_seconds = min(MOST_DELAY_SECONDS, 2 * self._delay_seconds)

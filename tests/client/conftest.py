@@ -1,13 +1,16 @@
 """A client over a transport that answers as a test says: no service, and no time that passes."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from topthree_client import Client, client, patience, uploads
+from topthree_client import Client, client, command_line, patience, uploads
 
+Run = Callable[..., int]
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 RECORD = {
@@ -94,3 +97,51 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(client, "time", clock)
     monkeypatch.setattr(uploads, "time", clock)
     return clock
+
+
+class Service:
+    """Answers like the service, until it has accepted `most` pictures and goes away."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self._left = most
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if request.url.path == "/health/ready":
+            return httpx.Response(200, json={"workers": [], "jobs": {"open": 1, "running": 0, "failed": 0}})
+        if request.method == "GET":
+            return labels()
+        if b"bad" in request.read():
+            return problem(415, "This is not a picture.")
+        self._left -= 1
+        if self._left < 0:
+            raise httpx.ConnectError("refused")
+        return accepted()
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, service: Service, tmp_path: Path) -> Run:
+    """The command in this process, in a folder of two pictures, one good and one bad."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TOPTHREE_URL", "TOPTHREE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    Path("good.png").write_bytes(b"good")
+    Path("bad.png").write_bytes(b"bad")
+    use(monkeypatch, service)
+    return lambda *arguments: command_line.main([str(argument) for argument in arguments])
+
+
+def use(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[httpx.Request], httpx.Response],
+    patience_seconds: float = 0.05,
+) -> None:
+    """Replace the service by `answer`."""
+    made = partial(Client, transport=httpx.MockTransport(answer), patience_seconds=patience_seconds)
+    monkeypatch.setattr(command_line, "Client", made)

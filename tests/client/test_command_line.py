@@ -6,71 +6,20 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.client.conftest import Clock, accepted, labels, problem
+from tests.client.conftest import Clock, Run, Service, problem, use
 from tests.support.command_line import ENVIRON, read_lines, topthree
 from tests.support.wait import eventually, take_time
-from topthree_client import Client, command_line
+from topthree_client import classify_command, inputs
 from topthree_client.picture_files import Found
 
 # Long enough for a request beyond the limit to arrive.
 SETTLE_SECONDS = 0.2
-Run = Callable[..., int]
-
-
-class Service:
-    """Answers like the service, until it has accepted `most` pictures and goes away."""
-
-    def __init__(self, most: int = 1000) -> None:
-        self._left = most
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        if request.url.path == "/health/ready":
-            return httpx.Response(200, json={"workers": [], "jobs": {"open": 1, "running": 0, "failed": 0}})
-        if request.method == "GET":
-            return labels()
-        if b"bad" in request.read():
-            return problem(415, "This is not a picture.")
-        self._left -= 1
-        if self._left < 0:
-            raise httpx.ConnectError("refused")
-        return accepted()
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, service: Service, tmp_path: Path) -> Run:
-    """The command in this process, in a folder of two pictures, one good and one bad."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("TOPTHREE_URL", "TOPTHREE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    Path("good.png").write_bytes(b"good")
-    Path("bad.png").write_bytes(b"bad")
-    use(monkeypatch, service)
-    return lambda *arguments: command_line.main([str(argument) for argument in arguments])
-
-
-def use(
-    monkeypatch: pytest.MonkeyPatch,
-    answer: Callable[[httpx.Request], httpx.Response],
-    patience_seconds: float = 0.05,
-) -> None:
-    """Replace the service by `answer`."""
-    made = partial(Client, transport=httpx.MockTransport(answer), patience_seconds=patience_seconds)
-    monkeypatch.setattr(command_line, "Client", made)
 
 
 def make_pictures(count: int) -> None:
@@ -146,7 +95,7 @@ def test_a_number_out_of_range_is_refused_with_the_range(
     run: Run, capsys: pytest.CaptureFixture[str], option: str, most: int, value: str
 ) -> None:
     with pytest.raises(SystemExit):
-        run("classify", "good.png", option, value)
+        run("classify", "good.png", f"{option}={value}")
     assert f"is not a whole number from 1 to {most}" in capsys.readouterr().err
 
 
@@ -155,8 +104,9 @@ def test_a_number_out_of_range_is_refused_with_the_range(
     [
         (["good.png", "--out", "out.txt"], "--format"),
         (["good.png", "--out", "out.csv", "--format", "table"], "--format"),
-        (["good.png", "nosuch.png"], "nosuch.png"),
+        (["nosuch.png"], "nosuch.png: there is no such file"),
         ([""], "no such file"),
+        (["--files-from", "nosuch.txt"], "nosuch.txt: No such file or directory. Nothing was sent."),
         (
             ["good.png", "--out", "nosuch/out.csv"],
             "nosuch/out.csv cannot be written: No such file or directory. Nothing",
@@ -196,22 +146,22 @@ def test_each_format_on_standard_output(run: Run, capsysbinary: pytest.CaptureFi
         '"file","label_1","confidence_1","label_2","confidence_2","model","digest","error"',
         f'"good.png","cat",0.7,"dog",0.2,"m","{"d" * 64}",""',
     ]
-    assert "good.png" in (table := output("table")) and "cat 70.0 %" in table and "dog 20.0 %" in table
+    assert "good.png" in (table := output("table")) and "cat 70.0%" in table and "dog 20.0%" in table
 
 
 def test_a_picture_that_is_refused_makes_the_exit_code_1(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("classify", ".", "--out", "out.jsonl") == 1
     assert read_lines(Path("out.jsonl"))[0] != read_lines(Path("out.jsonl"))[1]
     told = capsys.readouterr().err
-    assert "bad.png: This is not a picture." in told and "1 of 2" in told
+    assert "bad.png: This is not a picture." in told and "2 pictures: 1 labelled, 1 failed -> out.jsonl" in told
 
 
 def test_a_picture_that_cannot_be_read_is_tried_by_the_next_run(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a picture that goes away after it was found
-    find = command_line.find_pictures
-    monkeypatch.setattr(command_line, "find_pictures", lambda *given: Found([*find(*given).pictures, "gone.png"], []))
+    find = inputs.find_pictures
+    monkeypatch.setattr(inputs, "find_pictures", lambda *given: Found([*find(*given).pictures, "gone.png"], []))
     # When it is classified with another one
     assert run("classify", "good.png", "--out", "out.jsonl") == 1
     # Then it has no line, and the run counts as unfinished
@@ -336,7 +286,8 @@ def test_a_service_that_wants_a_key_is_told_with_the_way_to_give_one(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(["--out", "out.csv"], "Stopped. Run the same command to resume.\n"), ([], "stopped\n")]
+    ("arguments", "told"),
+    [(["--out", "out.csv"], "Stopped at 0 of 1. Run the same command to resume.\n"), ([], "Stopped at 0 of 1.\n")],
 )
 def test_ctrl_c_is_told_with_what_is_left(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
@@ -344,7 +295,7 @@ def test_ctrl_c_is_told_with_what_is_left(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "classify_all", interrupted)
+    monkeypatch.setattr(classify_command, "classify_all", interrupted)
     assert run("classify", "good.png", *arguments) == 130
     assert capsys.readouterr().err == f"topthree: {told}"
 
@@ -364,7 +315,8 @@ def test_a_long_wait_is_told_once(
     # When pictures are classified
     assert run("classify", "good.png", "another.png", "--out", "out.csv") == 0
     # Then it is said why nothing happens, and for how long
-    (line,) = capsys.readouterr().err.splitlines()
+    line, summary = capsys.readouterr().err.splitlines()
+    assert summary.startswith("2 pictures: 2 labelled -> out.csv, ")
     assert "Too many uploads" in line and re.search(r"trying again in [6-9]\d s", line)
     assert "Just now" not in line
 

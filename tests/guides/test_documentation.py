@@ -18,8 +18,8 @@ HUB = "https://tfhub.dev"
 MY_BUCKET = "s3://my-bucket"
 # What `.ci/run` runs itself, and what it runs within `make check`.
 RUN_BY_CI = ("make check", "make test")
-# Files that pages show, and pictures.
-OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "javascript")
+# Files that pages show, pictures, and examples that tests/client/test_examples.py runs.
+OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "javascript", "pycon")
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
     "docs/how-to/air-gapped.md": "tests/guides/test_air_gapped.py",

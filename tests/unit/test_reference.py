@@ -59,16 +59,22 @@ def options(text: str) -> set[str]:
 
 
 def test_the_help_of_the_command_line_matches_the_reference() -> None:
-    # Given the output of `--help`
-    general, classify, status = (topthree(*words, "--help").stdout.decode() for words in ([], ["classify"], ["status"]))
-    # Then the page has the same commands, options, exit codes and variables
+    # Given the output of `--help`, of the whole and of each command
+    general = topthree("--help").stdout.decode()
     commands = re.findall(r"^    (\w+) ", general, re.MULTILINE)
+    helps = {command: topthree(command, "--help").stdout.decode() for command in commands}
+    # Then the page has the same commands, options, exit codes and variables
     assert commands == re.findall(r"^## `topthree (\w+)`", COMMAND_LINE, re.MULTILINE)
-    assert options(" ".join(names([COMMAND_LINE]))) == options(classify + status) - {"--help"}
+    assert options(" ".join(names([COMMAND_LINE]))) == options(general + "".join(helps.values())) - {"--help"}
+    common = options(helps["status"])
+    told = rows(section(COMMAND_LINE, "Options of every command"))
+    assert options(" ".join(row[0] for row in told)) == common - {"--help"}
+    for command, text in helps.items():
+        table = rows(section(COMMAND_LINE, f"`topthree {command}`"))
+        assert options(" ".join(row[0] for row in table)) == options(text) - common
     table = rows(section(COMMAND_LINE, "`topthree classify`"))
-    assert options(" ".join(row[0] for row in table)) == options(classify) - options(status)
-    assert [row[0] for row in table if row[0].isdigit()] == re.findall(r"^  (\d+) ", classify, re.MULTILINE)
-    assert set(re.findall(r"TOPTHREE_\w+", COMMAND_LINE)) == set(re.findall(r"TOPTHREE_\w+", classify))
+    assert [row[0] for row in table if row[0].isdigit()] == re.findall(r"^  (\d+) ", helps["classify"], re.MULTILINE)
+    assert set(re.findall(r"TOPTHREE_\w+", COMMAND_LINE)) == set(re.findall(r"TOPTHREE_\w+", helps["classify"]))
 
 
 def settings() -> set[str]:

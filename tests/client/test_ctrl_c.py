@@ -1,0 +1,62 @@
+"""Ctrl-C at any moment ends the command without a traceback."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import COMMAND, ENVIRON
+
+# A name that is looked up in vain for long, or a port that nobody answers, would not matter: the signal comes first.
+ARGUMENTS = ["status", "--url", "http://127.0.0.1:9"]
+
+
+def started() -> subprocess.Popen[bytes]:
+    environ = {**os.environ, **ENVIRON}
+    return subprocess.Popen([*COMMAND, *ARGUMENTS], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def loaded(running: subprocess.Popen[bytes], name: str) -> bool:
+    """Whether a module's shared library is mapped, which shows how far the imports are."""
+    try:
+        return name in Path(f"/proc/{running.pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 60, 6))
+def test_ctrl_c_while_modules_are_imported(milliseconds: int) -> None:
+    # Given a command that has begun to import what httpx needs
+    running = started()
+    until = time.monotonic() + 15
+    while not loaded(running, "_hashlib") and running.poll() is None and time.monotonic() < until:
+        time.sleep(0.001)
+    # When Ctrl-C comes at some moment of the start
+    time.sleep(milliseconds / 1000)
+    running.send_signal(signal.SIGINT)
+    # Then it ends without a traceback; if it had been faster, it says that nobody answers
+    _, told = running.communicate(timeout=30)
+    assert b"Traceback" not in told and b"KeyboardInterrupt" not in told, told
+    assert running.returncode in (130, -signal.SIGINT, 3)
+
+
+def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+    # Given a command in the background of a script, which ignores Ctrl-C
+    script = 'trap "" INT; exec "$@"'
+    environ = {**os.environ, **ENVIRON}
+    program = "import signal; from topthree_client import __main__, command_line\n"
+    program += "command_line.main = lambda: signal.getsignal(signal.SIGINT) == signal.SIG_IGN\n"
+    program += "raise SystemExit(__main__.main() is not True)"
+    command = ["sh", "-c", script, "sh", COMMAND[0], "-c", program]
+    # When it runs, Then the signal is ignored
+    assert subprocess.run(command, env=environ, timeout=60, check=False).returncode == 0
+
+
+def test_the_package_is_imported_without_httpx() -> None:
+    # Ctrl-C is handled as soon as the package is imported, so nothing slow may come before.
+    program = "import sys, topthree_client; raise SystemExit('httpx' in sys.modules)"
+    environ = {**os.environ, **ENVIRON}
+    assert subprocess.run([COMMAND[0], "-c", program], env=environ, timeout=60, check=False).returncode == 0
