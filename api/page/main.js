@@ -2,6 +2,8 @@
 
 import { announce } from "./announcer.js";
 import { Card } from "./card.js";
+import { listenForExamples } from "./examples.js";
+import { watchHealth } from "./health.js";
 import { listenForFiles } from "./intake.js";
 import * as memory from "./memory.js";
 import { Picture } from "./picture.js";
@@ -89,6 +91,7 @@ function summarize() {
   ];
   element("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(", ");
   element("shelf").hidden = pictures.length === 0;
+  element("examples").hidden = pictures.length > 0;
   element("clear").hidden = pictures.filter((picture) => picture.ended).length < 2;
 }
 
@@ -107,4 +110,7 @@ for (const entry of memory.remembered()) {
   if (picture.id) watch.add(picture);
   else picture.fail(0, "The upload was not finished when this page was closed. Choose the file again.");
 }
+summarize();
 listenForFiles(add);
+listenForExamples(add);
+watchHealth();

@@ -60,6 +60,16 @@ export function forget(id) {
   return ask("DELETE", id, {}, 0);
 }
 
+// Is the service ready, and which workers are running? Needs no key.
+export async function health() {
+  try {
+    const response = await fetch(new URL("health/ready", ROOT), { signal: AbortSignal.timeout(ANSWER_MS) });
+    return answer(response.status, await response.text(), (name) => response.headers.get(name));
+  } catch {
+    return nothing();
+  }
+}
+
 // Seconds until the next try after a temporary failure, 0 if the response is final. They are spread, so that clients
 // with the same Retry-After do not all return at once.
 export function pauseAfter({ status, retryAfter }, failures) {
