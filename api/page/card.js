@@ -1,13 +1,17 @@
 // The card of one picture. Text from files and from the service is only ever set as text, never as HTML.
 
+import { percent } from "./amounts.js";
 import * as apiKey from "./api_key.js";
 import { resultAddress } from "./service.js";
 
 // Statuses with which a retry of the same bytes would fail again.
 const FINAL = [400, 413, 415, 422];
 
-export function percent(level) {
-  return level < 0.001 ? "<\u00a00.1\u00a0%" : `${(level * 100).toFixed(1)}\u00a0%`;
+// Below a half, the model itself considers its first label more likely wrong than right.
+const SURE_FROM = 0.5;
+
+export function unsure(level) {
+  return level < SURE_FROM;
 }
 
 export function predictions(record) {
@@ -18,7 +22,7 @@ export function stateText(picture) {
   switch (picture.state) {
     case "restored": return picture.note || "Loading the result";
     case "waiting": return picture.note || "Waiting to be uploaded";
-    case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)} %` : "Uploaded";
+    case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)}%` : "Uploaded";
     case "queued": return `${picture.position ? `Queued, number ${picture.position}` : "Queued"}. ${picture.note}`;
     case "running": return `Running. ${picture.note}`;
     case "failed": return picture.problem;
@@ -89,10 +93,11 @@ export class Card {
 
   #showRecord() {
     const { record, id } = this.picture;
-    const rows = predictions(record).map(({ label, level }) => {
+    const rows = predictions(record).map(({ label, level }, place) => {
       const row = document.getElementById("label").content.firstElementChild.cloneNode(true);
       row.querySelector(".label").textContent = label;
       row.querySelector(".level").textContent = percent(level);
+      row.querySelector(".unsure").hidden = place > 0 || !unsure(level);
       row.querySelector(".fill").style.width = `${level * 100}%`;
       return row;
     });
@@ -120,7 +125,8 @@ export class Card {
     const { picture } = this;
     const again = this.#part("again");
     const word = picture.ended ? "Remove" : "Cancel";
-    this.#part("end").textContent = word;
+    this.#part("end").textContent = picture.ended ? "×" : word;
+    this.#part("end").title = word;
     this.#part("end").setAttribute("aria-label", `${word} ${picture.name}`);
     again.hidden = !(picture.file && picture.ended && picture.state !== "succeeded" && !FINAL.includes(picture.status));
     again.setAttribute("aria-label", `Try again with ${picture.name}`);

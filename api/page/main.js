@@ -1,5 +1,6 @@
 // Connects the modules of the page: files become pictures, which are uploaded, watched, shown and stored.
 
+import { megabytes } from "./amounts.js";
 import { announce } from "./announcer.js";
 import { Card } from "./card.js";
 import { listenForExamples } from "./examples.js";
@@ -17,10 +18,6 @@ const maxBytes = Number(document.documentElement.dataset.maxImageBytes);
 const cards = new Map();
 const watch = new Watch();
 const uploads = new Uploads((picture) => watch.add(picture));
-
-function megabytes(bytes) {
-  return `${Math.round(bytes / 104857.6) / 10} MB`;
-}
 
 function add(files) {
   const now = Date.now();

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Desk
+from tests.browser.conftest import Desk, Save
 from tests.support.pictures import PHOTOGRAPHS, TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC, encode, photograph
 from tests.support.processes import Service
 
@@ -40,7 +40,7 @@ def expect_traffic_light(desk: Desk, name: str) -> None:
     labels = desk.card(name).locator(".labels li")
     expect(labels).to_have_count(3)
     expect(labels.first).to_contain_text("traffic light")
-    expect(labels.first).to_contain_text(re.compile(r"\d\d\.\d\s%"))
+    expect(labels.first).to_contain_text(re.compile(r"\d\d\.\d%"))
 
 
 def serious(desk: Desk) -> list[str]:
@@ -73,6 +73,32 @@ def test_a_dropped_picture_gets_three_labels(open_desk: OpenDesk, service: Servi
         "trafficl", "traffic l"
     )
     desk.screenshot("one picture")
+
+
+def test_a_guess_is_marked_as_one(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a model that is sure of one picture and not of another (no real one is needed for that)
+    desk = open_desk(stubbed.url)
+    levels = {"sure.png": (0.697, 0.2, 0.0009), "guess.png": (0.249, 0.15, 0.0472)}
+
+    def answer(route: Route) -> None:
+        body = route.fetch().json()
+        if body["status"] == "succeeded":
+            name = next(entry["name"] for entry in desk.remembered() if entry["id"] == body["id"])
+            for row, level in zip(body["result"].values(), levels[name], strict=True):
+                row["confidence_level"] = level
+        route.fulfill(json=body, status=200 if body["status"] == "succeeded" else 202)
+
+    desk.page.route("**/result/*", answer)
+    # When both are classified
+    desk.choose(*(save(name) for name in levels))
+    expect(desk.cards("succeeded")).to_have_count(2)
+    # Then the guess says so, once, and all percentages have one form
+    expect(desk.card("guess.png").locator(".unsure:visible")).to_have_count(1)
+    expect(desk.card("sure.png").locator(".unsure:visible")).to_have_count(0)
+    expect(desk.card("guess.png").locator(".level")).to_have_text(["24.9%", "15.0%", "4.7%"])
+    expect(desk.card("sure.png").locator(".level")).to_have_text(["69.7%", "20.0%", "<0.1%"])
+    # And it is spoken too
+    expect(desk.page.get_by_role("status")).to_contain_text(re.compile(r"guess\.png: \w+, 24\.9%, not sure\."))
 
 
 def test_a_pasted_picture_is_classified(open_desk: OpenDesk, service: Service) -> None:
@@ -171,7 +197,7 @@ def test_the_result_is_spoken(open_desk: OpenDesk, service: Service, broken: Pat
     desk = open_desk(service.url)
     desk.choose(TRAFFIC_LIGHT, broken)
     spoken = desk.page.get_by_role("status")
-    expect(spoken).to_contain_text(re.compile(r"traffic_light\.png: traffic light, \d\d\.\d\s%\."))
+    expect(spoken).to_contain_text(re.compile(r"traffic_light\.png: traffic light, \d\d\.\d%\."))
     expect(spoken).to_contain_text(re.compile(r"broken\.png: .*cannot be decoded"))
 
 
