@@ -2,6 +2,8 @@
 
 import { percent } from "./amounts.js";
 import * as apiKey from "./api_key.js";
+import { copyFrom } from "./clipboard.js";
+import { curlCommand } from "./curl.js";
 import { resultAddress } from "./service.js";
 
 // Statuses with which a retry of the same bytes would fail again.
@@ -43,6 +45,8 @@ export class Card {
       again(picture);
       this.#part("end").focus();
     });
+    this.#copies("copy-json", "Copy the JSON of", () => this.#json());
+    this.#copies("copy-curl", "Copy a curl command for", () => curlCommand(picture));
     this.render();
   }
 
@@ -60,6 +64,16 @@ export class Card {
 
   #part(name) {
     return this.element.querySelector(`.${name}`);
+  }
+
+  #copies(name, word, write) {
+    const button = this.#part(name);
+    button.setAttribute("aria-label", `${word} ${this.picture.name}`);
+    button.addEventListener("click", () => copyFrom(button, write()));
+  }
+
+  #json() {
+    return JSON.stringify(this.picture.record, null, 2);
   }
 
   #changed(name, value, draw) {
@@ -105,7 +119,7 @@ export class Card {
     this.#part("labels").hidden = false;
     this.#part("times").textContent = this.#times();
     // A link cannot send the key, so with a key it opens a copy of the record.
-    const copy = () => URL.createObjectURL(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }));
+    const copy = () => URL.createObjectURL(new Blob([this.#json()], { type: "application/json" }));
     this.#part("json").href = apiKey.current() ? copy() : resultAddress(id);
     this.#part("json").setAttribute("aria-label", `JSON of ${this.picture.name}`);
     this.#part("about").hidden = false;
@@ -118,7 +132,7 @@ export class Card {
     const parts = begun ? [`Queued ${ms(accepted, begun)}, ran ${ms(begun, finished)}`] : ["Cached"];
     if (begun && seconds) parts.push(`${seconds.toFixed(1)}\u00a0s total`);
     if (record.model) parts.push(record.model.name);
-    return `${parts.join(" · ")} ·`;
+    return parts.join(" · ");
   }
 
   #showButtons() {

@@ -180,13 +180,15 @@ def test_the_keyboard_is_enough(open_desk: OpenDesk, service: Service) -> None:
     desk.chooser(lambda: keyboard.press("Enter")).set_files([TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC])
     expect(desk.cards("succeeded")).to_have_count(2)
     # Then the results are the next stops, and focus never falls off the page
-    keyboard.press("Tab")
-    expect(desk.page.get_by_role("button", name="Clear finished")).to_be_focused()
+    for name in ("Download CSV", "Download JSON", "Clear finished"):
+        keyboard.press("Tab")
+        expect(desk.page.get_by_role("button", name=name)).to_be_focused()
     for name in ("traffic_light.png", "traffic_light.heic"):
         keyboard.press("Tab")
         expect(desk.page.get_by_role("link", name=f"JSON of {name}")).to_be_focused()
-        keyboard.press("Tab")
-        expect(desk.button("Remove", name)).to_be_focused()
+        for word in ("Copy the JSON of", "Copy a curl command for", "Remove"):
+            keyboard.press("Tab")
+            expect(desk.button(word, name)).to_be_focused()
     keyboard.press("Enter")
     expect(desk.button("Remove", "traffic_light.png")).to_be_focused()
     keyboard.press("Enter")
@@ -223,6 +225,8 @@ def test_a_phone_can_take_a_photo(open_desk: OpenDesk, service: Service) -> None
     chooser = desk.chooser(desk.page.get_by_role("button", name="Take a photo").tap)
     # Then the browser is asked for the camera, and the photo is taken like any other file
     assert chooser.element.get_attribute("capture") == "environment"
+    # And nothing is said about dropping files, which a phone cannot do
+    assert "drop" not in desk.page.locator("body").inner_text().lower()
     chooser.set_files(TRAFFIC_LIGHT)
     expect_traffic_light(desk, "traffic_light.png")
     desk.screenshot("phone")

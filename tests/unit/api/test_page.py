@@ -22,7 +22,7 @@ def test_the_page_is_served_with_the_limit_of_the_service(bench: Bench) -> None:
 
 def test_the_page_names_and_offers_every_format(bench: Bench) -> None:
     text = bench.http.get("/").text
-    assert f"paste one. {NAMES}, up to" in text
+    assert f"{NAMES}, up to" in text
     assert f'accept="image/*,{",".join(SUFFIXES)}"' in text
     assert "{{" not in text
 
