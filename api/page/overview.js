@@ -24,7 +24,7 @@ export class Overview {
     element("shelf").hidden = pictures.length === 0;
     element("examples").hidden = pictures.length > 0;
     element("clear").hidden = pictures.length - open.length < 2;
-    element("downloads").hidden = count("succeeded") + count("failed") === 0;
+    element("csv").hidden = element("all-json").hidden = count("succeeded") + count("failed") === 0;
     element("only-failed").hidden = count("failed") === 0;
     if (count("failed") === 0) this.#filter(false);
     this.#showProgress(pictures, open);

