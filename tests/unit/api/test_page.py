@@ -12,6 +12,7 @@ from tests.unit.api.conftest import Bench
 FILES = {path.name: path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
 EXAMPLES = sorted(path.name for path in (FOLDER / "examples").iterdir())
 MOST_EXAMPLE_BYTES = 150_000
+MOST_OTHER_BYTES = 64_000
 
 
 def test_the_page_is_served_with_the_limit_of_the_service(bench: Bench) -> None:
@@ -53,6 +54,10 @@ def test_every_file_that_the_page_names_is_there_and_none_is_elsewhere(bench: Be
     assert named == {*FILES} - {"index.html"}
     assert [name for name, text in texts.items() if re.search(r"(src|href|url|import|from)\W+(https?:)?//", text)] == []
     assert {bench.http.get(f"/page/{name}").status_code for name in named} == {200}
+
+
+def test_the_page_stays_small() -> None:
+    assert sum(len(content) for name, content in FILES.items() if name not in EXAMPLES) < MOST_OTHER_BYTES
 
 
 def test_the_examples_are_small_pictures_of_our_own(bench: Bench) -> None:
