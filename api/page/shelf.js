@@ -6,12 +6,9 @@ export class Shelf {
   #cards = new Map();
   #list = document.getElementById("cards");
 
+  // Without the hidden ones.
   get pictures() {
     return [...this.#cards.keys()].reverse().filter((picture) => !this.#cards.get(picture).element.hidden);
-  }
-
-  has(picture) {
-    return this.#cards.has(picture);
   }
 
   // `actions` are the functions behind the buttons of the card.
