@@ -1,6 +1,7 @@
 // Announces finished pictures to screen readers; several at once in one sentence.
 
-import { percent, predictions, stateText } from "./card.js";
+import { percent } from "./amounts.js";
+import { predictions, stateText, unsure } from "./card.js";
 
 const GATHER_MS = 700;
 const MOST_TOLD = 3;
@@ -22,5 +23,5 @@ function tell() {
 function told(picture) {
   if (picture.state !== "succeeded") return `${picture.name}: ${stateText(picture)}`;
   const [{ label, level }] = predictions(picture.record);
-  return `${picture.name}: ${label}, ${percent(level)}.`;
+  return `${picture.name}: ${label}, ${percent(level)}${unsure(level) ? ", not sure" : ""}.`;
 }

@@ -1,13 +1,19 @@
 // The card of one picture. Text from files and from the service is only ever set as text, never as HTML.
 
+import { percent } from "./amounts.js";
 import * as apiKey from "./api_key.js";
+import { copyFrom } from "./clipboard.js";
+import { curlCommand } from "./curl.js";
 import { resultAddress } from "./service.js";
 
 // Statuses with which a retry of the same bytes would fail again.
 const FINAL = [400, 413, 415, 422];
 
-export function percent(level) {
-  return level < 0.001 ? "<\u00a00.1\u00a0%" : `${(level * 100).toFixed(1)}\u00a0%`;
+// Below a half, the model itself considers its first label more likely wrong than right.
+const SURE_FROM = 0.5;
+
+export function unsure(level) {
+  return level < SURE_FROM;
 }
 
 export function predictions(record) {
@@ -18,7 +24,7 @@ export function stateText(picture) {
   switch (picture.state) {
     case "restored": return picture.note || "Loading the result";
     case "waiting": return picture.note || "Waiting to be uploaded";
-    case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)} %` : "Uploaded";
+    case "uploading": return picture.fraction < 1 ? `Uploading, ${Math.floor(picture.fraction * 100)}%` : "Uploaded";
     case "queued": return `${picture.position ? `Queued, number ${picture.position}` : "Queued"}. ${picture.note}`;
     case "running": return `Running. ${picture.note}`;
     case "failed": return picture.problem;
@@ -39,6 +45,8 @@ export class Card {
       again(picture);
       this.#part("end").focus();
     });
+    this.#copies("copy-json", "Copy the JSON of", () => this.#json());
+    this.#copies("copy-curl", "Copy a curl command for", () => curlCommand(picture));
     this.render();
   }
 
@@ -56,6 +64,16 @@ export class Card {
 
   #part(name) {
     return this.element.querySelector(`.${name}`);
+  }
+
+  #copies(name, word, write) {
+    const button = this.#part(name);
+    button.setAttribute("aria-label", `${word} ${this.picture.name}`);
+    button.addEventListener("click", () => copyFrom(button, write()));
+  }
+
+  #json() {
+    return JSON.stringify(this.picture.record, null, 2);
   }
 
   #changed(name, value, draw) {
@@ -89,10 +107,11 @@ export class Card {
 
   #showRecord() {
     const { record, id } = this.picture;
-    const rows = predictions(record).map(({ label, level }) => {
+    const rows = predictions(record).map(({ label, level }, place) => {
       const row = document.getElementById("label").content.firstElementChild.cloneNode(true);
       row.querySelector(".label").textContent = label;
       row.querySelector(".level").textContent = percent(level);
+      row.querySelector(".unsure").hidden = place > 0 || !unsure(level);
       row.querySelector(".fill").style.width = `${level * 100}%`;
       return row;
     });
@@ -100,7 +119,7 @@ export class Card {
     this.#part("labels").hidden = false;
     this.#part("times").textContent = this.#times();
     // A link cannot send the key, so with a key it opens a copy of the record.
-    const copy = () => URL.createObjectURL(new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }));
+    const copy = () => URL.createObjectURL(new Blob([this.#json()], { type: "application/json" }));
     this.#part("json").href = apiKey.current() ? copy() : resultAddress(id);
     this.#part("json").setAttribute("aria-label", `JSON of ${this.picture.name}`);
     this.#part("about").hidden = false;
@@ -113,14 +132,15 @@ export class Card {
     const parts = begun ? [`Queued ${ms(accepted, begun)}, ran ${ms(begun, finished)}`] : ["Cached"];
     if (begun && seconds) parts.push(`${seconds.toFixed(1)}\u00a0s total`);
     if (record.model) parts.push(record.model.name);
-    return `${parts.join(" · ")} ·`;
+    return parts.join(" · ");
   }
 
   #showButtons() {
     const { picture } = this;
     const again = this.#part("again");
     const word = picture.ended ? "Remove" : "Cancel";
-    this.#part("end").textContent = word;
+    this.#part("end").textContent = picture.ended ? "×" : word;
+    this.#part("end").title = word;
     this.#part("end").setAttribute("aria-label", `${word} ${picture.name}`);
     again.hidden = !(picture.file && picture.ended && picture.state !== "succeeded" && !FINAL.includes(picture.status));
     again.setAttribute("aria-label", `Try again with ${picture.name}`);

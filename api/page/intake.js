@@ -1,10 +1,13 @@
 // Receives files that are chosen, photographed, dropped or pasted.
 
+import { droppedFiles } from "./folder.js";
+
 export function listenForFiles(add) {
   const refusal = document.getElementById("refusal");
-  const take = (list) => {
+  const take = (list, skipped = 0) => {
     const files = [...list];
-    refusal.textContent = files.length ? "" : "No picture file found.";
+    const notes = [files.length ? "" : "No picture file found.", skipped ? skippedText(skipped) : ""];
+    refusal.textContent = notes.join(" ").trim();
     if (files.length) add(files);
   };
   for (const [button, input] of [["choose", "files"], ["photograph", "camera"]]) {
@@ -22,13 +25,18 @@ export function listenForFiles(add) {
     mark(true);
   });
   addEventListener("dragleave", (event) => mark(event.relatedTarget !== null));
-  addEventListener("drop", (event) => {
+  addEventListener("drop", async (event) => {
     event.preventDefault();
     mark(false);
-    take(event.dataTransfer.files);
+    const { files, skipped } = await droppedFiles(event.dataTransfer);
+    take(files, skipped);
   });
   addEventListener("paste", (event) => {
     if (event.target.closest?.("input")) return;
     take(event.clipboardData.files);
   });
+}
+
+function skippedText(count) {
+  return count === 1 ? "1 file that is not a picture was skipped." : `${count} files that are not pictures were skipped.`;
 }

@@ -1,23 +1,31 @@
 // Connects the modules of the page: files become pictures, which are uploaded, watched, shown and stored.
 
+import { megabytes } from "./amounts.js";
 import { announce } from "./announcer.js";
-import { Card } from "./card.js";
+import { listenForExamples } from "./examples.js";
+import { watchHealth } from "./health.js";
 import { listenForFiles } from "./intake.js";
 import * as memory from "./memory.js";
+import { Overview } from "./overview.js";
 import { Picture } from "./picture.js";
+import * as results from "./results.js";
 import * as service from "./service.js";
+import { Shelf } from "./shelf.js";
 import { makeThumbnail } from "./thumbnail.js";
+import { Undo } from "./undo.js";
 import { Uploads } from "./uploads.js";
 import { Watch } from "./watch.js";
 
 const element = (id) => document.getElementById(id);
 const maxBytes = Number(document.documentElement.dataset.maxImageBytes);
-const cards = new Map();
+const shelf = new Shelf();
+const overview = new Overview();
 const watch = new Watch();
 const uploads = new Uploads((picture) => watch.add(picture));
+const undo = new Undo(restore, (pictures) => pictures.forEach(remove));
 
-function megabytes(bytes) {
-  return `${Math.round(bytes / 104857.6) / 10} MB`;
+function draw() {
+  overview.draw(shelf.pictures);
 }
 
 function add(files) {
@@ -29,7 +37,7 @@ function add(files) {
     begin(picture);
     makeThumbnail(picture.file).then((thumbnail) => {
       picture.set({ thumbnail });
-      if (cards.has(picture)) memory.keep(picture);
+      if (shelf.pictures.includes(picture)) memory.keep(picture);
     });
   }
 }
@@ -43,16 +51,13 @@ function begin(picture) {
 }
 
 function show(picture) {
-  const card = new Card(picture, { end, again });
-  cards.set(picture, card);
-  element("cards").prepend(card.element);
-  picture.addEventListener("change", () => card.render());
+  shelf.put(picture, { end, again });
   picture.addEventListener("state", () => {
     memory.keep(picture);
     if (picture.ended) announce(picture);
-    summarize();
+    draw();
   });
-  summarize();
+  draw();
 }
 
 // One button cancels and removes, so that the keyboard focus stays in place.
@@ -68,38 +73,43 @@ function again(picture) {
 }
 
 function remove(picture) {
-  const { element: gone } = cards.get(picture);
-  const neighbour = gone.nextElementSibling ?? gone.previousElementSibling;
-  if (gone.contains(document.activeElement)) (neighbour?.querySelector(".end") ?? element("choose")).focus();
-  gone.remove();
-  cards.delete(picture);
+  shelf.remove(picture, element("choose"));
   memory.forget(picture);
   if (picture.id && picture.state !== "canceled") service.forget(picture.id);
-  summarize();
+  draw();
 }
 
-function summarize() {
-  const pictures = [...cards.keys()];
-  const count = (...states) => pictures.filter((picture) => states.includes(picture.state)).length;
-  const parts = [
-    [count("succeeded"), "done"],
-    [count("restored", "waiting", "uploading", "queued", "running"), "in progress"],
-    [count("failed"), "failed"],
-    [count("canceled"), "canceled"],
-  ];
-  element("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(", ");
-  element("shelf").hidden = pictures.length === 0;
-  element("clear").hidden = pictures.filter((picture) => picture.ended).length < 2;
+function clear() {
+  const ended = shelf.pictures.filter((picture) => picture.ended);
+  for (const picture of ended) {
+    shelf.hide(picture, true);
+    memory.forget(picture);
+  }
+  draw();
+  undo.offer(ended);
+}
+
+function restore(pictures) {
+  for (const picture of pictures) {
+    shelf.hide(picture, false);
+    memory.keep(picture);
+  }
+  draw();
+  element("shelf-title").focus();
+}
+
+function download(name, type, write) {
+  const pictures = shelf.pictures.filter(({ state }) => ["succeeded", "failed"].includes(state));
+  results.download(name, type, write(pictures));
 }
 
 element("limit").textContent = megabytes(maxBytes);
-element("clear").addEventListener("click", () => {
-  for (const picture of [...cards.keys()]) if (picture.ended) remove(picture);
-  (cards.size ? element("shelf-title") : element("choose")).focus();
-});
+element("clear").addEventListener("click", clear);
+element("csv").addEventListener("click", () => download("topthree.csv", "text/csv", results.asCsv));
+element("all-json").addEventListener("click", () => download("topthree.json", "application/json", results.asJson));
 addEventListener("beforeunload", (event) => {
   // Unsent pictures are lost when the page is closed.
-  if ([...cards.keys()].some((picture) => !picture.ended && !picture.id)) event.preventDefault();
+  if (shelf.pictures.some((picture) => !picture.ended && !picture.id)) event.preventDefault();
 });
 for (const entry of memory.remembered()) {
   const picture = new Picture({ ...entry, state: "restored" });
@@ -107,4 +117,7 @@ for (const entry of memory.remembered()) {
   if (picture.id) watch.add(picture);
   else picture.fail(0, "The upload was not finished when this page was closed. Choose the file again.");
 }
+draw();
 listenForFiles(add);
+listenForExamples(add);
+watchHealth();

@@ -4,6 +4,7 @@ import * as apiKey from "./api_key.js";
 
 // From this module's URL: the page's own address may lack its trailing slash.
 const ROOT = new URL("..", import.meta.url);
+export const UPLOAD = new URL("upload", ROOT).href;
 const ANSWER_MS = 15000;
 // An upload without progress is aborted after this time. The service itself requires 64 KiB every 30 s, but the last
 // megabytes may stay in the operating system's send buffers for longer.
@@ -30,7 +31,7 @@ export function upload(picture, progress) {
       timer = setTimeout(() => request.abort(), STALLED_MS);
     };
     moved();
-    request.open("POST", new URL("upload", ROOT));
+    request.open("POST", UPLOAD);
     request.setRequestHeader("Prefer", "respond-async");
     request.setRequestHeader("Idempotency-Key", picture.key);
     for (const name in key) request.setRequestHeader(name, key[name]);
@@ -58,6 +59,16 @@ export function look(picture, seconds) {
 // Cancels a job, or deletes its result.
 export function forget(id) {
   return ask("DELETE", id, {}, 0);
+}
+
+// Is the service ready, and which workers are running? Needs no key.
+export async function health() {
+  try {
+    const response = await fetch(new URL("health/ready", ROOT), { signal: AbortSignal.timeout(ANSWER_MS) });
+    return answer(response.status, await response.text(), (name) => response.headers.get(name));
+  } catch {
+    return nothing();
+  }
 }
 
 // Seconds until the next try after a temporary failure, 0 if the response is final. They are spread, so that clients
@@ -99,7 +110,9 @@ function ask(method, id, headers, seconds, picture) {
     const timer = setTimeout(() => stop.abort(), seconds * 1000 + ANSWER_MS);
     picture?.signal.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
     try {
-      const response = await fetch(resultAddress(id), { method, headers: { ...headers, ...key }, signal: stop.signal });
+      // `keepalive`: a result is also deleted if the page is closed at that moment.
+      const options = { method, headers: { ...headers, ...key }, signal: stop.signal, keepalive: method === "DELETE" };
+      const response = await fetch(resultAddress(id), options);
       return answer(response.status, await response.text(), (name) => response.headers.get(name));
     } catch {
       return nothing();

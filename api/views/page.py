@@ -18,7 +18,7 @@ ACCEPT = ",".join(("image/*", *SUFFIXES))
 
 def page_blueprint(max_image_bytes: int) -> Blueprint:
     """Return the page's routes; the page refuses pictures of more than `max_image_bytes` without sending them."""
-    contents = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in CONTENT_TYPES}
+    contents = {path.name: path.read_bytes() for path in FOLDER.rglob("*") if path.suffix in CONTENT_TYPES}
     values = {"max_image_bytes": str(max_image_bytes), "formats": NAMES, "accept": ACCEPT}
     for name, value in values.items():
         contents[INDEX] = contents[INDEX].replace(f"{{{{{name}}}}}".encode(), value.encode())

@@ -72,6 +72,12 @@ def test_a_wrong_key_is_told_and_the_right_one_serves_for_everything(
     with desk.page.context.expect_page() as opened:
         desk.page.get_by_role("link", name="JSON of one.png").click()
     expect(opened.value.locator("body")).to_contain_text(f'"id": "{ids["one.png"]}"')
+    # and a copied command names a variable instead of the key, as commands are stored and shared
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.button("Copy a curl command for", "one.png").click()
+    expect(desk.page.get_by_role("status")).to_have_text("Copied.")
+    command = desk.page.evaluate("navigator.clipboard.readText()")
+    assert '-H "X-API-Key: $API_KEY"' in command and KEY not in command
     with desk.page.expect_response(f"**/result/{ids['one.png']}") as removed:
         desk.button("Remove", "one.png").click()
     assert removed.value.status == 204

@@ -23,6 +23,8 @@ def address(tmp_path: Path) -> Iterator[str]:
 def test_the_page_works_below_a_path(open_desk: OpenDesk, address: str, save: Save, end: str) -> None:
     # Given the page below a path, with and without a trailing slash
     desk = open_desk(address + end)
+    # Then its examples are there
+    expect(desk.page.locator(".example img").first).not_to_have_js_property("naturalWidth", 0)
     # When a picture is chosen, Then it gets its labels
     desk.choose(save("picture.png"))
     expect(desk.cards("succeeded")).to_have_count(1)

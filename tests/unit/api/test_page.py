@@ -6,9 +6,13 @@ import pytest
 
 from api.views.page import FOLDER
 from shared.images.formats import NAMES, SUFFIXES
+from tests.support.repository import ROOT
 from tests.unit.api.conftest import Bench
 
-FILES = sorted(path.name for path in FOLDER.iterdir())
+FILES = {path.name: path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
+EXAMPLES = sorted(path.name for path in (FOLDER / "examples").iterdir())
+MOST_EXAMPLE_BYTES = 150_000
+MOST_OTHER_BYTES = 64_000
 
 
 def test_the_page_is_served_with_the_limit_of_the_service(bench: Bench) -> None:
@@ -19,12 +23,12 @@ def test_the_page_is_served_with_the_limit_of_the_service(bench: Bench) -> None:
 
 def test_the_page_names_and_offers_every_format(bench: Bench) -> None:
     text = bench.http.get("/").text
-    assert f"paste one. {NAMES}, up to" in text
+    assert f"{NAMES}, up to" in text
     assert f'accept="image/*,{",".join(SUFFIXES)}"' in text
     assert "{{" not in text
 
 
-@pytest.mark.parametrize("path", ["/", "/page/main.js", "/page/style.css", "/page/icon.svg"])
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/page/style.css", "/page/icon.svg", "/page/clock.png"])
 def test_a_browser_that_has_a_file_is_not_sent_it_again(bench: Bench, path: str) -> None:
     first = bench.http.get(path)
     again = bench.http.get(path, headers={"If-None-Match": first.headers["ETag"]})
@@ -44,9 +48,28 @@ def test_nothing_else_is_served(bench: Bench, name: str) -> None:
 
 
 def test_every_file_that_the_page_names_is_there_and_none_is_elsewhere(bench: Bench) -> None:
-    texts = {name: (FOLDER / name).read_text("utf-8") for name in FILES}
+    texts = {name: content.decode() for name, content in FILES.items() if name not in EXAMPLES}
     named = set(re.findall(r'(?:src|href)="{{root}}page/([^"]+)"', texts["index.html"]))
     named |= {name for text in texts.values() for name in re.findall(r'from "\./([^"]+)"', text)}
     assert named == {*FILES} - {"index.html"}
     assert [name for name, text in texts.items() if re.search(r"(src|href|url|import|from)\W+(https?:)?//", text)] == []
     assert {bench.http.get(f"/page/{name}").status_code for name in named} == {200}
+
+
+def test_the_page_stays_small() -> None:
+    assert sum(len(content) for name, content in FILES.items() if name not in EXAMPLES) < MOST_OTHER_BYTES
+
+
+def test_the_examples_are_small_pictures_of_our_own(bench: Bench) -> None:
+    pictures = {name: bench.http.get(f"/page/{name}") for name in EXAMPLES}
+    assert {answer.content_type for answer in pictures.values()} == {"image/png"}
+    assert sum(len(answer.data) for answer in pictures.values()) < MOST_EXAMPLE_BYTES
+    # `examples/draw.py` draws them.
+    assert {name: answer.data for name, answer in pictures.items()} == {
+        name: (ROOT / "examples" / name).read_bytes() for name in EXAMPLES
+    }
+
+
+def test_page_and_contract_link_to_each_other(bench: Bench) -> None:
+    assert '<a href="docs">' in bench.http.get("/").text
+    assert 'href="./"' in bench.http.get("/docs").text

@@ -1,0 +1,97 @@
+"""What a person takes from the page: JSON and curl commands on the clipboard, all results as a file."""
+
+import csv
+import io
+import json
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desk, Save
+from tests.support.processes import Service
+from tests.support.stub_worker import digest_of
+
+OpenDesk = Callable[..., Desk]
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+
+
+def pasted(desk: Desk) -> str:
+    """What Ctrl-V gives somewhere else."""
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    text: str = desk.page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+def downloaded(desk: Desk, button: str) -> str:
+    with desk.page.expect_download() as download:
+        desk.page.get_by_role("button", name=button).click()
+    return Path(download.value.path()).read_bytes().decode("utf-8")
+
+
+def test_the_json_of_a_picture_can_be_copied(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    desk = open_desk(stubbed.url)
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    file = save("one.png")
+    desk.choose(file)
+    expect(desk.cards("succeeded")).to_have_count(1)
+    # When its JSON is copied, Then that is said and spoken
+    desk.button("Copy the JSON of", "one.png").click()
+    expect(desk.page.get_by_role("status")).to_have_text("Copied.")
+    # And the clipboard has the record
+    record = json.loads(pasted(desk))
+    assert record == stubbed.result(record["id"]).json()
+    assert record["result"]["prediction_1"]["predicted_label"] == digest_of(file.read_bytes())
+
+
+@pytest.mark.parametrize("name", ["one.png", 'it\'s a "cat", a; b $HOME.png'])
+def test_the_copied_curl_command_classifies_the_same_picture(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path, name: str
+) -> None:
+    # Given a classified picture, and a browser without the newer clipboard, which needs TLS
+    desk = open_desk(stubbed.url)
+    desk.page.add_init_script(f"if (!window.name) {NO_CLIPBOARD}")
+    desk.open()
+    file = save(name)
+    desk.choose(file)
+    expect(desk.cards("succeeded")).to_have_count(1)
+    # When the command is copied
+    desk.button("Copy a curl command for", name).click()
+    expect(desk.page.get_by_role("status")).to_have_text("Copied.")
+    desk.page.evaluate("window.name = 'with clipboard'")
+    desk.open()
+    command = pasted(desk)
+    # Then a shell in the folder of the picture gets the same label
+    assert shlex.split(command)[0] == "curl"
+    done = subprocess.run(["bash", "-c", f"{command} -s"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert digest_of(file.read_bytes()) in done.stdout
+
+
+def test_all_results_can_be_downloaded(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a result, a failure, and a name that a spreadsheet would run as a formula
+    desk = open_desk(stubbed.url)
+    fine, formula = save("fine.png"), save('=HYPERLINK("x").png')
+    broken = fine.with_name("broken.png")
+    broken.write_bytes(b"no picture")
+    desk.choose(fine, broken, formula)
+    expect(desk.cards("succeeded")).to_have_count(2)
+    expect(desk.cards("failed")).to_have_count(1)
+    # When all are downloaded as CSV, Then there is one row per picture, in the order of the page
+    header, *rows = csv.reader(io.StringIO(downloaded(desk, "Download CSV"), newline=""))
+    assert header[:3] == ["file", "label_1", "confidence_1"] and header[-3:] == ["model", "digest", "error"]
+    # And the formula has become text
+    assert [row[0] for row in rows] == ["fine.png", "broken.png", '\'=HYPERLINK("x").png']
+    assert rows[0][1:3] == [digest_of(fine.read_bytes()), "1"] and rows[0][-1] == ""
+    assert rows[1][1:3] == ["", ""] and "not a picture" in rows[1][-1]
+    # And as JSON, names are as they are
+    records = json.loads(downloaded(desk, "Download JSON"))
+    assert [(each["file"], each["status"]) for each in records] == [
+        ("fine.png", "succeeded"),
+        ("broken.png", "failed"),
+        (formula.name, "succeeded"),
+    ]
+    assert records[0]["result"]["prediction_1"]["predicted_label"] == digest_of(fine.read_bytes())
+    assert "not a picture" in records[1]["problem"]["detail"]
