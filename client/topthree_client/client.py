@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ from topthree_client.loopback import is_loopback
 from topthree_client.outcomes import Outcome, outcomes
 from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, MOST_DELAY_SECONDS, Patience, read_retry_after, spread
 from topthree_client.pictures import Content, Picture, content_of, opened, size_of
+from topthree_client.responses import cause_of, detail_of, is_from_topthree
 from topthree_client.uploads import UploadLimit
 
 # A restart or a full queue is over within this time; a longer outage needs the operator.
@@ -203,9 +203,9 @@ class Client:
         self._check_address()
         answer = self._ask(send, limit=self._uploads)
         if answer.status_code in GONE:
-            raise JobGone(_detail(answer))
+            raise JobGone(detail_of(answer))
         if answer.status_code != 202:
-            raise PictureFailed(answer.status_code, _detail(answer))
+            raise PictureFailed(answer.status_code, detail_of(answer))
         self._log_note(answer)
         return self._read(answer, lambda record: str(record["id"]))
 
@@ -226,7 +226,7 @@ class Client:
             wait_seconds = int(min(WAIT_SECONDS, max(0, until - time.monotonic())))
             answer = self._get(f"/result/{job_id}", wait_seconds)
             if answer.status_code in GONE:
-                raise JobGone(_detail(answer))
+                raise JobGone(detail_of(answer))
             if answer.status_code == 200:
                 return self._read(answer, _result)
             if answer.status_code != 202:
@@ -252,7 +252,7 @@ class Client:
         self._check_address()
         answer = self._get(f"/result/{job_id}", wait_seconds=0)
         if answer.status_code in GONE:
-            raise JobGone(_detail(answer))
+            raise JobGone(detail_of(answer))
         if answer.status_code not in (200, 202):
             raise self._unexpected(answer)
         return self._read(answer, Job.from_record)
@@ -268,7 +268,7 @@ class Client:
             return False
         answer = self._ask(partial(self._http.delete, f"/result/{job_id}", timeout=self._timeout(ANSWER_SECONDS)))
         if answer.status_code in GONE:
-            raise JobGone(_detail(answer))
+            raise JobGone(detail_of(answer))
         if answer.status_code != 204:
             raise self._unexpected(answer)
         return True
@@ -323,10 +323,10 @@ class Client:
             self._has_answered = True
             if answer.status_code in TRY_AGAIN:
                 retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
-                patience.pause(f"{self.url} answers {answer.status_code}: {_detail(answer)}", retry_after)
+                patience.pause(f"{self.url} answers {answer.status_code}: {detail_of(answer)}", retry_after)
                 continue
             # These responses concern the service, not the picture.
-            if answer.status_code in (401, 403, 405) or answer.is_redirect or not _is_about_the_job(answer):
+            if answer.status_code in (401, 403, 405) or answer.is_redirect or not is_from_topthree(answer):
                 raise self._unexpected(answer)
             return answer
 
@@ -356,11 +356,11 @@ class Client:
 
     def _unreachable(self, error: httpx.RequestError) -> str:
         proxy = " through the proxy set in the environment" if self._proxied else ""
-        return f"{self.url} cannot be reached{proxy}: {_cause(error)}"
+        return f"{self.url} cannot be reached{proxy}: {cause_of(error)}"
 
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
         kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
-        return kind(f"{self.url} answers {answer.status_code}: {_detail(answer)}")
+        return kind(f"{self.url} answers {answer.status_code}: {detail_of(answer)}")
 
 
 def _result(record: dict[str, Any]) -> Result:
@@ -376,43 +376,9 @@ def _has_proxy(url: httpx.URL) -> bool:
     return bool({url.scheme, "all"} & proxies.keys()) and not proxy_bypass(url.host)
 
 
-def _cause(error: httpx.RequestError) -> str:
-    """Return a message for users: httpx's say nothing about the phase of a timeout, or begin with an error number."""
-    limits = error.request.extensions["timeout"]
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"connecting timed out after {limits['connect']:.0f} s"
-    if isinstance(error, httpx.WriteTimeout):
-        return f"sending timed out after {limits['write']:.0f} s"
-    if isinstance(error, httpx.ReadTimeout):
-        return f"there was no response within {limits['read']:.0f} s"
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-
-
 def _key(content: Content, top: int, min_confidence: float, salt: str) -> str:
     """Return an idempotency key that depends on the bytes, not the path, and that the bytes alone do not reveal."""
     with opened(content) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     wanted = f"{top} {min_confidence}" if min_confidence else f"{top}"
     return hashlib.sha256(f"{salt} {digest} {wanted}".encode()).hexdigest()
-
-
-def _is_about_the_job(answer: httpx.Response) -> bool:
-    """Whether topthree answered, and not a proxy or another service."""
-    return answer.status_code == 204 or _is_json(answer)
-
-
-def _is_json(answer: httpx.Response) -> bool:
-    kind = answer.headers.get("Content-Type", "").partition(";")[0]
-    return kind in ("application/json", "application/problem+json")
-
-
-def _detail(answer: httpx.Response) -> str:
-    """Return the message of a problem, or a description of any other response."""
-    if answer.is_redirect:
-        return f"the service is at {answer.headers.get('Location', 'another place')}"
-    if not _is_json(answer):
-        return f"{answer.reason_phrase}, which is not an answer of topthree"
-    try:
-        return str(answer.json()["detail"])
-    except (KeyError, TypeError, ValueError):
-        return answer.reason_phrase

@@ -19,6 +19,7 @@ from tests.support.processes import RedisServer
 from tests.support.stub_worker import digest_of, make_picture, read_executions
 from tests.support.supervised import StubService, children
 from tests.support.wait import eventually
+from topthree_client import Client
 
 MANY = 2000
 
@@ -215,6 +216,42 @@ def test_a_service_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
         assert url.encode() in done.stderr and b"Traceback" not in done.stderr
     # And nothing was begun
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_job_is_shown_canceled_and_waited_for(stub: StubService, tmp_path: Path) -> None:
+    # Given a service without a worker, and two jobs
+    stub.start_api()
+    (tmp_path / "one.png").write_bytes(make_picture())
+    (tmp_path / "two.png").write_bytes(picture := make_picture())
+    with Client(stub.url) as client:
+        one, two = (client.submit(tmp_path / name) for name in ("one.png", "two.png"))
+    # When one is canceled, Then its state is shown, and a second time changes nothing
+    assert topthree("get", one, "--url", stub.url).stdout.split()[:4] == [b"job", one.encode(), b"state", b"queued"]
+    assert topthree("cancel", one, "--url", stub.url).returncode == 0
+    again = topthree("cancel", one, "--url", stub.url)
+    assert again.returncode == 1 and b"had ended before" in again.stderr
+    shown = topthree("get", one, "--url", stub.url)
+    assert shown.returncode == 1 and b"canceled" in shown.stdout
+    # And when a worker starts, the other one is waited for
+    stub.start_worker()
+    done = topthree("get", two, "--wait", "--format", "json", "--url", stub.url)
+    assert done.returncode == 0, done.stderr
+    job = json.loads(done.stdout)
+    assert job["state"] == "succeeded" and job["labels"][0]["label"] == digest_of(picture)
+    assert job["times"].keys() == {"accepted", "begun", "finished"}
+
+
+def test_a_picture_comes_through_a_pipe(stub: StubService) -> None:
+    # Given a service and a picture that another program writes
+    stub.start()
+    picture = make_picture()
+    # When it is classified
+    command = [*COMMAND, "classify", "-", "--format", "jsonl", "--quiet", "--url", stub.url]
+    done = subprocess.run(command, input=picture, capture_output=True, env={**os.environ, **ENVIRON}, check=False)
+    # Then its label is printed, under the name of standard input
+    assert (done.returncode, done.stderr) == (0, b"")
+    answer = json.loads(done.stdout)
+    assert (answer["file"], answer["labels"][0]["label"]) == ("-", digest_of(picture))
 
 
 def read_window(controller: int) -> str:
