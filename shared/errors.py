@@ -92,5 +92,9 @@ class BatchClosed(TopThreeError):
     """The batch takes no more pictures."""
 
 
+class QuotaExceeded(TopThreeError):
+    """The caller's quota of uploads has no room for all pictures of a request."""
+
+
 class ImageMissing(TopThreeError):
     """The picture of a job is not in the image store."""

@@ -30,7 +30,7 @@ class BatchState(StrEnum):
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """A client's request for a batch: what holds for each of its pictures, as in JobRequest, and the batch's webhook."""
+    """A client's request for a batch: what holds for each of its pictures (see JobRequest), and the batch's webhook."""
 
     top: int
     min_confidence: float = 0
