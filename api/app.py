@@ -10,6 +10,7 @@ from api.problems import register_problem_handlers
 from api.proxies import TrustedProxies
 from api.quotas import register_quotas
 from api.services import Services
+from api.views.batches import batches_blueprint
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
 from api.views.metrics import metrics_blueprint
@@ -34,6 +35,7 @@ def create_app(services: Services) -> Flask:
     register_keys(app, services.keys)
     app.register_blueprint(upload_blueprint(services.submission, services.responses, limits, services.webhook_rules))
     app.register_blueprint(results_blueprint(services.submission, services.picture_jobs, services.responses))
+    app.register_blueprint(batches_blueprint(services.picture_batches, limits, services.webhook_rules))
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)

@@ -9,7 +9,7 @@ EXPOSED = (
     "Cache-Status, Location, Preference-Applied, Retry-After, "
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
-METHODS = "DELETE, GET, POST"
+METHODS = "DELETE, GET, PATCH, POST"
 ACCEPTED = "Authorization, Content-Type, Idempotency-Key, Prefer, X-API-Key, X-Request-ID"
 VARY = ("Vary", "Origin")
 PREFLIGHT = (

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shared.batches.store import Batches
 from shared.jobs.admission import Admission
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.deliveries import Deliveries
@@ -81,15 +82,19 @@ class ApiMetrics(JobEvents):
 class QueueCollector(Collector):
     """Reads the queue from Redis whenever the metrics are collected."""
 
-    def __init__(self, reader: BacklogReader, workers: WorkerRegistry, deliveries: Deliveries) -> None:
+    def __init__(
+        self, reader: BacklogReader, workers: WorkerRegistry, deliveries: Deliveries, batches: Batches
+    ) -> None:
         self._reader = reader
         self._workers = workers
         self._deliveries = deliveries
+        self._batches = batches
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of the queue; while Redis is unreachable, only `topthree_redis_up`."""
         try:
             backlog, ready, webhooks = self._reader.read(), self._workers.ready(), self._deliveries.backlog()
+            open_batches = self._batches.open_count()
         except redis.RedisError:
             yield _redis_up(0)
             return
@@ -115,6 +120,7 @@ class QueueCollector(Collector):
         for names, count in Tally((record.model, record.result_version) for record in ready).items():
             models.add_metric(names, count)
         yield models
+        yield _gauge("topthree_batches_open", "Batches that have not ended.", open_batches)
         yield _gauge("topthree_webhooks_open", "Webhooks that have been neither delivered nor given up.", webhooks.open)
         yield _gauge(
             "topthree_webhook_overdue_seconds",

@@ -1,6 +1,7 @@
 """Reads the picture from a multipart form."""
 
 import re
+from collections.abc import Iterator
 from io import BytesIO
 
 from flask import Request
@@ -34,29 +35,39 @@ def read_form(request: Request) -> PictureBody:
         BadRequest: the form cannot be read, or has several pictures.
         RequestEntityTooLarge: the body is too large.
     """
+    form = _Form()
+    for event in parse_form(request, MOST_PARTS):
+        if isinstance(event, MultipartSegment):
+            form.begin(event)
+        elif event:
+            form.add(event)
+    return form.picture()
+
+
+def parse_form(request: Request, most_parts: int) -> Iterator[MultipartSegment | bytes | bytearray | None]:
+    """Yield each part of the form, then its content piece by piece, then None.
+
+    Raises:
+        BadRequest: the form cannot be read.
+        RequestEntityTooLarge: the body is too large.
+    """
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary:
         raise BadRequest(NO_BOUNDARY)
-    form = _Form()
     try:
         # Latin-1 can decode every file name, whatever its encoding; the name is ignored.
         with PushMultipartParser(
             boundary,
-            max_segment_count=MOST_PARTS,
+            max_segment_count=most_parts,
             max_header_size=MOST_HEADER_BYTES,
             header_charset="latin-1",
         ) as parser:
-            for event in parser.parse_blocking(request.stream.read):
-                if isinstance(event, MultipartSegment):
-                    form.begin(event)
-                elif event:
-                    form.add(event)
+            yield from parser.parse_blocking(request.stream.read)
     except MultipartError as error:
         # The parser keeps the error. Without this, the error would keep all local variables, with the body, until a
         # garbage collection.
         error.__traceback__ = None
-        raise BadRequest(f"The form cannot be read: {_reason(error)}.") from None
-    return form.picture()
+        raise BadRequest(f"The form cannot be read: {_reason(error, most_parts)}.") from None
 
 
 class _Form:
@@ -95,10 +106,10 @@ class _Form:
         raise NoPicture(NO_PICTURE)
 
 
-def _reason(error: MultipartError) -> str:
+def _reason(error: MultipartError, most_parts: int) -> str:
     if isinstance(error, ParserLimitReached):
         kibibytes = MOST_HEADER_BYTES // 1024
-        return f"it has more than {MOST_PARTS} fields, or a field with more than {kibibytes} KiB of headers"
+        return f"it has more than {most_parts} fields, or a field with more than {kibibytes} KiB of headers"
     # The first argument is the message; further arguments repeat parts of the body.
     reason = str(error.args[0])
     if reason.startswith("Unexpected end"):
@@ -111,7 +122,12 @@ def _is_file(part: MultipartSegment) -> bool:
     return bool(FILE_NAME.search(part["Content-Disposition"])) or (part.content_type or "text/plain") != "text/plain"
 
 
+def decoded_name(name: str | None) -> str:
+    """Return the name of a field or a file, decoded from UTF-8, which is what nearly all clients send."""
+    return (name or "").encode("latin-1").decode(errors="replace")
+
+
 def _shown(name: str | None) -> str:
-    """Return a field name for a message: decoded from UTF-8, which is what nearly all clients send."""
-    text = (name or "").encode("latin-1").decode(errors="replace")[:MOST_NAME_LENGTH]
+    """Return a field name for a message."""
+    text = decoded_name(name)[:MOST_NAME_LENGTH]
     return f"`{text}`" if text else "a field without a name"

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Sequence
 
 from api.cached_results import CachedResults
 from api.uploads import Upload
@@ -57,6 +58,14 @@ class PictureJobs:
         else:
             self._retries.forget(job_id)
             self._jobs.delete(job_id)
+
+    def forget_all(self, job_ids: Sequence[str]) -> None:
+        """Cancel those of the jobs that are open, and delete the records and pictures of all."""
+        for job_id in self._jobs.cancel_all(job_ids):
+            forget_picture(self._images, job_id)
+        for job_id in set(self._jobs.kept.job_ids()).intersection(job_ids):
+            self._retries.forget(job_id)
+        self._jobs.delete(*job_ids)
 
     def retry(self, job_id: str, new_id: str, owner: str | None, request_id: str) -> Admission:
         """Admit a failed job again as `new_id`, or return the job of an earlier retry; raises as `Retries.retry`."""

@@ -24,6 +24,10 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.NotRetryable: 409,
     errors.UnknownJob: 404,
     errors.GoneJob: 410,
+    errors.UnknownBatch: 404,
+    errors.GoneBatch: 410,
+    errors.BatchClosed: 409,
+    errors.QuotaExceeded: 429,
     errors.QueueFull: 503,
     errors.ServerUnfit: 503,
     errors.TooManyWaiters: 503,
@@ -31,13 +35,17 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
 STORE_RETRY_AFTER_SECONDS = 5
 UPLOAD = "upload.upload"
 RETRY = "results.retry_result"
+ADD = "batches.add_images"
 ADVICE = "Try again later."
 # Redis may have stored the job before the connection failed.
 ADVICE_ON_UPLOADS = (
     "The picture may have been accepted. Try again later; with the same `Idempotency-Key` it is not classified twice."
 )
 ADVICE_ON_RETRIES = "Try again later: a job is not retried twice."
-ADVICE_ON = {UPLOAD: ADVICE_ON_UPLOADS, RETRY: ADVICE_ON_RETRIES}
+ADVICE_ON_ADDING = (
+    "The pictures may have been accepted. Try again later; with the same `Idempotency-Key` none is classified twice."
+)
+ADVICE_ON = {UPLOAD: ADVICE_ON_UPLOADS, RETRY: ADVICE_ON_RETRIES, ADD: ADVICE_ON_ADDING}
 INTERNAL_ERROR = "The service failed with an internal error, which was logged."
 NO_SUCH_PAGE = "There is no such page. Send pictures to `POST /upload`; the web page is at `/`."
 PROBLEM_TYPE = "application/problem+json"

@@ -1,4 +1,4 @@
-"""Quotas of uploads and retries, per API key or, if no keys are set, per address; counted in Redis."""
+"""Quotas of uploads, retries and batches, per API key or, if no keys are set, per address; counted in Redis."""
 
 import ipaddress
 import re
@@ -6,19 +6,24 @@ import time
 from typing import Any, cast
 
 import redis
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import current_owner
 from api.problems import problem
+from shared.errors import QuotaExceeded
 from shared.jobs.queue import Queue
 
 # An address with a port, as some proxies write it; IPv6 may be in brackets without a port too.
 _WITH_PORT = re.compile(r"\[([^]]*)].*|([0-9]+\.[0-9.]+):.*")
 UNKNOWN = "unknown"
+# Key in the extensions of the application.
+LIMITER = "topthree.limiter"
 
 
 def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: str) -> None:
-    """Limit uploads and retries to `rate_limit`, "" for none; call it after keys and blueprints of `app` are set.
+    """Limit uploads, retries and pictures of batches to `rate_limit`, "" for none.
+
+    Call it after keys and blueprints of `app` are set.
 
     While Redis is unreachable, uploads get a 503, as they do without quotas: they cannot be accepted.
     """
@@ -30,16 +35,15 @@ def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: s
     pool: Any = client.connection_pool
     storage = {"connection_pool": pool, "key_prefix": queue.key("LIMITS")}
     limiter = Limiter(caller, app=app, storage_uri="redis://", storage_options=storage)
-    # One quota for both; its name is that of an earlier version, which counted uploads only.
+    app.extensions[LIMITER] = limiter
+    # One quota for all; its name is that of an earlier version, which counted uploads only.
     shared = limiter.shared_limit(rate_limit, scope="upload.upload", methods=["POST"])
-    for name in ("upload", "results"):
+    for name in ("upload", "results", "batches"):
         shared(cast(Blueprint, app.blueprints[name]))
 
     @app.errorhandler(RateLimitExceeded)
     def refuse(error: RateLimitExceeded) -> Response:
-        # The description of a limit, such as "5 per 1 minute".
-        allowed = str(error.description).replace(" per 1 ", " per ")
-        return problem(429, f"Too many uploads: {allowed} are allowed. Try again later.")
+        return problem(429, _sentence(error.description))
 
     @app.after_request
     def tell(response: Response) -> Response:
@@ -58,6 +62,27 @@ def register_quotas(app: Flask, client: redis.Redis, queue: Queue, rate_limit: s
         if response.status_code == 429:
             response.headers["Retry-After"] = str(max(1, reset_at - int(time.time())))
         return response
+
+
+def count_uploads(count: int) -> None:
+    """Count further uploads towards the caller's quota, in addition to the one that the request counts as.
+
+    Raises:
+        QuotaExceeded: there is no room for all of them; none is counted.
+    """
+    limiter = current_app.extensions.get(LIMITER)
+    if limiter is None or count < 1:
+        return
+    for each in limiter.current_limits:
+        if not limiter.limiter.test(each.limit, *each.request_args, cost=count):
+            raise QuotaExceeded(_sentence(each.limit))
+    for each in limiter.current_limits:
+        limiter.limiter.hit(each.limit, *each.request_args, cost=count)
+
+
+def _sentence(limit: object) -> str:
+    """Return the message for a limit, whose text is like "5 per 1 minute"."""
+    return f"Too many uploads: {str(limit).replace(' per 1 ', ' per ')} are allowed. Try again later."
 
 
 def caller() -> str:

@@ -11,12 +11,14 @@ from api.cached_results import CachedResults
 from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
+from api.picture_batches import PictureBatches
 from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
 from api.uploads import UploadLimits
 from api.waiters import Waiters
 from api.webhook_rules import WebhookRules
+from shared.batches.store import Batches
 from shared.bounded_call import CallThreads
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
@@ -44,6 +46,7 @@ class Services:
     waiters: Waiters
     admission_control: AdmissionControl
     picture_jobs: PictureJobs
+    picture_batches: PictureBatches
     submission: JobSubmission
     responses: JobResponses
     upload_limits: UploadLimits
@@ -66,7 +69,8 @@ class Services:
         workers = WorkerRegistry(client, queue)
         metrics = ApiMetrics()
         jobs = Jobs(client, queue, limits, metrics)
-        metrics.registry.register(QueueCollector(jobs.backlog, workers, Deliveries(client, queue)))
+        batches = Batches(client, queue, limits, jobs.backlog)
+        metrics.registry.register(QueueCollector(jobs.backlog, workers, Deliveries(client, queue), batches))
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
         # Workers count as absent, at the latest, after the time that a plain upload waits.
         ready_workers = ReadyWorkers(workers, min(settings.no_worker_grace_seconds, settings.wait_seconds))
@@ -74,6 +78,10 @@ class Services:
         admission_control = AdmissionControl(jobs.backlog, redis_server, limits)
         picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
         waiters = Waiters(client, queue, jobs, settings.max_waiters)
+        upload_limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
+        picture_batches = PictureBatches(
+            batches, picture_jobs, images, cached_results, admission_control, waiters, upload_limits, metrics
+        )
         keys = Keys(settings.api_keys)
         return cls(
             settings=settings,
@@ -86,11 +94,12 @@ class Services:
             waiters=waiters,
             admission_control=admission_control,
             picture_jobs=picture_jobs,
+            picture_batches=picture_batches,
             submission=JobSubmission(
                 picture_jobs, cached_results, admission_control, waiters, ready_workers, settings.wait_seconds
             ),
             responses=JobResponses(jobs.backlog),
-            upload_limits=UploadLimits(settings.max_image_bytes, settings.max_image_pixels),
+            upload_limits=upload_limits,
             webhook_rules=WebhookRules(bool(settings.webhook_secret), settings.webhook_hosts),
             keys=keys,
             headers=CommonHeaders(settings.allowed_origins),

@@ -105,16 +105,10 @@ def read_upload(request: Request, limits: UploadLimits, webhooks: WebhookRules) 
         body = _read_body(request, limits)
     except RequestEntityTooLarge:
         raise PictureTooLarge(limits.too_many_bytes) from None
-    if not body.data:
-        raise NoPicture("The picture is empty.")
-    if len(body.data) > limits.max_image_bytes:
-        raise PictureTooLarge(limits.too_many_bytes)
-    picture = _inspect(body)
-    limits.check_pixels(picture)
     return Upload(
         body.data,
         JobRequest(
-            picture=picture,
+            picture=check_picture(body, limits),
             top=top,
             deadline_seconds=deadline_seconds,
             owner=current_owner(),
@@ -123,6 +117,21 @@ def read_upload(request: Request, limits: UploadLimits, webhooks: WebhookRules) 
             webhook=webhook or "",
         ),
     )
+
+
+def check_picture(body: PictureBody, limits: UploadLimits) -> ImageInfo:
+    """Return what the picture's header says.
+
+    Raises:
+        NoPicture, PictureTooLarge, UnsupportedPicture: as `read_upload`.
+    """
+    if not body.data:
+        raise NoPicture("The picture is empty.")
+    if len(body.data) > limits.max_image_bytes:
+        raise PictureTooLarge(limits.too_many_bytes)
+    picture = _inspect(body)
+    limits.check_pixels(picture)
+    return picture
 
 
 def read_idempotency_key(request: Request) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 import redis
 
@@ -31,8 +32,27 @@ def never() -> bool:
     return False
 
 
+class State(Protocol):
+    """The state of a job or a batch."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended."""
+
+
+class Ending(Protocol):
+    """A job or a batch."""
+
+    @property
+    def state(self) -> State:
+        """Its state."""
+
+
+T = TypeVar("T", bound=Ending)
+
+
 class Waiter:
-    """One request that waits for its job to end."""
+    """One request that waits for its job or batch to end."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -112,26 +132,20 @@ class Waiters:
 
     def wait_for(self, waiter: Waiter, seconds: float, stops: Callable[[], bool] = never) -> Job:
         """Wait as `wait` does, for a job that had not ended when `waiter` was created."""
+        return self.wait_until(
+            waiter, seconds, lambda: waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id), stops
+        )
+
+    def wait_until(self, waiter: Waiter, seconds: float, read: Callable[[], T], stops: Callable[[], bool] = never) -> T:
+        """Return what `read` returns once it has ended, or after `seconds`; `waiter` is notified of its end."""
         deadline = time.monotonic() + seconds
         while True:
             over = time.monotonic() >= deadline or self._closed.is_set() or stops()
             if over:
-                return self._job_of(waiter)
-            if waiter.must_read and (job := self._job_if_readable(waiter)) and job.state.terminal:
-                return job
+                return read()
+            if waiter.must_read and (found := _if_readable(waiter, read)) and found.state.terminal:
+                return found
             waiter.woken.wait(min(max(0.0, deadline - time.monotonic()), LOOK_SECONDS))
-
-    def _job_of(self, waiter: Waiter) -> Job:
-        waiter.note_read(next_seconds=RECHECK_SECONDS)
-        return waiter.ended.job() if waiter.ended else self._jobs.get(waiter.job_id)
-
-    def _job_if_readable(self, waiter: Waiter) -> Job | None:
-        """Return the job, None if Redis does not answer: there is still time to try again."""
-        try:
-            return self._job_of(waiter)
-        except redis.RedisError:
-            waiter.note_read(next_seconds=LOOK_SECONDS)
-            return None
 
     def _wake_all(self) -> None:
         """Have every waiter read its job: notices were lost while there was no subscription."""
@@ -169,3 +183,13 @@ class Waiters:
                     self._wake_all()
                 elif message is not None:
                     self._wake(EndNotice.parse(str(message["data"])))
+
+
+def _if_readable(waiter: Waiter, read: Callable[[], T]) -> T | None:
+    """Return what `read` returns, None if Redis does not answer: there is still time to try again."""
+    waiter.note_read(next_seconds=RECHECK_SECONDS)
+    try:
+        return read()
+    except redis.RedisError:
+        waiter.note_read(next_seconds=LOOK_SECONDS)
+        return None

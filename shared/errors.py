@@ -80,5 +80,21 @@ class GoneJob(TopThreeError):
     """The job existed; its result was deleted or has expired."""
 
 
+class UnknownBatch(TopThreeError):
+    """No batch has this id, or the batch belongs to another API key."""
+
+
+class GoneBatch(TopThreeError):
+    """The batch was canceled or deleted; its results are gone."""
+
+
+class BatchClosed(TopThreeError):
+    """The batch takes no more pictures."""
+
+
+class QuotaExceeded(TopThreeError):
+    """The caller's quota of uploads has no room for all pictures of a request."""
+
+
 class ImageMissing(TopThreeError):
     """The picture of a job is not in the image store."""

@@ -1,7 +1,7 @@
 """Result cache: the same bytes are not classified twice with the same model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -46,11 +46,19 @@ class ResultCache:
 
     def find(self, result_version: str, sha256: str) -> KnownResult | None:
         """Return the cached result for these bytes from a worker with this `result_version`, None if there is none."""
-        text = cast(str | None, self._redis.get(self._queue.key(_key(result_version, sha256))))
-        if text is None:
-            return None
-        value = json.loads(text)
-        return KnownResult(value["result"], value["model"])
+        return _known(cast(str | None, self._redis.get(self._queue.key(_key(result_version, sha256)))))
+
+    def find_all(self, result_version: str, digests: Sequence[str]) -> list[KnownResult | None]:
+        """Return what `find` returns for each of the digests, in one round trip."""
+        keys = [self._queue.key(_key(result_version, sha256)) for sha256 in digests]
+        return [_known(text) for text in cast(list[str | None], self._redis.mget(keys) if keys else [])]
+
+
+def _known(text: str | None) -> KnownResult | None:
+    if text is None:
+        return None
+    value = json.loads(text)
+    return KnownResult(value["result"], value["model"])
 
 
 def _key(result_version: str, sha256: str) -> str:

@@ -97,6 +97,8 @@ class Settings(BaseModel):
     """How long a finished job can be read."""
     result_cache_ttl_seconds: Annotated[int, BOTH] = Field(3600, ge=0)
     """How long a cached result is used for uploads of the same bytes. `0` turns the cache off."""
+    batch_result_ttl_seconds: Annotated[int, BOTH] = Field(7 * 86_400, ge=1)
+    """How long the results of a [batch](how-to/batches.md) can be read after its end."""
     tombstone_ttl_seconds: Annotated[int, BOTH] = Field(86_400, ge=1)
     """How long the id of an expired or deleted result answers 410 instead of 404."""
     failed_image_ttl_seconds: Annotated[int, BOTH] = Field(86_400, ge=0, le=30 * 86_400)

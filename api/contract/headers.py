@@ -12,17 +12,19 @@ def _header(description: str, schema: dict[str, Any], example: Any, *, always: b
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer", "minimum": 0}
-JOB_URL = {"type": "string", "format": "uri-reference", "pattern": "/result/[0-9a-f]{32}$"}
+LOCATION = {"type": "string", "format": "uri-reference", "pattern": "/(result|batches)/[0-9a-f]{32}$"}
 
 HEADERS: dict[str, dict[str, Any]] = {
-    "Location": _header("The address of the job.", JOB_URL, "/result/dfd4f1afa1d0efaf592cbf83da085ec4", always=True),
+    "Location": _header(
+        "The address of the job or the batch.", LOCATION, "/result/dfd4f1afa1d0efaf592cbf83da085ec4", always=True
+    ),
     "Retry-After": _header("Try again after this many seconds.", {"type": "integer", "minimum": 1}, 1, always=True),
     "Preference-Applied": _header(
         "The preferences that were honoured (RFC 7240).", TEXT, "respond-async", always=False
     ),
     "Cache-Status": _header("`hit` if the result was cached (RFC 9211).", TEXT, "topthree; fwd=miss", always=False),
     "Cache-Control": _header("`no-store`: do not store this answer.", TEXT, "no-store", always=True),
-    "Vary": _header("The answer depends on `Prefer`.", TEXT, "Prefer", always=True),
+    "Vary": _header("The answer depends on this header, such as `Prefer`.", TEXT, "Prefer", always=True),
     "WWW-Authenticate": _header("How to authenticate.", TEXT, "Bearer", always=False),
     "X-Request-ID": _header("The id of the request in the logs.", TEXT, "0af7651916cd43dd", always=True),
     "X-RateLimit-Limit": _header("The size of the quota.", NUMBER, 60, always=False),
@@ -53,7 +55,10 @@ PREFER = {
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": f"Text of up to {MAX_KEY_LENGTH} characters. A request with the same key joins the first one's job.",
+    "description": (
+        f"Text of up to {MAX_KEY_LENGTH} characters. A request with the same key joins the first one's job; with "
+        "pictures of a batch, it gets the first one's answer."
+    ),
     # Without an example: the documentation page would send the same key with every user's pictures.
     "schema": {"type": "string", "maxLength": MAX_KEY_LENGTH},
 }

@@ -17,20 +17,21 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "`top` must be a whole number from 1 to 10.",
     ),
     401: ("The API key is missing or wrong.", "Send a key: `Authorization: Bearer <key>`."),
-    404: ("No such job, a job of another key, or no such page.", "There is no job with this id."),
+    404: ("No such job or batch, one of another key, or no such page.", "There is no job with this id."),
     408: (
         "The request arrives too slowly: each 64 KiB of it must arrive within 30 s.",
         "The body arrives too slowly: the next 64 KiB did not arrive within 30 s.",
     ),
     409: (
-        "The job cannot be retried: it is open, has not failed, or failed because of its picture.",
+        "The job cannot be retried: it is open, has not failed, or failed because of its picture. Or the batch is "
+        "closed or canceled.",
         "This job has not ended. Wait for its result.",
     ),
     410: (
         "`POST /upload`: the job was canceled or missed its deadline, or the job of the `Idempotency-Key` is gone. "
         "`/result/{job_id}`: the result was deleted or has expired (`RESULT_TTL_SECONDS`), or the record is damaged. A "
         "canceled or expired job whose record can still be read is 200. `/result/{job_id}/retry`: also if the picture "
-        "is no longer kept.",
+        "is no longer kept. `/batches/{batch_id}`: it was deleted; its results also if it was canceled.",
         "The result of this job is gone.",
     ),
     413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),

@@ -1,6 +1,6 @@
 """The bodies of all answers, as types: mypy checks the code against them, and the contract is generated from them."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 
@@ -98,6 +98,48 @@ class Problem(TypedDict):
     error: Annotated[str, Field(description="The same as `detail`, for clients of the first version.")]
 
 
+class BatchCounts(TypedDict):
+    """How many pictures the batch has, how many of them have not ended, and how the others have."""
+
+    added: Annotated[int, Field(ge=0)]
+    open: Annotated[int, Field(ge=0)]
+    succeeded: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0)]
+    canceled: Annotated[int, Field(ge=0)]
+    expired: Annotated[int, Field(ge=0)]
+
+
+class BatchTimes(TypedDict):
+    """When the batch was opened, closed to further pictures, and when it ended."""
+
+    opened: Moment
+    closed: NotRequired[Moment]
+    finished: NotRequired[Moment]
+
+
+class BatchRecord(TypedDict):
+    """The state of a batch: `completed` once it is closed and all its pictures have ended."""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The id of a batch; it cannot be guessed.")]
+    status: Literal["open", "closed", "completed", "canceled"]
+    counts: BatchCounts
+    times: BatchTimes
+
+
+class AddedPicture(TypedDict):
+    """A picture of a request: the id of its job, or the problem why it was not accepted."""
+
+    name: Annotated[str, Field(description="The name of the file; empty if the form has none.")]
+    id: NotRequired[JobId]
+    problem: NotRequired[Problem]
+
+
+class AddedPictures(TypedDict):
+    """The pictures of a request, in its order."""
+
+    images: list[AddedPicture]
+
+
 class Live(TypedDict):
     """The process answers."""
 
@@ -131,4 +173,4 @@ class Ready(TypedDict):
     jobs: JobCounts
 
 
-BODIES = (Labels, OpenJob, JobRecord, Problem, Live, Ready)
+BODIES = (Labels, OpenJob, JobRecord, BatchRecord, AddedPictures, Problem, Live, Ready)

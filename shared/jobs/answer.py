@@ -1,5 +1,6 @@
 """A job that has ended, as `GET /result/<id>` answers it and webhooks send it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ def answer_of(job: Job) -> dict[str, Any]:
     if job.result is not None:
         body["result"] = job.result
     if job.problem is not None:
-        body["problem"] = {"type": "about:blank", **job.problem}
+        body["problem"] = shown_problem(job.problem)
     if job.model:
         body["model"] = job.model
     if job.worker:
@@ -23,6 +24,11 @@ def answer_of(job: Job) -> dict[str, Any]:
     moments = {"accepted": job.accepted_ms, "begun": job.begun_ms, "finished": job.finished_ms}
     body["times"] = {name: as_timestamp(ms) for name, ms in moments.items() if ms}
     return body
+
+
+def shown_problem(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the problem of a job in the terms of RFC 9457."""
+    return {"type": "about:blank", **problem}
 
 
 def as_timestamp(milliseconds: int) -> str:

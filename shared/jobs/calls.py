@@ -14,9 +14,11 @@ from shared.jobs.admission import MAX_DELIVERIES, IdempotencyKey, JobRequest
 from shared.jobs.backlog import MAX_INTERVAL_MS
 from shared.jobs.claims import Claim
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import FORMAT_VERSION, TRANSITIONS, JobState, Outcome
+from shared.jobs.models import BATCH_FORMAT_VERSION, FORMAT_VERSION, TRANSITIONS, JobState, Outcome
 from shared.jobs.queue import TASK_NAME, Queue
 from shared.jobs.redis_keys import (
+    BATCH_PREFIX,
+    BATCHES_KEY,
     BYTES_KEY,
     CLAIMED_PREFIX,
     DEADLINES_KEY,
@@ -69,12 +71,6 @@ class JobCalls:
         picture: bytes,
     ) -> ScriptCall:
         """Return a call that writes a job, as `Jobs.admit` describes."""
-        fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
-        fields |= {name: value for name in OPTIONAL_FIELDS if (value := getattr(request, name))}
-        if request.webhook:
-            fields["receiver"] = receiver_of(request.webhook, request.owner)
-        if known:
-            fields |= Outcome.succeeded(known.first(request.top), known.model).fields
         return self._admit.call(
             keys={
                 **self._record_keys(job_id),
@@ -91,14 +87,14 @@ class JobCalls:
                 "fingerprint": key.fingerprint if key else "",
                 "idempotency_ttl_seconds": self._retry_ttl_seconds if request.retry_of else IDEMPOTENCY_TTL_SECONDS,
                 "result_ttl_seconds": self._limits.result_ttl_seconds,
-                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "gone_ttl_seconds": self._limits.gone_ttl_seconds,
                 "known": int(known is not None),
                 "message": self._queue.message,
                 "picture": picture,
                 "picture_ttl_seconds": IMAGE_TTL_SECONDS,
                 "webhook": request.webhook,
                 "max_deliveries": MAX_DELIVERIES,
-                "fields": _flat_json(fields),
+                "fields": flat_json(record_fields(request, known)),
             },
         )
 
@@ -118,7 +114,7 @@ class JobCalls:
                 "worker": claim.worker,
                 "lease_ms": int(claim.lease_seconds * 1000),
                 "valid_until_ms": valid_until_ms,
-                "format_version": FORMAT_VERSION,
+                "format_version": BATCH_FORMAT_VERSION,
                 "job_prefix": self._queue.key(JOB_PREFIX),
                 "picture_prefix": self._queue.key(PICTURE_PREFIX),
                 "task": TASK_NAME,
@@ -142,6 +138,7 @@ class JobCalls:
                 "cache_key": self._queue.key(entry.key) if entry else "",
                 "kept_key": self._queue.key(KEPT_KEY),
                 "kept_bytes_key": self._queue.key(KEPT_BYTES_KEY),
+                "batches_key": self._queue.key(BATCHES_KEY),
             },
             args={
                 "id": job_id,
@@ -150,15 +147,18 @@ class JobCalls:
                 "by": secrets.token_hex(8),
                 "execution": execution,
                 "result_ttl_seconds": self._limits.result_ttl_seconds,
-                "gone_ttl_seconds": self._gone_ttl_seconds,
+                "gone_ttl_seconds": self._limits.gone_ttl_seconds,
                 "channel": self._queue.key(ENDED_CHANNEL),
                 "cached": entry.value if entry else "",
                 "cache_ttl_seconds": entry.ttl_seconds if entry else 0,
                 "max_interval_ms": MAX_INTERVAL_MS,
-                "fields": _flat_json(outcome.fields),
+                "fields": flat_json(outcome.fields),
                 "kept_ttl_seconds": self._limits.failed_image_ttl_seconds if outcome.retryable else 0,
                 "max_kept": self._limits.max_open_jobs,
                 "max_kept_bytes": self._limits.max_failed_image_bytes,
+                "batch_prefix": self._queue.key(BATCH_PREFIX),
+                "delivery_prefix": self._queue.key(DELIVERY_PREFIX),
+                "batch_ttl_seconds": self._limits.batch_result_ttl_seconds,
             },
         )
 
@@ -186,10 +186,6 @@ class JobCalls:
         )
 
     @property
-    def _gone_ttl_seconds(self) -> int:
-        return self._limits.result_ttl_seconds + self._limits.tombstone_ttl_seconds
-
-    @property
     def _retry_ttl_seconds(self) -> int:
         """How long a retry is remembered: at least as long as the record of the failed job can be read."""
         limits = self._limits
@@ -213,5 +209,22 @@ class JobCalls:
         }
 
 
-def _flat_json(fields: Mapping[str, Any]) -> str:
-    return json.dumps([str(part) for pair in fields.items() for part in pair])
+def record_fields(request: JobRequest, known: KnownResult | None) -> dict[str, Any]:
+    """Return the fields of a new job's record, with those of its outcome if that is `known`."""
+    fields = {"format_version": FORMAT_VERSION, "top": request.top, **asdict(request.picture)}
+    fields |= {name: value for name in OPTIONAL_FIELDS if (value := getattr(request, name))}
+    if request.webhook:
+        fields["receiver"] = receiver_of(request.webhook, request.owner)
+    if known:
+        fields |= Outcome.succeeded(known.first(request.top), known.model).fields
+    return fields
+
+
+def flat_json(fields: Mapping[str, Any]) -> str:
+    """Return names and values as scripts take them: as alternating texts in a JSON list."""
+    return json.dumps(flat(fields))
+
+
+def flat(fields: Mapping[str, Any]) -> list[str]:
+    """Return alternating names and values."""
+    return [str(part) for pair in fields.items() for part in pair]

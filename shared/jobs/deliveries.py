@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import redis
 
+from shared.batches.models import Batch
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.jobs.models import Job
 from shared.jobs.queue import Queue
@@ -50,26 +51,26 @@ class DeliveryOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A claimed delivery of `job` to its webhook.
+    """A claimed delivery of the outcome of `subject`, a job or a batch, to its webhook.
 
-    `attempts` includes this one; `waited_seconds` is the sum of the pauses, `age_seconds` the time since the job ended.
+    `attempts` includes this one; `waited_seconds` is the sum of the pauses, `age_seconds` the time since the end.
     """
 
     attempts: int
     waited_seconds: float
     age_seconds: float
     execution: str
-    job: Job
+    subject: Job | Batch
 
     @property
     def url(self) -> str:
         """The URL that the outcome is sent to."""
-        return self.job.webhook
+        return self.subject.webhook
 
     @property
     def message_id(self) -> str:
         """The `webhook-id`, the same for every attempt."""
-        return f"msg_{self.job.id}"
+        return f"msg_{self.subject.id}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Settlement:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A delivery that was given up: the job's id, the URL, the number of attempts, and why the last one failed."""
+    """A delivery that was given up: id of the job or batch, URL, number of attempts, and why the last one failed."""
 
     job_id: str
     url: str
@@ -141,11 +142,11 @@ class Deliveries:
         """End an attempt; False if its lease has ended and another sender has claimed the delivery."""
         key = self._queue.key
         given_up = GivenUp(
-            delivery.job.id, delivery.url, delivery.attempts, settlement.reason, delivery.job.finished_ms
+            delivery.subject.id, delivery.url, delivery.attempts, settlement.reason, delivery.subject.finished_ms
         )
         call = self._settle.call(
             keys={
-                "delivery_key": key(DELIVERY_PREFIX + delivery.job.id),
+                "delivery_key": key(DELIVERY_PREFIX + delivery.subject.id),
                 "deliveries_key": key(DELIVERIES_KEY),
                 "due_key": key(DUE_KEY),
                 "leases_key": key(DELIVERY_LEASES_KEY),
@@ -156,7 +157,7 @@ class Deliveries:
                 "deliveries_clock_key": key(DELIVERIES_CLOCK_KEY),
             },
             args={
-                "id": delivery.job.id,
+                "id": delivery.subject.id,
                 "execution": delivery.execution,
                 "outcome": settlement.outcome.value,
                 "answered": int(settlement.answered),
@@ -186,15 +187,17 @@ class Deliveries:
         return DeliveryBacklog(open_count, overdue_seconds, attempts)
 
 
-def _delivery(now_ms: int, execution: str, job_id: bytes, flat: list[bytes]) -> Delivery:
+def _delivery(now_ms: int, execution: str, subject_id: bytes, flat: list[bytes]) -> Delivery:
     fields = _as_dict([part.decode() for part in flat])
-    job = Job.from_hash(job_id.decode(), _as_dict(json.loads(fields["record"])))
+    record = _as_dict(json.loads(fields["record"]))
+    kind = Batch if "opened_ms" in record else Job
+    subject = kind.from_hash(subject_id.decode(), record)
     return Delivery(
         attempts=int(fields["attempts"]),
         waited_seconds=int(fields["waited_ms"]) / 1000,
-        age_seconds=(now_ms - job.finished_ms) / 1000,
+        age_seconds=(now_ms - subject.finished_ms) / 1000,
         execution=execution,
-        job=job,
+        subject=subject,
     )
 
 

@@ -17,6 +17,13 @@ class JobLimits:
     # Pictures of failed jobs that are kept for a retry: for how long (0: none are kept), and how many bytes.
     failed_image_ttl_seconds: int = 0
     max_failed_image_bytes: int = 0
+    # How long the outcomes of a batch are kept after its end.
+    batch_result_ttl_seconds: int = 7 * 86_400
+
+    @property
+    def gone_ttl_seconds(self) -> int:
+        """How long after its end a job's id is known."""
+        return self.result_ttl_seconds + self.tombstone_ttl_seconds
 
 
 def limits_of(settings: Settings) -> JobLimits:
@@ -29,4 +36,5 @@ def limits_of(settings: Settings) -> JobLimits:
         tombstone_ttl_seconds=settings.tombstone_ttl_seconds,
         failed_image_ttl_seconds=settings.failed_image_ttl_seconds,
         max_failed_image_bytes=settings.max_failed_image_bytes,
+        batch_result_ttl_seconds=settings.batch_result_ttl_seconds,
     )

@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 FORMAT_VERSION = 1
+# That of jobs in batches, so that workers of versions without batches, which would not count their ends, leave them.
+BATCH_FORMAT_VERSION = FORMAT_VERSION + 1
 
 
 class JobState(StrEnum):
@@ -127,7 +129,7 @@ class Job:
             worker=record.get("worker", ""),
             model=json.loads(record.get("model", "{}")),
             # Here and not in the worker: a worker of an older version writes all labels.
-            result=_labels_from(min_confidence, _load(record.get("result"))),
+            result=labels_from(min_confidence, _load(record.get("result"))),
             problem=_load(record.get("problem")),
             format_version=int(record["format_version"]),
             owner=record.get("owner", ""),
@@ -208,7 +210,7 @@ class EndNotice:
         return Job.from_hash(self.job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
-def _labels_from(min_confidence: float, result: dict[str, Any] | None) -> dict[str, Any] | None:
+def labels_from(min_confidence: float, result: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the labels that have at least this confidence; the most likely one comes first."""
     if not min_confidence or result is None:
         return result

@@ -37,5 +37,9 @@ DELIVERIES_CLOCK_KEY = "deliveries:clock"
 DELIVERIES_CLAIMED_PREFIX = "deliveries:claimed:"
 GIVEN_UP_KEY = "deliveries:given_up"
 OUTCOMES_KEY = "deliveries:outcomes"
+# A batch; beside it are its pictures, their outcomes, and the requests that may be repeated.
+BATCH_PREFIX = "batch:"
+# Batches that have not ended, by the time until which they are kept.
+BATCHES_KEY = "batches:open"
 # The answer of the last search for lost messages, in case the call is sent twice.
 ROUND_KEY = "repair:round"

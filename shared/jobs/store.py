@@ -25,6 +25,7 @@ from shared.result_cache import KnownResult
 UNKNOWN = "There is no job with this id."
 # A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
 CLAIM_VALID_SECONDS = 3
+CANCELED = Outcome.failed({"status": 410, "title": "Canceled", "detail": "The job was canceled."}, JobState.CANCELED)
 NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
 
@@ -168,20 +169,26 @@ class Jobs:
 
     def cancel(self, job_id: str) -> bool:
         """Cancel an open job; False if it has already ended."""
-        problem = {"status": 410, "title": "Canceled", "detail": "The job was canceled."}
-        return bool(self.end(job_id, Outcome.failed(problem, JobState.CANCELED)))
+        return bool(self.end(job_id, CANCELED))
+
+    def cancel_all(self, job_ids: Sequence[str]) -> list[str]:
+        """Cancel those of the jobs that are open and return their ids, in one round trip."""
+        calls = [self._calls.finish(job_id, CANCELED, "") for job_id in job_ids]
+        moved = [self._ended(CANCELED, answer) for answer in run_calls(self._redis, calls)]
+        return [job_id for job_id, ended in zip(job_ids, moved, strict=True) if ended]
 
     def expire(self, job_id: str) -> bool:
         """End a queued job whose deadline has passed; False if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}
         return bool(self.end(job_id, Outcome.failed(problem, JobState.EXPIRED)))
 
-    def delete(self, job_id: str) -> None:
-        """Delete the record of an ended job; `get` then raises GoneJob until the tombstone expires."""
+    def delete(self, *job_ids: str) -> None:
+        """Delete the records of ended jobs; `get` then raises GoneJob until the tombstones expire."""
         with self._redis.pipeline() as pipe:
-            pipe.delete(self._queue.key(JOB_PREFIX + job_id))
-            # The tombstone, with the owner, was written when the job ended.
-            pipe.expire(self._queue.key(GONE_PREFIX + job_id), self._limits.tombstone_ttl_seconds)
+            for job_id in job_ids:
+                pipe.delete(self._queue.key(JOB_PREFIX + job_id))
+                # The tombstone, with the owner, was written when the job ended.
+                pipe.expire(self._queue.key(GONE_PREFIX + job_id), self._limits.tombstone_ttl_seconds)
             pipe.execute()
 
     def requeue(

@@ -28,7 +28,7 @@ NEWER = """
 FROM {image}
 USER root
 WORKDIR /app/shared/jobs
-RUN sed -i 's/^FORMAT_VERSION = 1$/FORMAT_VERSION = 2/' models.py && grep -q '= 2$' models.py
+RUN sed -i 's/^FORMAT_VERSION = 1$/FORMAT_VERSION = 3/' models.py && grep -q '= 3$' models.py
 WORKDIR /app
 USER 10001:10001
 """
@@ -170,7 +170,7 @@ def test_neither_an_upgrade_nor_the_way_back_loses_anything(before: Host, pictur
         before.roll_workers()
         before.roll_api()
     # Then both versions have written jobs, and all have ended well
-    assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("1", "2")
+    assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("1", "3")
     assert_none_lost(before.stack, seen)
     # And when the API goes back and then, with its newer jobs done, the workers
     with traffic(before.stack, pictures) as seen:
@@ -180,7 +180,7 @@ def test_neither_an_upgrade_nor_the_way_back_loses_anything(before: Host, pictur
         eventually(lambda: before.oldest_job_seconds() < time.monotonic() - began, 60, "a queue without newer jobs")
         before.follow("docker tag topthree-worker:before topthree-worker\n")
     # Then that is so once more
-    assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("2", "1")
+    assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("3", "1")
     assert_none_lost(before.stack, seen)
 
 

@@ -63,7 +63,7 @@ class Bench:
         return self.deliveries.claim(most)
 
     def claimed(self, most: int = 100) -> list[str]:
-        return [delivery.job.id for delivery in self.claim(most)]
+        return [delivery.subject.id for delivery in self.claim(most)]
 
 
 @pytest.fixture
@@ -89,8 +89,8 @@ def test_every_end_of_a_job_with_a_webhook_is_delivered(bench: Bench, state: Job
     # Then there is one delivery, with the job as it has ended
     (delivery,) = bench.claim()
     assert (delivery.url, delivery.attempts, delivery.waited_seconds, delivery.age_seconds) == (URL, 1, 0, 0)
-    assert delivery.job == bench.jobs.get("j")
-    assert (delivery.job.state, delivery.job.owner) == (state, "alice")
+    assert delivery.subject == bench.jobs.get("j")
+    assert (delivery.subject.state, delivery.subject.owner) == (state, "alice")
     assert bench.claim() == []
 
 
@@ -100,13 +100,13 @@ def test_a_job_that_uses_up_its_attempts_is_delivered(bench: Bench) -> None:
     assert claimed is not None
     bench.jobs.requeue("j", claimed.execution, "its process was lost")
     (delivery,) = bench.claim()
-    assert (delivery.job.problem or {})["title"] == "Too many attempts"
+    assert (delivery.subject.problem or {})["title"] == "Too many attempts"
 
 
 def test_a_cached_result_is_delivered(bench: Bench) -> None:
     bench.admit("j", known=KnownResult(LABELS, MODEL))
     (delivery,) = bench.claim()
-    assert (delivery.job.result, delivery.job.state) == (LABELS, JobState.SUCCEEDED)
+    assert (delivery.subject.result, delivery.subject.state) == (LABELS, JobState.SUCCEEDED)
 
 
 def test_a_job_without_a_webhook_leaves_no_key(bench: Bench) -> None:
@@ -120,7 +120,7 @@ def test_a_delivery_outlives_the_record_of_its_job(bench: Bench) -> None:
     bench.end("j")
     bench.jobs.delete("j")
     (delivery,) = bench.claim()
-    assert delivery.job.result == LABELS
+    assert delivery.subject.result == LABELS
 
 
 def test_a_delivered_one_is_gone(bench: Bench) -> None:
@@ -211,7 +211,7 @@ def test_a_receiver_has_only_so_many_at_a_time_and_leaves_the_others_room(bench:
     bench.end("c", url="https://alice.example:8443/x")
     bench.end("d", url=URL, owner="bob")
     # When deliveries are claimed, Then the receiver has its share, and the others are not held up
-    claimed = {delivery.job.id: delivery for delivery in bench.claim()}
+    claimed = {delivery.subject.id: delivery for delivery in bench.claim()}
     assert len(claimed) == MOST_PER_RECEIVER + 3 and claimed.keys() >= {"b", "c", "d"}
     assert bench.claim() == []
     # And when one of its own ends, there is room for one more
@@ -252,7 +252,7 @@ def test_an_attempt_is_repeated_in_time_though_the_clock_was_set_back(bench: Ben
     bench.claim()
     # When the pause and the lease have passed, Then both are due
     bench.turned.wait(20)
-    assert bench.claimed() == [delivery.job.id]
+    assert bench.claimed() == [delivery.subject.id]
     bench.turned.wait(10)
     assert len(bench.claimed()) == 1
 

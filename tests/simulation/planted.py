@@ -94,7 +94,9 @@ TAKEN_OUT = (
 )
 OTHERS = (
     (
-        PlantedFault("an end writes no delivery", "finish", "if record[8] then deliver(id, now) end"),
+        PlantedFault(
+            "an end writes no delivery", "finish", "if record[8] then deliver(job_key, delivery_key, id, now) end"
+        ),
         Weather.of("webhooks"),
     ),
     (

@@ -96,6 +96,7 @@ def queue_metrics() -> Rows:
             SimpleNamespace(read=lambda: backlog),
             SimpleNamespace(ready=lambda: [worker]),
             SimpleNamespace(backlog=lambda: deliveries),
+            SimpleNamespace(open_count=lambda: 0),
         )
     )
 

@@ -75,7 +75,7 @@ class SendLoop:
             # Another attempt is made when the lease ends.
             log.warning("Redis does not answer: %s", error)
         except Exception:
-            log.exception("The attempt to deliver job %s failed", delivery.job.id)
+            log.exception("The attempt to deliver %s failed", delivery.subject.id)
         finally:
             with self._lock:
                 self._free += 1

@@ -6,13 +6,16 @@ import hmac
 import json
 from collections.abc import Iterable
 
+from shared.batches.answer import batch_answer
+from shared.batches.models import Batch
 from shared.jobs.answer import answer_of, as_timestamp
 from shared.jobs.models import Job
 
 
-def body_of(job: Job) -> bytes:
-    """Return the body for a job that has ended; `data` is what `GET /result/<id>` answers."""
-    message = {"type": f"job.{job.state}", "timestamp": as_timestamp(job.finished_ms), "data": answer_of(job)}
+def body_of(subject: Job | Batch) -> bytes:
+    """Return the body for a job or batch that has ended; `data` is what `GET` of it answers."""
+    kind, data = ("batch", batch_answer(subject)) if isinstance(subject, Batch) else ("job", answer_of(subject))
+    message = {"type": f"{kind}.{subject.state}", "timestamp": as_timestamp(subject.finished_ms), "data": data}
     return json.dumps(message, separators=(",", ":")).encode()
 
 

@@ -47,15 +47,15 @@ class Sender:
 
     def send(self, delivery: Delivery) -> Settlement:
         """Make one attempt and settle it."""
-        with about_job(delivery.job.id, delivery.job.request_id):
+        with about_job(delivery.subject.id, delivery.subject.request_id):
             settlement = self._attempt(delivery)
             if not self._deliveries.settle(delivery, settlement):
                 log.warning("An attempt took too long: another sender repeats it")
             return settlement
 
     def _attempt(self, delivery: Delivery) -> Settlement:
-        body = body_of(delivery.job)
-        secrets = [secret_of(secret, delivery.job.owner) for secret in self._secrets]
+        body = body_of(delivery.subject)
+        secrets = [secret_of(secret, delivery.subject.owner) for secret in self._secrets]
         headers = signed_headers(delivery.message_id, self._clock(), body, secrets)
         try:
             status = self._http.post(delivery.url, HEADERS | headers, body)

@@ -14,6 +14,7 @@ local id, picture_bytes, max_open_jobs, max_stored_bytes, deadline_ms, fingerpri
   fields = unpack(ARGV)
 -- include: due
 -- include: deliver
+-- include: new_job
 
 local open, running = redis.call('ZCARD', open_key), redis.call('ZCARD', leases_key)
 if redis.call('EXISTS', job_key) == 1 then return {'admitted', open, running, id} end
@@ -34,12 +35,9 @@ end
 
 -- With a cached result the job is written as succeeded and is never in the queue.
 if known == '1' then
-  redis.call('HSET', job_key, 'state', 'succeeded', 'attempts', 0, 'accepted_ms', now, 'finished_ms', now,
-             unpack(cjson.decode(fields)))
-  redis.call('EXPIRE', job_key, result_ttl_seconds)
-  redis.call('SET', gone_key, redis.call('HGET', job_key, 'owner') or 1, 'EX', gone_ttl_seconds)
+  write_known(job_key, gone_key, now, cjson.decode(fields))
   keep_idempotency_key()
-  if webhook ~= '' then deliver(id, now) end
+  if webhook ~= '' then deliver(job_key, delivery_key, id, now) end
   return {'admitted', open, running, id}
 end
 
@@ -48,26 +46,13 @@ if open >= tonumber(max_open_jobs) or bytes + picture_bytes > tonumber(max_store
   return {'full', open, running, ''}
 end
 
--- `order` is the time of acceptance, but always higher than that of earlier jobs, even after the clock was set back.
--- When no job is open, it starts again from the clock.
-local order = now
-if open == 0 then
-  redis.call('DEL', reached_key)
-else
-  local newest = redis.call('ZREVRANGE', open_key, 0, 0, 'WITHSCORES')[2]
-  order = math.max(now, newest + 1, (redis.call('GET', reached_key) or 0) + 1)
-end
-
+local order = next_order(now)
 -- The picture first: at `maxmemory` Redis refuses this write, and nothing has been written yet.
 if picture ~= '' then redis.call('SET', picture_key, picture, 'EX', picture_ttl_seconds) end
-redis.call('HSET', job_key, 'state', 'queued', 'attempts', 0, 'accepted_ms', now, 'published_ms', now, 'order', order,
-           unpack(cjson.decode(fields)))
-redis.call('ZADD', open_key, order, id)
-redis.call('INCRBY', bytes_key, picture_bytes)
+enqueue(id, job_key, order, now, picture_bytes, cjson.decode(fields))
 if deadline_ms ~= '0' then
   redis.call('HSET', job_key, 'deadline_ms', now + deadline_ms)
   redis.call('ZADD', deadlines_key, now + deadline_ms, id)
 end
-redis.call('LPUSH', queue_key, (string.gsub(message, 'JOB_ID', id)))
 keep_idempotency_key()
 return {'admitted', open + 1, running, id}

@@ -2,21 +2,24 @@
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. `execution` is that of a
 -- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
 -- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
--- alternating names and values. If the job has a webhook, the script also writes its delivery.
+-- alternating names and values. If the job has a webhook, the script also writes its delivery. If it belongs to a
+-- batch, the script counts its end there.
 -- `kept_ttl_seconds` says how long to keep the picture for a retry; 0: delete it. The picture is also deleted if
 -- `max_kept` pictures are already kept, or if the total size of kept pictures would exceed `max_kept_bytes`.
 -- Returns 1 if the job has ended by this call, 2 if its picture is also kept, and 0 if nothing changed: the job had
 -- already ended or is in no allowed state, another execution is running it, or it does not exist.
 local job_key, open_key, leases_key, bytes_key, deadlines_key, drain_key, failed_key, gone_key, picture_key,
   cache_key, kept_key, kept_bytes_key, delivery_key, deliveries_key, due_key,
-  deliveries_clock_key = unpack(KEYS)
+  deliveries_clock_key, batches_key = unpack(KEYS)
 local id, state, allowed, by, execution, result_ttl_seconds, gone_ttl_seconds, channel, cached, cache_ttl_seconds,
-  max_interval_ms, fields, kept_ttl_seconds, max_kept, max_kept_bytes = unpack(ARGV)
+  max_interval_ms, fields, kept_ttl_seconds, max_kept, max_kept_bytes, batch_prefix,
+  delivery_prefix, batch_ttl_seconds = unpack(ARGV)
 -- include: due
 -- include: deliver
+-- include: end_batch
 
 local record = redis.call('HMGET', job_key, 'state', 'bytes', 'begun_ms', 'deadline_ms', 'owner', 'execution', 'ended_by',
-                          'webhook')
+                          'webhook', 'batch', 'place')
 if record[7] == by then return redis.call('HEXISTS', job_key, 'kept_until_ms') == 1 and 2 or 1 end
 if not record[1] or not string.find(',' .. allowed .. ',', ',' .. record[1] .. ',', 1, true) then return 0 end
 if record[1] == 'running' and execution ~= '' and record[6] ~= execution then return 0 end
@@ -69,7 +72,8 @@ if record[3] and open > 0 then
 end
 redis.call('HSET', drain_key, unpack(drain))
 if cache_key ~= '' then redis.call('SET', cache_key, cached, 'EX', cache_ttl_seconds) end
-if record[8] then deliver(id, now) end
+if record[8] then deliver(job_key, delivery_key, id, now) end
+if record[9] then end_in_batch(record[9], record[10], now) end
 -- The notice contains the whole record, so that waiters need not read it.
 redis.call('PUBLISH', channel, cjson.encode({id, redis.call('HGETALL', job_key)}))
 return kept and 2 or 1

@@ -37,8 +37,8 @@ def test_the_outcome_of_an_upload_with_a_webhook_is_delivered(bench: Bench, png:
     succeed(bench.jobs, answer.json["id"], LABELS, MODEL)
     # Then there is a delivery, and the record that clients read says nothing of it
     [delivery] = Deliveries(bench.redis, Queue()).claim(10)
-    assert (delivery.url, delivery.job.id) == (url, answer.json["id"])
-    assert "webhook" not in bench.http.get(f"/result/{delivery.job.id}").json
+    assert (delivery.url, delivery.subject.id) == (url, answer.json["id"])
+    assert "webhook" not in bench.http.get(f"/result/{delivery.subject.id}").json
 
 
 def test_json_and_form_uploads_may_have_a_webhook(bench: Bench, png: bytes) -> None:
@@ -88,7 +88,7 @@ def test_a_cached_result_is_delivered(png: bytes) -> None:
     second = post(bench, png, URL)
     assert second.headers["Cache-Status"] == "topthree; hit"
     [delivery] = Deliveries(bench.redis, Queue()).claim(10)
-    assert delivery.job.id == second.json["id"]
+    assert delivery.subject.id == second.json["id"]
 
 
 def test_a_repeated_upload_joins_only_with_the_same_webhook(bench: Bench, png: bytes) -> None:

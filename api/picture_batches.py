@@ -1,0 +1,259 @@
+"""Batches together with their pictures: opens, fills, follows, cancels and reads them."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from typing import cast
+
+import redis
+
+from api.admission_control import AdmissionControl
+from api.batch_form import NamedPicture
+from api.cached_results import CachedResults
+from api.contract.schemas import AddedPicture
+from api.picture_jobs import PictureJobs
+from api.preferences import Preferences
+from api.problems import STATUS_OF, as_problem
+from api.uploads import UploadLimits, check_picture
+from api.waiters import Waiters, never
+from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
+from shared.batches.store import Batches, RepeatableRequest
+from shared.errors import (
+    BatchClosed,
+    GoneBatch,
+    NoPicture,
+    PictureTooLarge,
+    TopThreeError,
+    UnsupportedPicture,
+)
+from shared.images.store import ImageStore, forget_picture
+from shared.jobs.admission import Admission, JobRequest, new_job_id
+from shared.jobs.events import JobEvents
+from shared.log import current_request_id
+
+CLOSED = "This batch is closed: it takes no more pictures. Open another one."
+CANCELED = "This batch was canceled."
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The pictures of a request: the answer for each, those that are valid, and their bytes."""
+
+    answers: list[AddedPicture]
+    pictures: list[NewPicture]
+    data: list[bytes]
+
+
+class PictureBatches:
+    """Opens, fills, follows, cancels and reads batches."""
+
+    def __init__(
+        self,
+        batches: Batches,
+        picture_jobs: PictureJobs,
+        images: ImageStore,
+        cached_results: CachedResults,
+        admission_control: AdmissionControl,
+        waiters: Waiters,
+        limits: UploadLimits,
+        events: JobEvents,
+    ) -> None:
+        """`events.accepted` is called for every picture that was admitted."""
+        self._batches = batches
+        self._picture_jobs = picture_jobs
+        self._images = images
+        self._cached_results = cached_results
+        self._admission_control = admission_control
+        self._waiters = waiters
+        self._limits = limits
+        self._events = events
+
+    def open(self, request: BatchRequest) -> Batch:
+        """Open a batch.
+
+        Raises:
+            ServerUnfit, QueueFull: no batch was opened.
+        """
+        self._admission_control.check_server()
+        return self._batches.open(new_job_id(), request)
+
+    def get(self, batch_id: str, owner: str | None) -> Batch:
+        """Return the batch; raises UnknownBatch, GoneBatch."""
+        return self._batches.get(batch_id, owner)
+
+    def add(
+        self,
+        batch_id: str,
+        owner: str | None,
+        key: str,
+        reading: AbstractContextManager[list[NamedPicture]],
+        charge: Callable[[int], None],
+    ) -> list[AddedPicture]:
+        """Add pictures and return the job or the problem of each; all valid ones are admitted, or none.
+
+        The pictures are read by entering `reading`, only if they can be accepted. `charge` counts this many uploads
+        towards the caller's quota, in addition to one. `key` is the idempotency key, "" for none.
+
+        Raises:
+            UnknownBatch, GoneBatch, BatchClosed: there is no such batch, or it takes no more pictures.
+            ServerUnfit, QueueFull: there is no room.
+            KeyReused: the key was used with a different request.
+            redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the pictures were accepted.
+            In addition, the exceptions of `reading` and `charge`.
+        """
+        batch = self._batches.get(batch_id, owner)
+        if key:
+            # A repeated request is answered even when the queue is full or the batch is closed.
+            self._admission_control.check_server()
+        else:
+            _check_open(batch)
+            self._admission_control.check(0)
+        with reading as named:
+            charge(len(named) - 1)
+            checked = self._check(batch, named)
+            request = _repeatable(key, named, checked.answers)
+            if request and (earlier := self._batches.earlier_answer(batch_id, request)) is not None:
+                return _parsed(earlier)
+            _check_open(batch)
+            earlier = self._admit(batch, checked, request)
+        return _parsed(earlier) if earlier is not None else checked.answers
+
+    def _check(self, batch: Batch, named: Sequence[NamedPicture]) -> _Checked:
+        checked = _Checked([], [], [])
+        for each in named:
+            try:
+                picture = check_picture(each.body, self._limits)
+            except (NoPicture, PictureTooLarge, UnsupportedPicture) as error:
+                told = as_problem(STATUS_OF[type(error)], str(error))
+                checked.answers.append({"name": each.name, "problem": told})
+                continue
+            request = JobRequest(
+                picture=picture,
+                top=batch.top,
+                owner=batch.owner,
+                request_id=current_request_id(),
+                min_confidence=batch.min_confidence,
+            )
+            new = NewPicture(new_job_id(), each.name, request)
+            checked.answers.append({"name": each.name, "id": new.job_id})
+            checked.pictures.append(new)
+            checked.data.append(each.body.data)
+            # Let other requests go on: a header takes up to 60 ms.
+            time.sleep(0)
+        return checked
+
+    def _admit(self, batch: Batch, checked: _Checked, request: RepeatableRequest | None) -> str | None:
+        """Store the pictures and admit them; return the answer of the first request if this one repeats it."""
+        known = self._cached_results.find_all([each.request.picture.sha256 for each in checked.pictures])
+        pictures = [replace(new, known=result) for new, result in zip(checked.pictures, known, strict=True)]
+        unknown = [(new.job_id, data) for new, data in zip(pictures, checked.data, strict=True) if not new.known]
+        job_ids = [job_id for job_id, _ in unknown]
+        try:
+            in_redis = self._store(unknown)
+        except (redis.RedisError, OSError):
+            # Nothing has been admitted.
+            self._forget(job_ids)
+            raise
+        try:
+            earlier = self._batches.add(batch.id, pictures, request, in_redis=in_redis)
+        except TopThreeError:
+            self._forget(job_ids)
+            raise
+        if earlier is not None:
+            self._forget(job_ids)
+            return earlier
+        for new in pictures:
+            self._events.accepted(Admission(new.job_id, 1, joined=False, known=new.known is not None))
+        return None
+
+    def _store(self, pictures: Sequence[tuple[str, bytes]]) -> bool:
+        """Store pictures one by one; return whether they are in Redis."""
+        in_redis = False
+        for job_id, data in pictures:
+            if carried := self._images.put(job_id, data):
+                self._batches.stage(job_id, carried)
+                in_redis = True
+        return in_redis
+
+    def _forget(self, job_ids: Sequence[str]) -> None:
+        """Delete pictures that were not admitted; if that fails, they expire, or the sweep deletes them."""
+        with suppress(redis.RedisError):
+            self._batches.unstage(job_ids)
+        for job_id in job_ids:
+            forget_picture(self._images, job_id)
+
+    def close(self, batch_id: str, owner: str | None) -> Batch:
+        """Close the batch to further pictures, and return it.
+
+        Raises:
+            UnknownBatch, GoneBatch: as `get`.
+            BatchClosed: the batch was canceled.
+        """
+        self._batches.get(batch_id, owner)
+        if self._batches.close(batch_id) is BatchState.CANCELED:
+            raise BatchClosed(CANCELED)
+        return self._batches.get(batch_id, owner)
+
+    def follow(
+        self, batch_id: str, preferences: Preferences, owner: str | None, client_left: Callable[[], bool] = never
+    ) -> tuple[Batch, Preferences]:
+        """Return the batch once it has ended, or in its current state when the client's preferred wait is over.
+
+        The preferences are those that were honored. Raises UnknownBatch, GoneBatch.
+        """
+        # Subscribe before reading the batch, so that no completion in between is missed.
+        with self._waiters.listen(batch_id) as waiter:
+            batch = self._batches.get(batch_id, owner)
+            seconds = 0 if batch.state.terminal else preferences.wait_seconds or 0
+            with self._waiters.slot(wanted=seconds > 0) as may_wait:
+                if may_wait:
+                    batch = self._waiters.wait_until(
+                        waiter, seconds, lambda: self._batches.get(batch_id, owner), client_left
+                    )
+                elif seconds:
+                    preferences = preferences.without_wait()
+        return batch, preferences
+
+    def results(self, batch_id: str, owner: str | None, after: int) -> tuple[Batch, Iterator[list[BatchResult]]]:
+        """Return the batch, and its results after the first `after`, page by page.
+
+        Raises:
+            UnknownBatch, GoneBatch: as `get`; also if the batch was canceled.
+        """
+        batch = self._batches.get(batch_id, owner)
+        if batch.state is BatchState.CANCELED:
+            raise GoneBatch(CANCELED)
+        return batch, self._batches.results(batch, after)
+
+    def cancel(self, batch_id: str, owner: str | None) -> None:
+        """Cancel the batch, or delete it if it is completed: its jobs, pictures and results are forgotten.
+
+        Called again, it goes on where an earlier call was cut off. Raises UnknownBatch.
+        """
+        with suppress(GoneBatch):
+            self._batches.get(batch_id, owner)
+        self._batches.cancel(batch_id)
+        for job_ids in self._batches.job_ids(batch_id):
+            self._picture_jobs.forget_all(job_ids)
+        self._batches.forget(batch_id)
+
+
+def _check_open(batch: Batch) -> None:
+    if batch.state is not BatchState.OPEN:
+        raise BatchClosed(CANCELED if batch.state is BatchState.CANCELED else CLOSED)
+
+
+def _repeatable(key: str, named: Sequence[NamedPicture], answers: Sequence[AddedPicture]) -> RepeatableRequest | None:
+    if not key:
+        return None
+    wanted = hashlib.sha256()
+    for each in named:
+        wanted.update(f"{json.dumps(each.name)} {hashlib.sha256(each.body.data).hexdigest()}\n".encode())
+    return RepeatableRequest(key, wanted.hexdigest(), json.dumps(answers))
+
+
+def _parsed(answer: str) -> list[AddedPicture]:
+    return cast(list[AddedPicture], json.loads(answer))

@@ -1,0 +1,252 @@
+"""`/batches`: opens a batch, adds pictures, closes, follows and cancels it, and streams its results."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from itertools import chain
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from api.auth import required_owner
+from api.batch_form import MOST_BYTES, MOST_PICTURES, received_pictures
+from api.batch_options import check_closing, read_batch_request
+from api.batch_results import CSV, NDJSON, csv_lines, json_lines
+from api.client_left import client_left
+from api.contract.examples import BATCH_LINE, COMPLETED_BATCH, OPEN_BATCH, QUEUED_JOB
+from api.contract.headers import IDEMPOTENCY_KEY, PREFER
+from api.contract.operation import Answer, operation
+from api.contract.problems import BEFORE_JOBS
+from api.contract.schemas import AddedPictures, BatchRecord
+from api.picture_batches import PictureBatches
+from api.picture_body import FIELD
+from api.preferences import parse_preferences
+from api.quotas import count_uploads
+from api.uploads import DEFAULT_TOP, UploadLimits, read_idempotency_key
+from api.webhook_rules import WebhookRules
+from shared.batches.answer import batch_answer
+from shared.batches.models import Batch
+from shared.errors import BadRequest
+from shared.images.formats import NAMES
+from shared.jobs.admission import MAX_TOP
+from shared.settings import MEBIBYTE
+from shared.webhook_targets import MAX_URL_LENGTH
+
+MAX_DIGITS = 9
+BATCH_ID = {
+    "name": "batch_id",
+    "in": "path",
+    "required": True,
+    "description": "The id from the answer to `POST /batches`: 32 hexadecimal digits.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "example": OPEN_BATCH["id"],
+}
+AFTER = {
+    "name": "after",
+    "in": "query",
+    "description": "Only the results after the one with this `number`. The default is 0: all.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1, "default": 0},
+}
+OPTIONS = {
+    "required": False,
+    "description": "What holds for every picture, and where the batch's end is sent to. Other members are ignored.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "top": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP},
+                    "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+                    "webhook": {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH},
+                },
+            },
+            "example": {"top": 3},
+        }
+    },
+}
+CLOSING = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"status": {"type": "string", "enum": ["closed"]}},
+                "required": ["status"],
+            },
+            "example": {"status": "closed"},
+        }
+    },
+}
+IMAGES = {
+    "required": True,
+    "description": (
+        f"A form with up to {MOST_PICTURES} pictures, each as a file in a field `{FIELD}`; up to "
+        f"{MOST_BYTES // MEBIBYTE} MiB in all. Other fields are ignored."
+    ),
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    FIELD: {
+                        "type": "array",
+                        "items": {"type": "string", "format": "binary", "description": f"{NAMES}."},
+                        "minItems": 1,
+                        "maxItems": MOST_PICTURES,
+                    }
+                },
+                "required": [FIELD],
+            },
+            "encoding": {FIELD: {"contentType": "image/*"}},
+        }
+    },
+}
+NOT_STORED = ("Cache-Control",)
+FOLLOWED = ("Preference-Applied", "Cache-Control", "Vary")
+LINKED = {"batch_id": "$response.body#/id"}
+OPENED = {
+    201: Answer(
+        "The batch is open: send pictures to its `Location` and `/images`.",
+        BatchRecord,
+        OPEN_BATCH,
+        headers=("Location", *NOT_STORED),
+        links={
+            name: {"operationId": name, "parameters": LINKED}
+            for name in ("add_images", "close_batch", "get_batch", "get_batch_results", "delete_batch")
+        },
+    )
+}
+ADDED = {
+    200: Answer(
+        "Each picture's job, or the problem why that picture was not accepted.",
+        AddedPictures,
+        {"images": [{"name": "traffic_light.png", "id": QUEUED_JOB["id"]}]},
+        headers=NOT_STORED,
+    )
+}
+CLOSED = {200: Answer("The batch is closed.", BatchRecord, COMPLETED_BATCH, headers=NOT_STORED)}
+FOUND = {200: Answer("The state of the batch.", BatchRecord, COMPLETED_BATCH, headers=FOLLOWED)}
+RESULTS = {
+    200: Answer(
+        "A line for each picture that has ended.",
+        {"type": "string"},
+        BATCH_LINE,
+        media_types=(NDJSON, CSV),
+        headers=(*NOT_STORED, "Vary"),
+    )
+}
+DELETED = {204: Answer("Canceled or deleted.")}
+
+
+def batches_blueprint(batches: PictureBatches, limits: UploadLimits, webhooks: WebhookRules) -> Blueprint:
+    """Return the routes of batches."""
+    blueprint = Blueprint("batches", __name__, url_prefix="/batches")
+
+    @blueprint.post("")
+    @operation("batches", OPENED, problems=(*BEFORE_JOBS, 413, 429), request_body=OPTIONS)
+    def open_batch() -> Response:
+        """Open a batch, to which pictures can be added.
+
+        It counts as one upload. A batch that is not closed is forgotten `BATCH_RESULT_TTL_SECONDS`, and at least two
+        days, after pictures were last added.
+        """
+        batch = batches.open(read_batch_request(request, webhooks))
+        response = _state(batch)
+        response.status_code = HTTPStatus.CREATED
+        response.headers["Location"] = url_for("batches.get_batch", batch_id=batch.id)
+        return response
+
+    @blueprint.post("/<batch_id>/images")
+    @operation(
+        "batches",
+        ADDED,
+        problems=(*BEFORE_JOBS, 404, 409, 410, 413, 415, 422, 429),
+        parameters=(BATCH_ID, IDEMPOTENCY_KEY),
+        request_body=IMAGES,
+    )
+    def add_images(batch_id: str) -> Response:
+        """Add pictures to a batch, each as a job of its own.
+
+        All valid pictures are accepted or, for want of room, none: then the answer is 503. Each counts as an upload.
+        Send an `Idempotency-Key`, and the same request again if its answer is lost.
+        """
+        reading = received_pictures(request, limits.max_image_bytes)
+        added = batches.add(batch_id, required_owner(), read_idempotency_key(request), reading, count_uploads)
+        body: AddedPictures = {"images": added}
+        return _not_stored(jsonify(body))
+
+    @blueprint.patch("/<batch_id>")
+    @operation(
+        "batches", CLOSED, problems=(*BEFORE_JOBS, 404, 409, 410, 413), parameters=(BATCH_ID,), request_body=CLOSING
+    )
+    def close_batch(batch_id: str) -> Response:
+        """Close a batch: it takes no more pictures, and is completed when all have ended.
+
+        To close it again changes nothing.
+        """
+        check_closing(request)
+        return _state(batches.close(batch_id, required_owner()))
+
+    @blueprint.get("/<batch_id>")
+    @operation("batches", FOUND, problems=(*BEFORE_JOBS, 404, 410), parameters=(BATCH_ID, PREFER))
+    def get_batch(batch_id: str) -> Response:
+        """Get the state of a batch.
+
+        With `Prefer: wait=N` the answer comes when the batch has ended, or after N seconds.
+        """
+        preferences = parse_preferences(request.headers.get("Prefer", ""))
+        batch, applied = batches.follow(batch_id, preferences, required_owner(), client_left())
+        response = _state(batch)
+        response.headers["Vary"] = "Prefer"
+        if applied.applied:
+            response.headers["Preference-Applied"] = applied.applied
+        return response
+
+    @blueprint.get("/<batch_id>/results")
+    @operation("batches", RESULTS, problems=(*BEFORE_JOBS, 404, 410), parameters=(BATCH_ID, AFTER))
+    def get_batch_results(batch_id: str) -> Response:
+        """Get the results of a batch in the order in which its pictures were added.
+
+        They end before the first picture that has not ended. To go on there, ask again with `after` set to the `number`
+        of the last line. `Accept: text/csv` gets CSV.
+        """
+        after = _read_after()
+        batch, pages = batches.results(batch_id, required_owner(), after)
+        # Read the first page now: an error can still be told.
+        pages = chain([next(pages)], pages)
+        media_type = request.accept_mimetypes.best_match([NDJSON, CSV], NDJSON)
+        lines: Iterator[bytes]
+        lines = json_lines(pages) if media_type == NDJSON else csv_lines(pages, batch.top, with_header=after == 0)
+        response = _not_stored(Response(lines, content_type=media_type))
+        response.headers["Vary"] = "Accept"
+        return response
+
+    @blueprint.delete("/<batch_id>")
+    @operation("batches", DELETED, problems=(*BEFORE_JOBS, 404), parameters=(BATCH_ID,))
+    def delete_batch(batch_id: str) -> Response:
+        """Cancel a batch, or delete one that is completed.
+
+        Its open jobs are canceled; its pictures, results and the records of its jobs are deleted. A canceled batch can
+        still be read; a deleted one answers 410.
+        """
+        batches.cancel(batch_id, required_owner())
+        response = Response(status=204)
+        # A response without a body has no content type.
+        del response.headers["Content-Type"]
+        return response
+
+    return blueprint
+
+
+def _state(batch: Batch) -> Response:
+    return _not_stored(jsonify(batch_answer(batch)))
+
+
+def _not_stored(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _read_after() -> int:
+    text = request.args.get("after", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise BadRequest("`after` must be a whole number: the `number` of the last line.")
+    return int(text)

@@ -1,0 +1,320 @@
+"""The batches in Redis: their records, pictures and outcomes; every change is one atomic script."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import BatchClosed, GoneBatch, KeyReused, QueueFull, TooManyWebhooks, UnknownBatch
+from shared.images.store import IMAGE_TTL_SECONDS
+from shared.jobs.admission import MAX_DELIVERIES
+from shared.jobs.backlog import BacklogReader
+from shared.jobs.calls import flat, flat_json, record_fields
+from shared.jobs.limits import JobLimits
+from shared.jobs.models import BATCH_FORMAT_VERSION, labels_from
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import (
+    BATCH_PREFIX,
+    BATCHES_KEY,
+    BYTES_KEY,
+    DELIVERIES_CLOCK_KEY,
+    DELIVERIES_KEY,
+    DELIVERY_PREFIX,
+    DUE_KEY,
+    ENDED_CHANNEL,
+    GONE_PREFIX,
+    JOB_PREFIX,
+    OPEN_KEY,
+    PICTURE_PREFIX,
+    REACHED_KEY,
+)
+from shared.jobs.script import JobScript
+from shared.webhook_targets import receiver_of
+
+MAX_OPEN_BATCHES = 10_000
+# Each takes about 500 bytes in Redis until the batch is forgotten.
+MAX_PICTURES = 100_000
+# How many pictures are read from Redis at a time.
+PAGE = 200
+UNKNOWN = "There is no batch with this id."
+# Those whose admission was not tried within this time are deleted.
+STAGED_SECONDS = 3600
+FEW_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class RepeatableRequest:
+    """A request to add pictures that may be repeated: its key, unique within the batch, its fingerprint and answer."""
+
+    key: str
+    fingerprint: str
+    answer: str
+
+    @property
+    def field(self) -> str:
+        """The key, hashed, because clients may choose any text of any length."""
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
+
+class Batches:
+    """Opens, fills, closes, cancels and reads batches."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        queue: Queue,
+        limits: JobLimits,
+        backlog: BacklogReader,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`client` decodes its answers to `str`."""
+        self._redis = client
+        self._queue = queue
+        self._limits = limits
+        self._backlog = backlog
+        self._open = JobScript(client, "open_batch", clock)
+        self._add = JobScript(client, "add_to_batch", clock)
+        self._settle = JobScript(client, "settle_batch", clock)
+
+    def open(self, batch_id: str, request: BatchRequest) -> Batch:
+        """Write an empty batch and return it.
+
+        Raises:
+            QueueFull: the limit of open batches or of open deliveries is reached; nothing was written.
+        """
+        key = self._queue.key
+        fields: dict[str, Any] = {
+            name: value
+            for name in ("top", "min_confidence", "webhook", "owner", "request_id")
+            if (value := getattr(request, name))
+        }
+        if request.webhook:
+            fields["receiver"] = receiver_of(request.webhook, request.owner)
+        call = self._open.call(
+            keys={
+                "batch_key": self._key(batch_id),
+                "batches_key": key(BATCHES_KEY),
+                "deliveries_key": key(DELIVERIES_KEY),
+            },
+            args={
+                "id": batch_id,
+                "max_open": MAX_OPEN_BATCHES,
+                "webhook": int(bool(request.webhook)),
+                "max_deliveries": MAX_DELIVERIES,
+                "open_ttl_seconds": self._open_ttl_seconds,
+                "fields": flat_json(fields),
+            },
+        )
+        answer = call.run(self._redis)
+        if answer == b"full":
+            raise QueueFull(f"{MAX_OPEN_BATCHES} batches are open; that is the limit. Try again later.", FEW_SECONDS)
+        if answer == b"undelivered":
+            raise TooManyWebhooks(MAX_DELIVERIES)
+        return self.get(batch_id)
+
+    def get(self, batch_id: str, owner: str | None = None) -> Batch:
+        """Return the batch; with an `owner`, only if it belongs to that owner.
+
+        Raises:
+            GoneBatch: it had ended and was deleted.
+            UnknownBatch: it never existed, was forgotten, or belongs to another owner.
+        """
+        record = cast(dict[str, str], self._redis.hgetall(self._key(batch_id)))
+        if not record or (owner is not None and record.get("owner", "") != owner):
+            raise UnknownBatch(UNKNOWN)
+        batch = Batch.from_hash(batch_id, record)
+        if batch.state is BatchState.DELETED:
+            raise GoneBatch("This batch was deleted.")
+        return batch
+
+    def earlier_answer(self, batch_id: str, request: RepeatableRequest) -> str | None:
+        """Return the answer to the same request, None if it is new; raises KeyReused as `add`."""
+        found = cast(str | None, self._redis.hget(self._key(batch_id) + ":requests", request.field))
+        if found is None:
+            return None
+        fingerprint, answer = json.loads(found)
+        if fingerprint != request.fingerprint:
+            raise _key_reused()
+        return str(answer)
+
+    def stage(self, job_id: str, picture: bytes) -> None:
+        """Store a picture in Redis for `add`."""
+        self._redis.set(self._queue.key(PICTURE_PREFIX + job_id), picture, ex=STAGED_SECONDS)
+
+    def unstage(self, job_ids: Sequence[str]) -> None:
+        """Delete pictures that were stored for `add`."""
+        if job_ids:
+            self._redis.delete(*(self._queue.key(PICTURE_PREFIX + job_id) for job_id in job_ids))
+
+    def add(
+        self, batch_id: str, pictures: Sequence[NewPicture], request: RepeatableRequest | None, *, in_redis: bool
+    ) -> str | None:
+        """Admit the pictures, all or none; `in_redis`: those whose results are not known were staged.
+
+        Returns the answer of the first request if this one is its repetition; the pictures are not needed then.
+
+        Raises:
+            UnknownBatch, BatchClosed: there is no such batch, or it takes no more pictures.
+            QueueFull: there is no room for all pictures.
+            KeyReused: the key was used before with a different request.
+            In every case nothing was written.
+        """
+        call = self._add.call(
+            keys={
+                "batch_key": self._key(batch_id),
+                "batches_key": self._queue.key(BATCHES_KEY),
+                "open_key": self._queue.key(OPEN_KEY),
+                "bytes_key": self._queue.key(BYTES_KEY),
+                "reached_key": self._queue.key(REACHED_KEY),
+                "queue_key": self._queue.list_key,
+            },
+            args={
+                "id": batch_id,
+                "request": request.field if request else "",
+                "fingerprint": request.fingerprint if request else "",
+                "answer": request.answer if request else "",
+                "max_open_jobs": self._limits.max_open_jobs,
+                "max_stored_bytes": self._limits.max_stored_bytes,
+                "max_pictures": MAX_PICTURES,
+                "result_ttl_seconds": self._limits.result_ttl_seconds,
+                "gone_ttl_seconds": self._limits.gone_ttl_seconds,
+                "open_ttl_seconds": self._open_ttl_seconds,
+                "picture_ttl_seconds": IMAGE_TTL_SECONDS,
+                "in_redis": int(in_redis),
+                "message": self._queue.message,
+                "job_prefix": self._queue.key(JOB_PREFIX),
+                "gone_prefix": self._queue.key(GONE_PREFIX),
+                "picture_prefix": self._queue.key(PICTURE_PREFIX),
+                "pictures": json.dumps([_parts(picture) for picture in pictures]),
+            },
+        )
+        verdict, answer = (part.decode() for part in call.run(self._redis))
+        if verdict in ("admitted", "joined"):
+            return answer if verdict == "joined" else None
+        raise self._refusal(verdict, pictures)
+
+    def _refusal(self, verdict: str, pictures: Sequence[NewPicture]) -> Exception:
+        if verdict == "unknown":
+            return UnknownBatch(UNKNOWN)
+        if verdict == "not open":
+            return BatchClosed("This batch is closed: it takes no more pictures. Open another one.")
+        if verdict == "too many":
+            return BatchClosed(f"A batch may have {MAX_PICTURES:,} pictures. Close this one and open another one.")
+        if verdict == "conflict":
+            return _key_reused()
+        if verdict == "unstored":
+            return redis.ConnectionError("the pictures of a batch were stored too long ago")
+        backlog = self._backlog.read()
+        size = sum(picture.request.picture.bytes for picture in pictures if not picture.known)
+        return backlog.full(self._limits, size) or QueueFull(
+            f"The queue has no room for all {len(pictures)} pictures: {backlog.open_jobs} jobs are open; the limit is "
+            f"{self._limits.max_open_jobs}. None was accepted. Try again later, or send fewer at once.",
+            backlog.seconds_for(len(pictures)),
+        )
+
+    def close(self, batch_id: str) -> BatchState:
+        """Close the batch to further pictures; return its state. Raises UnknownBatch."""
+        return self._settled(batch_id, BatchState.CLOSED)
+
+    def cancel(self, batch_id: str) -> BatchState:
+        """Cancel a batch, or delete it if it is completed; return its state. Raises UnknownBatch.
+
+        The caller cancels its jobs, and then calls `forget`.
+        """
+        return self._settled(batch_id, BatchState.CANCELED)
+
+    def _settled(self, batch_id: str, wanted: BatchState) -> BatchState:
+        key = self._queue.key
+        call = self._settle.call(
+            keys={
+                "batches_key": key(BATCHES_KEY),
+                "deliveries_key": key(DELIVERIES_KEY),
+                "due_key": key(DUE_KEY),
+                "deliveries_clock_key": key(DELIVERIES_CLOCK_KEY),
+            },
+            args={
+                "id": batch_id,
+                "wanted": wanted.value,
+                "batch_prefix": key(BATCH_PREFIX),
+                "delivery_prefix": key(DELIVERY_PREFIX),
+                "batch_ttl_seconds": self._limits.batch_result_ttl_seconds,
+                "channel": key(ENDED_CHANNEL),
+            },
+        )
+        state = call.run(self._redis).decode()
+        if not state:
+            raise UnknownBatch(UNKNOWN)
+        return BatchState(state)
+
+    def job_ids(self, batch_id: str) -> Iterator[list[str]]:
+        """Yield the ids of all jobs of the batch, up to PAGE at a time, in the order of adding."""
+        added = int(cast(str | None, self._redis.hget(self._key(batch_id), "added")) or 0)
+        for first in range(1, added + 1, PAGE):
+            places = [str(place) for place in range(first, min(first + PAGE, added + 1))]
+            entries = cast(list[str | None], self._redis.hmget(self._key(batch_id) + ":pictures", places))
+            yield [json.loads(entry)[0] for entry in entries if entry]
+
+    def forget(self, batch_id: str) -> None:
+        """Delete the pictures' names and outcomes of a canceled or deleted batch; its record is kept as a tombstone."""
+        key = self._key(batch_id)
+        with self._redis.pipeline() as pipe:
+            pipe.unlink(f"{key}:pictures", f"{key}:outcomes", f"{key}:requests")
+            pipe.expire(key, self._limits.tombstone_ttl_seconds)
+            pipe.execute()
+
+    def results(self, batch: Batch, after: int) -> Iterator[list[BatchResult]]:
+        """Yield the pictures after the first `after`, up to PAGE at a time, until the first one that has not ended.
+
+        So a client that asks again with the last number misses none and gets none twice.
+        """
+        key = self._key(batch.id)
+        while True:
+            places = [str(place) for place in range(after + 1, after + 1 + PAGE)]
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hmget(f"{key}:pictures", places)
+                pipe.hmget(f"{key}:outcomes", places)
+                entries, outcomes = pipe.execute()
+            page = []
+            for place, entry, outcome in zip(places, entries, outcomes, strict=True):
+                if not entry or not outcome:
+                    break
+                page.append(_result(batch, int(place), json.loads(entry), json.loads(outcome)))
+            yield page
+            if len(page) < PAGE:
+                return
+            after += PAGE
+
+    def open_count(self) -> int:
+        """Return the number of batches that have not ended."""
+        seconds, _ = self._redis.time()
+        return self._redis.zcount(self._queue.key(BATCHES_KEY), seconds * 1000, "+inf")
+
+    def _key(self, batch_id: str) -> str:
+        return self._queue.key(BATCH_PREFIX + batch_id)
+
+    @property
+    def _open_ttl_seconds(self) -> int:
+        """How long a batch that has not ended is kept after it was last added to: longer than any job may stay open."""
+        return max(self._limits.batch_result_ttl_seconds, 2 * IMAGE_TTL_SECONDS)
+
+
+def _parts(picture: NewPicture) -> list[Any]:
+    request, known = picture.request, picture.known
+    fields = record_fields(request, known) | {"format_version": BATCH_FORMAT_VERSION}
+    outcome = json.dumps({"status": "succeeded", "result": known.first(request.top)}) if known else ""
+    return [picture.job_id, json.dumps([picture.job_id, picture.name]), request.picture.bytes, flat(fields), outcome]
+
+
+def _result(batch: Batch, number: int, entry: list[str], outcome: dict[str, Any]) -> BatchResult:
+    job_id, name = entry
+    result = labels_from(batch.min_confidence, outcome.get("result"))
+    return BatchResult(number, name, job_id, outcome["status"], result, outcome.get("problem"))
+
+
+def _key_reused() -> KeyReused:
+    return KeyReused("This Idempotency-Key was used for a different request. Use a new key for a new request.")
