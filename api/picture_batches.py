@@ -19,8 +19,9 @@ from api.preferences import Preferences
 from api.problems import STATUS_OF, as_problem
 from api.uploads import UploadLimits, check_picture
 from api.waiters import Waiters, never
+from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
-from shared.batches.store import Batches, RepeatableRequest
+from shared.batches.store import Batches
 from shared.errors import (
     BatchClosed,
     GoneBatch,

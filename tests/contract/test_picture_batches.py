@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import redis
 
+from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
-from shared.batches.store import PAGE, Batches, RepeatableRequest
+from shared.batches.store import PAGE, Batches
 from shared.errors import BatchClosed, GoneBatch, GoneJob, KeyReused, QueueFull, TryLater, UnknownBatch
 from shared.jobs.admission import JobRequest
 from shared.jobs.deliveries import Deliveries
@@ -317,7 +318,7 @@ def test_the_end_of_a_batch_is_delivered_once(bench: Bench, canceled: bool) -> N
 
 
 def test_the_number_of_open_batches_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.batches.store.MAX_OPEN_BATCHES", 1)
+    monkeypatch.setattr("shared.batches.calls.MAX_OPEN_BATCHES", 1)
     bench.open()
     with pytest.raises(TryLater):
         bench.batches.open("c", BatchRequest(2))
@@ -326,7 +327,7 @@ def test_the_number_of_open_batches_is_limited(bench: Bench, monkeypatch: pytest
 
 
 def test_the_number_of_pictures_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.batches.store.MAX_PICTURES", 2)
+    monkeypatch.setattr("shared.batches.calls.MAX_PICTURES", 2)
     bench.open()
     with pytest.raises(BatchClosed, match="2 pictures"):
         bench.add("x", "y", "z")
