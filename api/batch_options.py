@@ -14,7 +14,7 @@ from shared.errors import BadRequest
 from shared.jobs.admission import MAX_TOP
 from shared.log import current_request_id
 
-MOST_BYTES = 8 * 1024
+MOST_BYTES = 16 * 1024
 NO_OBJECT = "The body must be a JSON object."
 NO_STATUS = 'A batch can only be closed: send `{"status": "closed"}`.'
 

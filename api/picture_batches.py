@@ -19,8 +19,9 @@ from api.preferences import Preferences
 from api.problems import STATUS_OF, as_problem
 from api.uploads import UploadLimits, check_picture
 from api.waiters import Waiters, never
+from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
-from shared.batches.store import Batches, RepeatableRequest
+from shared.batches.store import Batches
 from shared.errors import (
     BatchClosed,
     GoneBatch,
@@ -40,9 +41,10 @@ CANCELED = "This batch was canceled."
 
 @dataclass(frozen=True)
 class _Checked:
-    """The pictures of a request: the answer for each, those that are valid, and their bytes."""
+    """The pictures of a request: the answer for each and its digest, those that are valid, and their bytes."""
 
     answers: list[AddedPicture]
+    digests: list[str]
     pictures: list[NewPicture]
     data: list[bytes]
 
@@ -114,7 +116,7 @@ class PictureBatches:
         with reading as named:
             charge(len(named) - 1)
             checked = self._check(batch, named)
-            request = _repeatable(key, named, checked.answers)
+            request = _repeatable(key, checked)
             if request and (earlier := self._batches.earlier_answer(batch_id, request)) is not None:
                 return _parsed(earlier)
             _check_open(batch)
@@ -122,13 +124,14 @@ class PictureBatches:
         return _parsed(earlier) if earlier is not None else checked.answers
 
     def _check(self, batch: Batch, named: Sequence[NamedPicture]) -> _Checked:
-        checked = _Checked([], [], [])
+        checked = _Checked([], [], [], [])
         for each in named:
             try:
                 picture = check_picture(each.body, self._limits)
             except (NoPicture, PictureTooLarge, UnsupportedPicture) as error:
                 told = as_problem(STATUS_OF[type(error)], str(error))
                 checked.answers.append({"name": each.name, "problem": told})
+                checked.digests.append(hashlib.sha256(each.body.data).hexdigest())
                 continue
             request = JobRequest(
                 picture=picture,
@@ -139,6 +142,7 @@ class PictureBatches:
             )
             new = NewPicture(new_job_id(), each.name, request)
             checked.answers.append({"name": each.name, "id": new.job_id})
+            checked.digests.append(picture.sha256)
             checked.pictures.append(new)
             checked.data.append(each.body.data)
             # Let other requests go on: a header takes up to 60 ms.
@@ -159,7 +163,7 @@ class PictureBatches:
             raise
         try:
             earlier = self._batches.add(batch.id, pictures, request, in_redis=in_redis)
-        except TopThreeError:
+        except (TopThreeError, redis.exceptions.OutOfMemoryError):
             self._forget(job_ids)
             raise
         if earlier is not None:
@@ -170,13 +174,11 @@ class PictureBatches:
         return None
 
     def _store(self, pictures: Sequence[tuple[str, bytes]]) -> bool:
-        """Store pictures one by one; return whether they are in Redis."""
-        in_redis = False
-        for job_id, data in pictures:
-            if carried := self._images.put(job_id, data):
-                self._batches.stage(job_id, carried)
-                in_redis = True
-        return in_redis
+        """Store the pictures; return whether they are in Redis."""
+        carried = [(job_id, self._images.put(job_id, data)) for job_id, data in pictures]
+        in_redis = [(job_id, data) for job_id, data in carried if data]
+        self._batches.stage(in_redis)
+        return bool(in_redis)
 
     def _forget(self, job_ids: Sequence[str]) -> None:
         """Delete pictures that were not admitted; if that fails, they expire, or the sweep deletes them."""
@@ -246,13 +248,11 @@ def _check_open(batch: Batch) -> None:
         raise BatchClosed(CANCELED if batch.state is BatchState.CANCELED else CLOSED)
 
 
-def _repeatable(key: str, named: Sequence[NamedPicture], answers: Sequence[AddedPicture]) -> RepeatableRequest | None:
+def _repeatable(key: str, checked: _Checked) -> RepeatableRequest | None:
     if not key:
         return None
-    wanted = hashlib.sha256()
-    for each in named:
-        wanted.update(f"{json.dumps(each.name)} {hashlib.sha256(each.body.data).hexdigest()}\n".encode())
-    return RepeatableRequest(key, wanted.hexdigest(), json.dumps(answers))
+    wanted = json.dumps([[each["name"] for each in checked.answers], checked.digests])
+    return RepeatableRequest(key, hashlib.sha256(wanted.encode()).hexdigest(), json.dumps(checked.answers))
 
 
 def _parsed(answer: str) -> list[AddedPicture]:

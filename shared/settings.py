@@ -123,8 +123,8 @@ class Settings(BaseModel):
     """Who may use the service, as `name:sha256` entries, see [Keys and quotas](#keys-and-quotas). If not set,
     everybody."""
     rate_limit: Annotated[str, API] = Field("", pattern=f"^{RATE}(;{RATE})*$", examples=["10/second;1000/day"])
-    """Uploads and retries allowed per key name, or per address if there are no keys: a number and `/second`, `/minute`,
-    `/hour` or `/day`; separate several limits with `;`."""
+    """Uploads, retries and pictures of batches allowed per key name, or per address if there are no keys: a number and
+    `/second`, `/minute`, `/hour` or `/day`; separate several limits with `;`."""
     webhook_secret: Annotated[tuple[bytes, ...], BeforeValidator(parse_webhook_secrets), API_AND_WEBHOOKS] = Field(
         (), repr=False
     )

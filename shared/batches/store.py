@@ -1,64 +1,35 @@
 """The batches in Redis: their records, pictures and outcomes; every change is one atomic script."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
 
+from shared.batches import calls
+from shared.batches.calls import BatchCalls, RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import BatchClosed, GoneBatch, KeyReused, QueueFull, TooManyWebhooks, UnknownBatch
-from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import MAX_DELIVERIES
 from shared.jobs.backlog import BacklogReader
-from shared.jobs.calls import flat, flat_json, record_fields
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import BATCH_FORMAT_VERSION, labels_from
+from shared.jobs.models import labels_from
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import (
     BATCH_PREFIX,
     BATCHES_KEY,
-    BYTES_KEY,
-    DELIVERIES_CLOCK_KEY,
-    DELIVERIES_KEY,
-    DELIVERY_PREFIX,
-    DUE_KEY,
-    ENDED_CHANNEL,
-    GONE_PREFIX,
-    JOB_PREFIX,
-    OPEN_KEY,
     PICTURE_PREFIX,
-    REACHED_KEY,
 )
-from shared.jobs.script import JobScript
-from shared.webhook_targets import receiver_of
 
-MAX_OPEN_BATCHES = 10_000
-# Each takes about 500 bytes in Redis until the batch is forgotten.
-MAX_PICTURES = 100_000
 # How many pictures are read from Redis at a time.
 PAGE = 200
 UNKNOWN = "There is no batch with this id."
 # Those whose admission was not tried within this time are deleted.
 STAGED_SECONDS = 3600
+# Fewer round trips, but not so many bytes that Redis reads nothing else for long.
+STAGE_BYTES = 512 * 1024
 FEW_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class RepeatableRequest:
-    """A request to add pictures that may be repeated: its key, unique within the batch, its fingerprint and answer."""
-
-    key: str
-    fingerprint: str
-    answer: str
-
-    @property
-    def field(self) -> str:
-        """The key, hashed, because clients may choose any text of any length."""
-        return hashlib.sha256(self.key.encode()).hexdigest()
 
 
 class Batches:
@@ -77,9 +48,7 @@ class Batches:
         self._queue = queue
         self._limits = limits
         self._backlog = backlog
-        self._open = JobScript(client, "open_batch", clock)
-        self._add = JobScript(client, "add_to_batch", clock)
-        self._settle = JobScript(client, "settle_batch", clock)
+        self._calls = BatchCalls(client, queue, limits, clock)
 
     def open(self, batch_id: str, request: BatchRequest) -> Batch:
         """Write an empty batch and return it.
@@ -87,32 +56,11 @@ class Batches:
         Raises:
             QueueFull: the limit of open batches or of open deliveries is reached; nothing was written.
         """
-        key = self._queue.key
-        fields: dict[str, Any] = {
-            name: value
-            for name in ("top", "min_confidence", "webhook", "owner", "request_id")
-            if (value := getattr(request, name))
-        }
-        if request.webhook:
-            fields["receiver"] = receiver_of(request.webhook, request.owner)
-        call = self._open.call(
-            keys={
-                "batch_key": self._key(batch_id),
-                "batches_key": key(BATCHES_KEY),
-                "deliveries_key": key(DELIVERIES_KEY),
-            },
-            args={
-                "id": batch_id,
-                "max_open": MAX_OPEN_BATCHES,
-                "webhook": int(bool(request.webhook)),
-                "max_deliveries": MAX_DELIVERIES,
-                "open_ttl_seconds": self._open_ttl_seconds,
-                "fields": flat_json(fields),
-            },
-        )
-        answer = call.run(self._redis)
+        answer = self._calls.open(batch_id, request).run(self._redis)
         if answer == b"full":
-            raise QueueFull(f"{MAX_OPEN_BATCHES} batches are open; that is the limit. Try again later.", FEW_SECONDS)
+            raise QueueFull(
+                f"{calls.MAX_OPEN_BATCHES} batches are open; that is the limit. Try again later.", FEW_SECONDS
+            )
         if answer == b"undelivered":
             raise TooManyWebhooks(MAX_DELIVERIES)
         return self.get(batch_id)
@@ -142,9 +90,17 @@ class Batches:
             raise _key_reused()
         return str(answer)
 
-    def stage(self, job_id: str, picture: bytes) -> None:
-        """Store a picture in Redis for `add`."""
-        self._redis.set(self._queue.key(PICTURE_PREFIX + job_id), picture, ex=STAGED_SECONDS)
+    def stage(self, pictures: Sequence[tuple[str, bytes]]) -> None:
+        """Store pictures in Redis for `add`, by the ids of their jobs; each by a command of its own."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            waiting_bytes = 0
+            for job_id, picture in pictures:
+                pipe.set(self._queue.key(PICTURE_PREFIX + job_id), picture, ex=STAGED_SECONDS)
+                waiting_bytes += len(picture)
+                if waiting_bytes >= STAGE_BYTES:
+                    pipe.execute()
+                    waiting_bytes = 0
+            pipe.execute()
 
     def unstage(self, job_ids: Sequence[str]) -> None:
         """Delete pictures that were stored for `add`."""
@@ -164,35 +120,7 @@ class Batches:
             KeyReused: the key was used before with a different request.
             In every case nothing was written.
         """
-        call = self._add.call(
-            keys={
-                "batch_key": self._key(batch_id),
-                "batches_key": self._queue.key(BATCHES_KEY),
-                "open_key": self._queue.key(OPEN_KEY),
-                "bytes_key": self._queue.key(BYTES_KEY),
-                "reached_key": self._queue.key(REACHED_KEY),
-                "queue_key": self._queue.list_key,
-            },
-            args={
-                "id": batch_id,
-                "request": request.field if request else "",
-                "fingerprint": request.fingerprint if request else "",
-                "answer": request.answer if request else "",
-                "max_open_jobs": self._limits.max_open_jobs,
-                "max_stored_bytes": self._limits.max_stored_bytes,
-                "max_pictures": MAX_PICTURES,
-                "result_ttl_seconds": self._limits.result_ttl_seconds,
-                "gone_ttl_seconds": self._limits.gone_ttl_seconds,
-                "open_ttl_seconds": self._open_ttl_seconds,
-                "picture_ttl_seconds": IMAGE_TTL_SECONDS,
-                "in_redis": int(in_redis),
-                "message": self._queue.message,
-                "job_prefix": self._queue.key(JOB_PREFIX),
-                "gone_prefix": self._queue.key(GONE_PREFIX),
-                "picture_prefix": self._queue.key(PICTURE_PREFIX),
-                "pictures": json.dumps([_parts(picture) for picture in pictures]),
-            },
-        )
+        call = self._calls.add(batch_id, pictures, request, in_redis=in_redis)
         verdict, answer = (part.decode() for part in call.run(self._redis))
         if verdict in ("admitted", "joined"):
             return answer if verdict == "joined" else None
@@ -204,7 +132,7 @@ class Batches:
         if verdict == "not open":
             return BatchClosed("This batch is closed: it takes no more pictures. Open another one.")
         if verdict == "too many":
-            return BatchClosed(f"A batch may have {MAX_PICTURES:,} pictures. Close this one and open another one.")
+            return BatchClosed(f"A batch may have {calls.MAX_PICTURES:,} pictures. Close this one; open another.")
         if verdict == "conflict":
             return _key_reused()
         if verdict == "unstored":
@@ -229,24 +157,7 @@ class Batches:
         return self._settled(batch_id, BatchState.CANCELED)
 
     def _settled(self, batch_id: str, wanted: BatchState) -> BatchState:
-        key = self._queue.key
-        call = self._settle.call(
-            keys={
-                "batches_key": key(BATCHES_KEY),
-                "deliveries_key": key(DELIVERIES_KEY),
-                "due_key": key(DUE_KEY),
-                "deliveries_clock_key": key(DELIVERIES_CLOCK_KEY),
-            },
-            args={
-                "id": batch_id,
-                "wanted": wanted.value,
-                "batch_prefix": key(BATCH_PREFIX),
-                "delivery_prefix": key(DELIVERY_PREFIX),
-                "batch_ttl_seconds": self._limits.batch_result_ttl_seconds,
-                "channel": key(ENDED_CHANNEL),
-            },
-        )
-        state = call.run(self._redis).decode()
+        state = self._calls.settle(batch_id, wanted).run(self._redis).decode()
         if not state:
             raise UnknownBatch(UNKNOWN)
         return BatchState(state)
@@ -296,18 +207,6 @@ class Batches:
 
     def _key(self, batch_id: str) -> str:
         return self._queue.key(BATCH_PREFIX + batch_id)
-
-    @property
-    def _open_ttl_seconds(self) -> int:
-        """How long a batch that has not ended is kept after it was last added to: longer than any job may stay open."""
-        return max(self._limits.batch_result_ttl_seconds, 2 * IMAGE_TTL_SECONDS)
-
-
-def _parts(picture: NewPicture) -> list[Any]:
-    request, known = picture.request, picture.known
-    fields = record_fields(request, known) | {"format_version": BATCH_FORMAT_VERSION}
-    outcome = json.dumps({"status": "succeeded", "result": known.first(request.top)}) if known else ""
-    return [picture.job_id, json.dumps([picture.job_id, picture.name]), request.picture.bytes, flat(fields), outcome]
 
 
 def _result(batch: Batch, number: int, entry: list[str], outcome: dict[str, Any]) -> BatchResult:

@@ -5,18 +5,21 @@ from typing import Any
 import pytest
 import redis
 
+from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
-from shared.batches.store import PAGE, Batches, RepeatableRequest
+from shared.batches.store import PAGE, Batches
 from shared.errors import BatchClosed, GoneBatch, GoneJob, KeyReused, QueueFull, TryLater, UnknownBatch
 from shared.jobs.admission import JobRequest
 from shared.jobs.deliveries import Deliveries
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import ImageInfo, JobState
+from shared.jobs.models import EndNotice, ImageInfo, JobState
 from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import ENDED_CHANNEL
 from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
 from tests.support.claims import claim_next, new_claim
 from tests.support.outcomes import fail, succeed
+from tests.support.wait import eventually
 
 QUEUE = Queue("p:")
 PICTURE = ImageInfo(sha256="0" * 64, format="JPEG", width=1, height=1, bytes=10)
@@ -98,6 +101,25 @@ def test_a_batch_goes_from_open_to_completed(bench: Bench) -> None:
     ttls = {bench.client.ttl(key) for key in bench.client.scan_iter("p:batch:*")}
     assert 990 < min(ttls) <= max(ttls) <= 1000
     assert bench.batches.open_count() == 0
+
+
+def test_the_end_of_a_batch_is_published(bench: Bench) -> None:
+    # Given requests that wait for ends, and an open batch
+    with bench.client.pubsub() as subscription:
+        subscription.subscribe(QUEUE.key(ENDED_CHANNEL))
+        bench.open()
+        # When it ends
+        bench.batches.close(BATCH)
+        # Then they are told
+        heard: list[str] = []
+
+        def hear() -> bool:
+            message = subscription.get_message(timeout=0.1)
+            if message and message["type"] == "message":
+                heard.append(EndNotice.parse(message["data"]).job_id)
+            return BATCH in heard
+
+        eventually(hear, 10, "a notice")
 
 
 def test_no_key_of_a_batch_stays_for_ever(bench: Bench) -> None:
@@ -217,7 +239,7 @@ def test_a_request_that_is_repeated_adds_nothing(bench: Bench) -> None:
 def test_pictures_must_be_staged(bench: Bench) -> None:
     # Given a picture in Redis, and one that has gone
     bench.open()
-    bench.batches.stage("x", b"data")
+    bench.batches.stage([("x", b"data")])
     pictures = [NewPicture(each, "", JobRequest(PICTURE, 2)) for each in "xy"]
     # When both are added, Then none is
     with pytest.raises(redis.ConnectionError, match="too long ago"):
@@ -296,7 +318,7 @@ def test_the_end_of_a_batch_is_delivered_once(bench: Bench, canceled: bool) -> N
 
 
 def test_the_number_of_open_batches_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.batches.store.MAX_OPEN_BATCHES", 1)
+    monkeypatch.setattr("shared.batches.calls.MAX_OPEN_BATCHES", 1)
     bench.open()
     with pytest.raises(TryLater):
         bench.batches.open("c", BatchRequest(2))
@@ -305,7 +327,7 @@ def test_the_number_of_open_batches_is_limited(bench: Bench, monkeypatch: pytest
 
 
 def test_the_number_of_pictures_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.batches.store.MAX_PICTURES", 2)
+    monkeypatch.setattr("shared.batches.calls.MAX_PICTURES", 2)
     bench.open()
     with pytest.raises(BatchClosed, match="2 pictures"):
         bench.add("x", "y", "z")

@@ -31,6 +31,7 @@ class Scale:
     expiry_seconds: int = 15
     chaos_seconds: float = 120
     webhooks: int = 10_000
+    batch_pictures: int = 10_000
     soak_jobs: int = 10_000
     failures: int = 1000
     # Growth in megabytes per 1,000 jobs; a short soak cannot tell it well from warming up.
@@ -53,6 +54,7 @@ SCALES = {
         expiry_seconds=8,
         chaos_seconds=20,
         webhooks=500,
+        batch_pictures=400,
         soak_jobs=1000,
         failures=100,
         soak_megabytes=2,
