@@ -1,8 +1,7 @@
 """The Python client of topthree, which the command line `topthree` uses too."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Type checkers take this name for that of `typing`, whose import would take long.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from topthree_client.answers import Job, JobCounts, Label, Result, Status, Times, Worker
     from topthree_client.client import Client
@@ -34,8 +33,10 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first used: httpx takes long, and the command line handles Ctrl-C before it starts."""
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used: imports take long, and the command line handles Ctrl-C before them."""
+    from importlib import import_module
+
     for module, names in _MODULES.items():
         if name in names:
             value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,6 +1,7 @@
 """`topthree` and `python -m topthree_client`: starts the command line, so that Ctrl-C at any moment ends it quietly."""
 
-import signal
+# The module `signal` without its enums, whose import takes so long that Ctrl-C may come.
+import _signal as signal  # type: ignore[import-not-found]
 import sys
 
 from topthree_client.exit_codes import INTERRUPTED
