@@ -19,6 +19,7 @@ from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
 from tests.support.claims import claim_next, new_claim
 from tests.support.outcomes import fail, succeed
+from tests.support.processes import RedisServer
 from tests.support.wait import eventually
 
 QUEUE = Queue("p:")
@@ -332,3 +333,24 @@ def test_the_number_of_pictures_is_limited(bench: Bench, monkeypatch: pytest.Mon
     with pytest.raises(BatchClosed, match="2 pictures"):
         bench.add("x", "y", "z")
     bench.add("x", "y")
+
+
+def test_a_full_redis_admits_nothing_and_lets_batches_end(server: RedisServer) -> None:
+    # Given a batch with a webhook and an open picture, and a Redis that has no memory left
+    with server.client() as client:
+        bench = Bench(client)
+        bench.open(webhook="https://alice.example/hook")
+        bench.add("x")
+        client.config_set("maxmemory", "1")
+        # When pictures come, Then nothing is written
+        before = sorted(client.scan_iter("*"))
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            bench.add("y", "z", request=RepeatableRequest("k", "f", "a"))
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            bench.batches.open("c", BatchRequest(2))
+        assert sorted(client.scan_iter("*")) == before
+        # And the batch can be closed, and completed by its last picture
+        assert bench.batches.close(BATCH) is BatchState.CLOSED
+        assert succeed(bench.jobs, "x", LABELS, MODEL)
+        assert bench.batch.state is BatchState.COMPLETED
+        assert len(bench.results()) == len(bench.deliveries.claim(10)) == 1

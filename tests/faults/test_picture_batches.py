@@ -94,11 +94,11 @@ class BatchClient:
         """Yield the results once each, from where the last stream ended, until the batch is completed."""
         last = 0
         while True:
-            completed = self.ask("GET", self.path, headers={"Prefer": "wait=2"}).json()["status"] == "completed"
+            state = self.ask("GET", self.path, headers={"Prefer": "wait=2"}).json()
             for line in self._lines(last):
                 last = line["number"]
                 yield line
-            if completed and last == len(self.sent):
+            if state["status"] == "completed" and last == state["counts"]["added"]:
                 return
 
     def _lines(self, after: int) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -422,3 +423,39 @@ def test_open_batches_are_counted(bench: Bench) -> None:
     open_batch(bench)
     close(bench, open_batch(bench))
     assert "\ntopthree_batches_open 1.0\n" in bench.http.get("/metrics").text
+
+
+def test_pictures_in_a_folder_are_stored_before_they_are_admitted(tmp_path: Path) -> None:
+    # Given a store other than Redis, and room for two
+    bench = make_bench(image_store_url=(tmp_path / "pictures").as_uri(), max_open_jobs=2)
+    path = open_batch(bench)
+    # When too many come, Then none of them is left
+    assert add(bench, path, *[(f"{n}.png", PNG) for n in range(3)]).status_code == 503
+    assert stored(tmp_path) == set()
+    # And those that are accepted lie there alone
+    images = add(bench, path, ("a.png", PNG), ("b.png", PNG)).json["images"]
+    assert stored(tmp_path) == {each["id"] for each in images}
+    assert not list(bench.redis.scan_iter("image:*"))
+    # Until the batch is canceled
+    bench.http.delete(path)
+    assert stored(tmp_path) == set()
+
+
+def stored(folder: Path) -> set[str]:
+    """Return the names of the files that have a picture."""
+    return {file.name for file in folder.rglob("*") if file.is_file() and file.read_bytes() == PNG}
+
+
+def test_a_retry_of_a_picture_is_not_part_of_the_batch(bench: Bench) -> None:
+    # Given a picture that failed by a fault of the service
+    path = open_batch(bench)
+    job_id = add(bench, path, ("a.png", PNG)).json["images"][0]["id"]
+    fail(bench.jobs, job_id, {"status": 500, "title": "Model failed", "detail": "d"})
+    close(bench, path)
+    before = bench.http.get(path).json
+    # When it is retried and succeeds
+    new_id = bench.http.post(f"/result/{job_id}/retry").json["id"]
+    succeed(bench.jobs, new_id, LABELS, MODEL)
+    # Then the batch stays as it is
+    assert bench.http.get(path).json == before
+    assert [found["status"] for found in lines(bench, path)] == ["failed"]
