@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ class Engine:
     def host_address(self) -> str:
         """Return the address at which containers reach this machine."""
         [network] = json.loads(self.run("network", "inspect", "bridge"))
-        return str(network["IPAM"]["Config"][0]["Gateway"])
+        [addresses] = network["IPAM"]["Config"]
+        # An engine that has just made this network names only its subnet. The gateway is then the first address.
+        return str(addresses.get("Gateway") or next(ip_network(addresses["Subnet"]).hosts()))
 
     def inspect(self, thing: str) -> dict[str, Any]:
         return dict(json.loads(self.run("inspect", thing))[0])
