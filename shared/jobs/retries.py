@@ -45,10 +45,11 @@ class Retries:
             picture = self._picture_of(job)
         except ImageMissing:
             # Only after reading the picture: otherwise another caller could retry the job between the two steps.
-            if first := self.earlier(job):
-                return Admission(first, 1, joined=True, known=False)
-            # The index may still list a picture that the store has lost.
+            first = self.earlier(job)
+            # The index may still list the picture: the store has lost it, or an earlier retry was cut off.
             self.forget(job.id)
+            if first:
+                return Admission(first, 1, joined=True, known=False)
             raise GoneJob(PICTURE_GONE) from None
         request = request_again(job, request_id)
         admission = admit_picture(self._jobs, self._images, new_id, request, _key_of(job), picture)

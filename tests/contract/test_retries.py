@@ -122,15 +122,21 @@ def test_whoever_asks_twice_gets_the_same_new_job(jobs: Jobs, images: ImageStore
     assert retries.earlier(job) == B
 
 
+@pytest.mark.parametrize("deleted", [False, True])
 def test_a_retry_that_was_admitted_unheard_is_joined(
-    jobs: Jobs, images: ImageStore, retries: Retries, client: Any
+    jobs: Jobs, images: ImageStore, client: Any, deleted: bool
 ) -> None:
-    # Given a caller that was ended when the new job was admitted, before the picture was forgotten
+    # Given a caller that was ended when the new job was admitted, before the picture was deleted, or right after that
+    class CutOff(Retries):
+        def forget(self, job_id: str) -> bool:
+            if deleted:
+                forget_picture(images, job_id)
+            return False
+
     break_down(jobs, images, A)
     job = jobs.get(A)
-    forget, retries.forget = retries.forget, lambda _: False  # type: ignore[method-assign]
-    retries.retry(job, B)
-    retries.forget = forget  # type: ignore[method-assign]
+    CutOff(jobs, images).retry(job, B)
+    retries = Retries(jobs, images)
     # When the next one comes, Then it joins, and nothing is left of it
     assert retries.retry(job, C).job_id == B
     assert kept(client) == ([], {})
