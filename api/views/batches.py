@@ -7,133 +7,36 @@ from itertools import chain
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from api.auth import required_owner
-from api.batch_form import MOST_BYTES, MOST_PICTURES, received_pictures
+from api.batch_form import received_pictures
 from api.batch_options import check_closing, read_batch_request
 from api.batch_results import CSV, NDJSON, csv_lines, json_lines
 from api.client_left import client_left
-from api.contract.examples import BATCH_LINE, COMPLETED_BATCH, OPEN_BATCH, QUEUED_JOB
+from api.contract.batch_routes import (
+    ADDED,
+    AFTER,
+    BATCH_ID,
+    CLOSED,
+    CLOSING,
+    DELETED,
+    FOUND,
+    IMAGES,
+    MAX_DIGITS,
+    OPENED,
+    OPTIONS,
+    RESULTS,
+)
 from api.contract.headers import IDEMPOTENCY_KEY, PREFER
-from api.contract.operation import Answer, operation
+from api.contract.operation import operation
 from api.contract.problems import BEFORE_JOBS
-from api.contract.schemas import AddedPictures, BatchRecord
+from api.contract.schemas import AddedPictures
 from api.picture_batches import PictureBatches
-from api.picture_body import FIELD
 from api.preferences import parse_preferences
 from api.quotas import count_uploads
-from api.uploads import DEFAULT_TOP, UploadLimits, read_idempotency_key
+from api.uploads import UploadLimits, read_idempotency_key
 from api.webhook_rules import WebhookRules
 from shared.batches.answer import batch_answer
 from shared.batches.models import Batch
 from shared.errors import BadRequest
-from shared.images.formats import NAMES
-from shared.jobs.admission import MAX_TOP
-from shared.settings import MEBIBYTE
-from shared.webhook_targets import MAX_URL_LENGTH
-
-MAX_DIGITS = 9
-BATCH_ID = {
-    "name": "batch_id",
-    "in": "path",
-    "required": True,
-    "description": "The id from the answer to `POST /batches`: 32 hexadecimal digits.",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-    "example": OPEN_BATCH["id"],
-}
-AFTER = {
-    "name": "after",
-    "in": "query",
-    "description": "Only the results after the one with this `number`. The default is 0: all.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1, "default": 0},
-}
-OPTIONS = {
-    "required": False,
-    "description": "What holds for every picture, and where the batch's end is sent to. Other members are ignored.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "top": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": DEFAULT_TOP},
-                    "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
-                    "webhook": {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH},
-                },
-            },
-            "example": {"top": 3},
-        }
-    },
-}
-CLOSING = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {"status": {"type": "string", "enum": ["closed"]}},
-                "required": ["status"],
-            },
-            "example": {"status": "closed"},
-        }
-    },
-}
-IMAGES = {
-    "required": True,
-    "description": (
-        f"A form with up to {MOST_PICTURES} pictures, each as a file in a field `{FIELD}`; up to "
-        f"{MOST_BYTES // MEBIBYTE} MiB in all. Other fields are ignored."
-    ),
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    FIELD: {
-                        "type": "array",
-                        "items": {"type": "string", "format": "binary", "description": f"{NAMES}."},
-                        "minItems": 1,
-                        "maxItems": MOST_PICTURES,
-                    }
-                },
-                "required": [FIELD],
-            },
-            "encoding": {FIELD: {"contentType": "image/*"}},
-        }
-    },
-}
-NOT_STORED = ("Cache-Control",)
-FOLLOWED = ("Preference-Applied", "Cache-Control", "Vary")
-LINKED = {"batch_id": "$response.body#/id"}
-OPENED = {
-    201: Answer(
-        "The batch is open: send pictures to its `Location` and `/images`.",
-        BatchRecord,
-        OPEN_BATCH,
-        headers=("Location", *NOT_STORED),
-        links={
-            name: {"operationId": name, "parameters": LINKED}
-            for name in ("add_images", "close_batch", "get_batch", "get_batch_results", "delete_batch")
-        },
-    )
-}
-ADDED = {
-    200: Answer(
-        "Each picture's job, or the problem why that picture was not accepted.",
-        AddedPictures,
-        {"images": [{"name": "traffic_light.png", "id": QUEUED_JOB["id"]}]},
-        headers=NOT_STORED,
-    )
-}
-CLOSED = {200: Answer("The batch is closed.", BatchRecord, COMPLETED_BATCH, headers=NOT_STORED)}
-FOUND = {200: Answer("The state of the batch.", BatchRecord, COMPLETED_BATCH, headers=FOLLOWED)}
-RESULTS = {
-    200: Answer(
-        "A line for each picture that has ended.",
-        {"type": "string"},
-        BATCH_LINE,
-        media_types=(NDJSON, CSV),
-        headers=(*NOT_STORED, "Vary"),
-    )
-}
-DELETED = {204: Answer("Canceled or deleted.")}
 
 
 def batches_blueprint(batches: PictureBatches, limits: UploadLimits, webhooks: WebhookRules) -> Blueprint:
