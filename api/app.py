@@ -35,7 +35,9 @@ def create_app(services: Services) -> Flask:
     register_keys(app, services.keys)
     app.register_blueprint(upload_blueprint(services.submission, services.responses, limits, services.webhook_rules))
     app.register_blueprint(results_blueprint(services.submission, services.picture_jobs, services.responses))
-    app.register_blueprint(batches_blueprint(services.picture_batches, limits, services.webhook_rules))
+    app.register_blueprint(
+        batches_blueprint(services.picture_batches, services.batch_intake, limits, services.webhook_rules)
+    )
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)

@@ -7,6 +7,7 @@ import redis
 from api.access_log import AccessLog
 from api.admission_control import AdmissionControl
 from api.auth import Keys
+from api.batch_intake import BatchIntake
 from api.cached_results import CachedResults
 from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
@@ -46,6 +47,7 @@ class Services:
     waiters: Waiters
     admission_control: AdmissionControl
     picture_jobs: PictureJobs
+    batch_intake: BatchIntake
     picture_batches: PictureBatches
     submission: JobSubmission
     responses: JobResponses
@@ -79,9 +81,7 @@ class Services:
         picture_jobs = PictureJobs(jobs, images, cached_results, metrics)
         waiters = Waiters(client, queue, jobs, settings.max_waiters)
         upload_limits = UploadLimits(settings.max_image_bytes, settings.max_image_pixels)
-        picture_batches = PictureBatches(
-            batches, picture_jobs, images, cached_results, admission_control, waiters, upload_limits, metrics
-        )
+        batch_intake = BatchIntake(batches, images, cached_results, admission_control, upload_limits, metrics)
         keys = Keys(settings.api_keys)
         return cls(
             settings=settings,
@@ -94,7 +94,8 @@ class Services:
             waiters=waiters,
             admission_control=admission_control,
             picture_jobs=picture_jobs,
-            picture_batches=picture_batches,
+            batch_intake=batch_intake,
+            picture_batches=PictureBatches(batches, picture_jobs, admission_control, waiters),
             submission=JobSubmission(
                 picture_jobs, cached_results, admission_control, waiters, ready_workers, settings.wait_seconds
             ),

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 
 from api.auth import required_owner
 from api.batch_form import received_pictures
+from api.batch_intake import BatchIntake
 from api.batch_options import check_closing, read_batch_request
 from api.batch_results import CSV, NDJSON, csv_lines, json_lines
 from api.client_left import client_left
@@ -39,7 +40,9 @@ from shared.batches.models import Batch
 from shared.errors import BadRequest
 
 
-def batches_blueprint(batches: PictureBatches, limits: UploadLimits, webhooks: WebhookRules) -> Blueprint:
+def batches_blueprint(
+    batches: PictureBatches, intake: BatchIntake, limits: UploadLimits, webhooks: WebhookRules
+) -> Blueprint:
     """Return the routes of batches."""
     blueprint = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -72,7 +75,7 @@ def batches_blueprint(batches: PictureBatches, limits: UploadLimits, webhooks: W
         Send an `Idempotency-Key`, and the same request again if its answer is lost.
         """
         reading = received_pictures(request, limits.max_image_bytes)
-        added = batches.add(batch_id, required_owner(), read_idempotency_key(request), reading, count_uploads)
+        added = intake.add(batch_id, required_owner(), read_idempotency_key(request), reading, count_uploads)
         body: AddedPictures = {"images": added}
         return _not_stored(jsonify(body))
 
