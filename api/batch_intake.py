@@ -19,14 +19,12 @@ from api.problems import STATUS_OF, as_problem
 from api.uploads import UploadLimits, check_picture
 from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchState, NewPicture
-from shared.batches.store import Batches
+from shared.batches.store import CLOSED, Batches
 from shared.errors import BatchClosed, NoPicture, PictureTooLarge, TopThreeError, UnsupportedPicture
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, JobRequest, new_job_id
 from shared.jobs.events import JobEvents
 from shared.log import current_request_id
-
-CLOSED = "This batch is closed: it takes no more pictures. Open another one."
 
 
 @dataclass(frozen=True)

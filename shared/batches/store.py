@@ -16,20 +16,18 @@ from shared.jobs.backlog import BacklogReader
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import labels_from
 from shared.jobs.queue import Queue
-from shared.jobs.redis_keys import (
-    BATCH_PREFIX,
-    BATCHES_KEY,
-    PICTURE_PREFIX,
-)
+from shared.jobs.redis_keys import BATCH_PREFIX, BATCHES_KEY, PICTURE_PREFIX
 
 # How many pictures are read from Redis at a time.
 PAGE = 200
 UNKNOWN = "There is no batch with this id."
+CLOSED = "This batch is closed: it takes no more pictures. Open another one."
 # Those whose admission was not tried within this time are deleted.
 STAGED_SECONDS = 3600
 # Fewer round trips, but not so many bytes that Redis reads nothing else for long.
 STAGE_BYTES = 512 * 1024
-FEW_SECONDS = 60
+# When to try again if too many batches are open: batches take minutes.
+FULL_RETRY_SECONDS = 60
 
 
 class Batches:
@@ -59,7 +57,7 @@ class Batches:
         answer = self._calls.open(batch_id, request).run(self._redis)
         if answer == b"full":
             raise QueueFull(
-                f"{calls.MAX_OPEN_BATCHES} batches are open; that is the limit. Try again later.", FEW_SECONDS
+                f"{calls.MAX_OPEN_BATCHES} batches are open; that is the limit. Try again later.", FULL_RETRY_SECONDS
             )
         if answer == b"undelivered":
             raise TooManyWebhooks(MAX_DELIVERIES)
@@ -130,7 +128,7 @@ class Batches:
         if verdict == "unknown":
             return UnknownBatch(UNKNOWN)
         if verdict == "not open":
-            return BatchClosed("This batch is closed: it takes no more pictures. Open another one.")
+            return BatchClosed(CLOSED)
         if verdict == "too many":
             return BatchClosed(f"A batch may have {calls.MAX_PICTURES:,} pictures. Close this one; open another.")
         if verdict == "conflict":
