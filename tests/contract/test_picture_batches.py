@@ -309,13 +309,20 @@ def test_the_end_of_a_batch_is_delivered_once(bench: Bench, canceled: bool) -> N
     # When it ends
     if canceled:
         bench.batches.cancel(BATCH)
-    succeed(bench.jobs, "y", LABELS, MODEL)
-    # Then one delivery has its state, and its pictures have none
+        assert bench.deliveries.claim(10) == []
+        bench.jobs.cancel("y")
+    else:
+        succeed(bench.jobs, "y", LABELS, MODEL)
+    # Then one delivery has its state and all ends, and its pictures have none
     (delivery,) = bench.deliveries.claim(10)
     assert isinstance(delivery.subject, Batch)
     assert (delivery.message_id, delivery.url) == ("msg_b", "https://alice.example/hook")
-    state, count = (BatchState.CANCELED, 1) if canceled else (BatchState.COMPLETED, 2)
-    assert (delivery.subject.state, delivery.subject.ends) == (state, ends(succeeded=count))
+    if canceled:
+        expected = BatchState.CANCELED, ends(succeeded=1, canceled=1)
+    else:
+        expected = BatchState.COMPLETED, ends(succeeded=2)
+    assert (delivery.subject.state, delivery.subject.ends) == expected
+    assert delivery.subject.finished_ms > 0
 
 
 def test_the_number_of_open_batches_is_limited(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

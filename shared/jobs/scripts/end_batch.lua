@@ -15,7 +15,8 @@ local function end_batch(id, state, now)
   redis.call('PUBLISH', channel, cjson.encode({id, redis.call('HGETALL', key)}))
 end
 
--- Counts the end of the job `job_key` in its batch and copies its outcome there; the last one completes a closed batch.
+-- Counts the end of the job `job_key` in its batch and copies its outcome there; the last one ends a batch that is closed
+-- or canceled.
 local function end_in_batch(id, place, now)
   local key = batch_prefix .. id
   local batch = redis.call('HMGET', key, 'state', 'added')
@@ -23,9 +24,11 @@ local function end_in_batch(id, place, now)
   local job = redis.call('HMGET', job_key, 'state', 'result', 'problem')
   redis.call('HINCRBY', key, job[1], 1)
   local ended = redis.call('HINCRBY', key, 'ended', 1)
+  local is_last = ended == tonumber(batch[2])
+  if batch[1] == 'canceled' and is_last then end_batch(id, 'canceled', now) end
   if batch[1] ~= 'open' and batch[1] ~= 'closed' then return end
   local result, problem = job[2] and ',"result":' .. job[2] or '', job[3] and ',"problem":' .. job[3] or ''
   redis.call('HSET', key .. ':outcomes', place, '{"status":"' .. job[1] .. '"' .. result .. problem .. '}')
   if ended == 1 then redis.call('EXPIRE', key .. ':outcomes', redis.call('TTL', key)) end
-  if batch[1] == 'closed' and ended == tonumber(batch[2]) then end_batch(id, 'completed', now) end
+  if batch[1] == 'closed' and is_last then end_batch(id, 'completed', now) end
 end

@@ -1,5 +1,6 @@
 -- Closes a batch to further pictures (`wanted` is "closed"), cancels it if it is not completed, or deletes it ("canceled").
--- A closed batch whose jobs have all ended is completed. May be sent twice: the second time nothing changes.
+-- A closed batch whose jobs have all ended is completed; a canceled one ends with the last of its jobs. May be sent twice:
+-- the second time nothing changes.
 -- Returns the state of the batch, "" if there is none. The caller cancels the jobs and removes the pictures of a batch that
 -- is canceled or deleted.
 local batches_key, deliveries_key, due_key, deliveries_clock_key = unpack(KEYS)
@@ -24,7 +25,8 @@ if wanted == 'closed' and state == 'open' then
   end
 elseif wanted == 'canceled' and is_open then
   state = 'canceled'
-  end_batch(id, state, now)
+  redis.call('HSET', key, 'state', state)
+  if batch[2] == batch[3] then end_batch(id, state, now) end
 elseif wanted == 'canceled' and state == 'completed' then
   state = 'deleted'
   redis.call('HSET', key, 'state', state)
