@@ -8,6 +8,7 @@ from io import BytesIO
 from flask import Request
 from multipart import MultipartSegment
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
 
 from api.picture_body import FIELD, PictureBody
 from api.picture_form import MOST_PARTS, decoded_name, parse_form
@@ -100,6 +101,14 @@ class _Form:
 
     def _end(self) -> None:
         if self._part is not None:
-            name = decoded_name(self._part.filename)[:MOST_NAME_LENGTH]
+            name = _name_of(self._part)[:MOST_NAME_LENGTH]
             self._pictures.append(NamedPicture(name, PictureBody(self._data.getvalue())))
             self._part, self._data = None, BytesIO()
+
+
+def _name_of(part: MultipartSegment) -> str:
+    if part.filename is not None:
+        return decoded_name(part.filename)
+    # Some clients send only `filename*` (RFC 5987) for names that are not ASCII.
+    _, options = parse_options_header(part.header("Content-Disposition"))
+    return options.get("filename", "")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.auth import current_owner
 from api.picture_body import whole_body
@@ -15,6 +16,9 @@ from shared.jobs.admission import MAX_TOP
 from shared.log import current_request_id
 
 MOST_BYTES = 16 * 1024
+OPTIONS = ("top", "min_confidence", "webhook")
+SHOWN_OPTIONS = "`top`, `min_confidence` and `webhook`"
+MOST_SHOWN = 50
 NO_OBJECT = "The body must be a JSON object."
 NO_STATUS = 'A batch can only be closed: send `{"status": "closed"}`.'
 
@@ -27,6 +31,8 @@ def read_batch_request(request: Request, webhooks: WebhookRules) -> BatchRequest
         RequestEntityTooLarge: the body is too large.
     """
     given = _read_object(request)
+    for unknown in given.keys() - OPTIONS:
+        raise BadRequest(f"There is no option `{unknown[:MOST_SHOWN]}`: a batch has {SHOWN_OPTIONS}.")
     top, min_confidence, webhook = given.get("top", DEFAULT_TOP), given.get("min_confidence", 0), given.get("webhook")
     if type(top) is not int or not 1 <= top <= MAX_TOP:
         raise BadRequest(f"`top` must be a whole number from 1 to {MAX_TOP}.")
@@ -52,7 +58,10 @@ def check_closing(request: Request) -> None:
 
 
 def _read_object(request: Request) -> dict[str, Any]:
-    body = whole_body(request, MOST_BYTES)
+    try:
+        body = whole_body(request, MOST_BYTES)
+    except RequestEntityTooLarge:
+        raise RequestEntityTooLarge(f"The body is too large: at most {MOST_BYTES // 1024} KiB are accepted.") from None
     try:
         given = json.loads(body or b"{}")
     except (ValueError, RecursionError):

@@ -74,15 +74,18 @@ def count_uploads(count: int) -> None:
     if limiter is None or count < 1:
         return
     for each in limiter.current_limits:
+        if count >= each.limit.amount:
+            raise QuotaExceeded(f"{_sentence(each.limit, again=False)} Send at most {each.limit.amount} at once.")
         if not limiter.limiter.test(each.limit, *each.request_args, cost=count):
             raise QuotaExceeded(_sentence(each.limit))
     for each in limiter.current_limits:
         limiter.limiter.hit(each.limit, *each.request_args, cost=count)
 
 
-def _sentence(limit: object) -> str:
-    """Return the message for a limit, whose text is like "5 per 1 minute"."""
-    return f"Too many uploads: {str(limit).replace(' per 1 ', ' per ')} are allowed. Try again later."
+def _sentence(limit: object, *, again: bool = True) -> str:
+    """Return the message for a limit, whose text is like "5 per 1 minute"; `again`: trying again later may help."""
+    told = f"Too many uploads: {str(limit).replace(' per 1 ', ' per ')} are allowed."
+    return f"{told} Try again later." if again else told
 
 
 def caller() -> str:

@@ -29,7 +29,7 @@ AFTER = {
 }
 OPTIONS = {
     "required": False,
-    "description": "What holds for every picture, and where the batch's end is sent to. Other members are ignored.",
+    "description": "What holds for every picture, and where the batch's end is sent to.",
     "content": {
         "application/json": {
             "schema": {
@@ -39,6 +39,7 @@ OPTIONS = {
                     "min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
                     "webhook": {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH},
                 },
+                "additionalProperties": False,
             },
             "example": {"top": 3},
         }

@@ -43,7 +43,8 @@ PREFER = {
     "name": "Prefer",
     "in": "header",
     "description": (
-        f"`respond-async`: do not wait. `wait=N`: wait up to N seconds, at most {MAX_WAIT_SECONDS}, then answer 202. "
+        f"`respond-async`: do not wait. `wait=N`: wait up to N seconds, at most {MAX_WAIT_SECONDS}, then answer 202 (a "
+        "batch: 200) with the current state. "
         "Anything else is ignored ([RFC 7240](https://www.rfc-editor.org/rfc/rfc7240))."
     ),
     "schema": TEXT,

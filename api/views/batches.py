@@ -154,5 +154,5 @@ def _not_stored(response: Response) -> Response:
 def _read_after() -> int:
     text = request.args.get("after", "0")
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise BadRequest("`after` must be a whole number: the `number` of the last line.")
+        raise BadRequest(f"`after` must be the `number` of the last line: a whole number of up to {MAX_DIGITS} digits.")
     return int(text)

@@ -10,13 +10,14 @@ from shared.batches import calls
 from shared.batches.calls import BatchCalls, RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import BatchClosed, GoneBatch, KeyReused, QueueFull, TooManyWebhooks, UnknownBatch
+from shared.errors import BatchClosed, GoneBatch, KeyReused, PictureTooLarge, QueueFull, TooManyWebhooks, UnknownBatch
 from shared.jobs.admission import MAX_DELIVERIES
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import labels_from
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BATCH_PREFIX, BATCHES_KEY, PICTURE_PREFIX
+from shared.settings import MEBIBYTE
 
 # How many pictures are read from Redis at a time.
 PAGE = 200
@@ -114,7 +115,8 @@ class Batches:
 
         Raises:
             UnknownBatch, BatchClosed: there is no such batch, or it takes no more pictures.
-            QueueFull: there is no room for all pictures.
+            QueueFull: there is no room for all pictures now.
+            PictureTooLarge: there would be none even if no other job were open.
             KeyReused: the key was used before with a different request.
             In every case nothing was written.
         """
@@ -125,18 +127,24 @@ class Batches:
         raise self._refusal(verdict, pictures)
 
     def _refusal(self, verdict: str, pictures: Sequence[NewPicture]) -> Exception:
-        if verdict == "unknown":
-            return UnknownBatch(UNKNOWN)
-        if verdict == "not open":
-            return BatchClosed(CLOSED)
-        if verdict == "too many":
-            return BatchClosed(f"A batch may have {calls.MAX_PICTURES:,} pictures. Close this one; open another.")
-        if verdict == "conflict":
-            return _key_reused()
-        if verdict == "unstored":
-            return redis.ConnectionError("the pictures of a batch were stored too long ago")
+        refusals = {
+            "unknown": UnknownBatch(UNKNOWN),
+            "not open": BatchClosed(CLOSED),
+            "too many": BatchClosed(f"A batch may have {calls.MAX_PICTURES:,} pictures. Close this one; open another."),
+            "conflict": _key_reused(),
+            "unstored": redis.ConnectionError("the pictures of a batch were stored too long ago"),
+        }
+        return refusals.get(verdict) or self._no_room(pictures)
+
+    def _no_room(self, pictures: Sequence[NewPicture]) -> Exception:
+        sizes = [picture.request.picture.bytes for picture in pictures if not picture.known]
+        limits, size = self._limits, sum(sizes)
+        if len(sizes) > limits.max_open_jobs or size > limits.max_stored_bytes:
+            return PictureTooLarge(
+                f"These pictures can never be accepted at once: the service takes {limits.max_open_jobs} jobs and "
+                f"{limits.max_stored_bytes / MEBIBYTE:,.1f} MiB at a time. Send fewer pictures in a request."
+            )
         backlog = self._backlog.read()
-        size = sum(picture.request.picture.bytes for picture in pictures if not picture.known)
         return backlog.full(self._limits, size) or QueueFull(
             f"The queue has no room for all {len(pictures)} pictures: {backlog.open_jobs} jobs are open; the limit is "
             f"{self._limits.max_open_jobs}. None was accepted. Try again later, or send fewer at once.",

@@ -8,7 +8,7 @@ import redis
 from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
 from shared.batches.store import PAGE, Batches
-from shared.errors import BatchClosed, GoneBatch, GoneJob, KeyReused, QueueFull, TryLater, UnknownBatch
+from shared.errors import BatchClosed, GoneBatch, GoneJob, KeyReused, PictureTooLarge, QueueFull, TryLater, UnknownBatch
 from shared.jobs.admission import JobRequest
 from shared.jobs.deliveries import Deliveries
 from shared.jobs.limits import JobLimits
@@ -162,8 +162,14 @@ def test_pictures_are_admitted_together_or_not_at_all(bench: Bench) -> None:
 def test_stored_bytes_count_for_all_pictures(each_client: Any) -> None:
     bench = Bench(each_client, JobLimits(100, 25, 3, 100, 200))
     bench.open()
-    with pytest.raises(QueueFull, match="pictures of open jobs"):
+    # Three pictures never fit
+    with pytest.raises(PictureTooLarge, match="at a time"):
         bench.add("a", "b", "c")
+    # And two do not beside one
+    bench.add("x")
+    with pytest.raises(QueueFull, match="pictures of open jobs"):
+        bench.add("a", "b")
+    bench.jobs.cancel("x")
     bench.add("a", "b")
 
 

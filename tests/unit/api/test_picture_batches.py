@@ -108,6 +108,7 @@ BAD_OPTIONS: dict[str, Any] = {
     "half a label": {"top": 1.5},
     "a text": {"top": "3"},
     "nothing": {"top": None},
+    "a misspelt option": {"web_hook": "https://example.org/"},
     "a confidence above 1": {"min_confidence": 1.5},
     "NaN": b'{"min_confidence": NaN}',
     "a confidence in words": {"min_confidence": "0.5"},
@@ -172,17 +173,40 @@ def test_names_are_kept(bench: Bench, name: str) -> None:
     assert answer.json["images"][0]["name"] == name
 
 
-def test_for_want_of_room_none_is_accepted(bench: Bench) -> None:
-    # Given room for three
+def test_a_name_that_is_sent_in_the_long_form_is_kept(bench: Bench) -> None:
+    # Given a part whose name is only in `filename*`
     path = open_batch(bench)
-    # When four come, Then none is accepted, and nothing of them is left
-    answer = add(bench, path, *[(f"{n}.png", PNG) for n in range(4)])
+    part = b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename*=UTF-8''%E5%86%99.png\r\n\r\n"
+    body = part + PNG + b"\r\n--x--\r\n"
+    # When it is added, Then it has this name
+    answer = bench.http.post(f"{path}/images", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.json["images"][0]["name"] == "写.png"
+
+
+def test_for_want_of_room_none_is_accepted(bench: Bench) -> None:
+    # Given room for two
+    path = open_batch(bench)
+    job_id = add(bench, path, ("first.png", PNG)).json["images"][0]["id"]
+    # When three come, Then none is accepted, and nothing of them is left
+    three = [(f"{n}.png", PNG) for n in range(3)]
+    answer = add(bench, path, *three)
     assert (answer.status_code, "None was accepted" in answer.json["detail"]) == (503, True)
     assert int(answer.headers["Retry-After"]) >= 1
-    assert not [*bench.redis.scan_iter("image:*"), *bench.redis.scan_iter("job:*")]
-    # And three are, after which the queue is full
-    assert add(bench, path, *[(f"{n}.png", PNG) for n in range(3)]).status_code == 200
+    assert [*bench.redis.scan_iter("image:*"), *bench.redis.scan_iter("job:*")] == [f"image:{job_id}", f"job:{job_id}"]
+    # And they are later, after which the queue is full
+    bench.jobs.cancel(job_id)
+    assert add(bench, path, *three).status_code == 200
     assert add(bench, path, ("x.png", PNG)).status_code == 503
+
+
+def test_what_would_never_have_room_is_refused_for_good(bench: Bench) -> None:
+    # Given a service that takes three jobs
+    path = open_batch(bench)
+    # When four pictures come at once, Then nobody is told to try again
+    answer = add(bench, path, *[(f"{n}.png", PNG) for n in range(4)])
+    assert (answer.status_code, "takes 3 jobs" in answer.json["detail"]) == (413, True)
+    assert "Retry-After" not in answer.headers
+    assert not [*bench.redis.scan_iter("image:*"), *bench.redis.scan_iter("job:*")]
 
 
 def test_a_repeated_request_is_answered_alike_and_adds_nothing(bench: Bench) -> None:
@@ -295,7 +319,12 @@ def test_every_picture_counts_towards_the_quota() -> None:
     assert int(answer.headers["Retry-After"]) >= 1
     assert answer.headers["X-RateLimit-Remaining"] == "2"
     assert bench.published == []
-    # And two are, after which nothing is left
+    # And more than the quota could ever allow are told so
+    answer = add(bench, path, *[(f"{n}.png", PNG) for n in range(5)])
+    assert (answer.status_code, "Send at most 4 at once" in answer.json["detail"]) == (429, True)
+    bench = make_bench(rate_limit="3/hour")
+    path = open_batch(bench)
+    # And two are accepted, after which nothing is left
     answer = add(bench, path, ("a.png", PNG), ("b.png", PNG))
     assert (answer.status_code, answer.headers["X-RateLimit-Remaining"]) == (200, "0")
     assert bench.upload(PNG).status_code == 429
@@ -430,7 +459,7 @@ def test_pictures_in_a_folder_are_stored_before_they_are_admitted(tmp_path: Path
     bench = make_bench(image_store_url=(tmp_path / "pictures").as_uri(), max_open_jobs=2)
     path = open_batch(bench)
     # When too many come, Then none of them is left
-    assert add(bench, path, *[(f"{n}.png", PNG) for n in range(3)]).status_code == 503
+    assert add(bench, path, *[(f"{n}.png", PNG) for n in range(3)]).status_code == 413
     assert stored(tmp_path) == set()
     # And those that are accepted lie there alone
     images = add(bench, path, ("a.png", PNG), ("b.png", PNG)).json["images"]
