@@ -73,7 +73,8 @@ def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
     """Return a block as a part of the script that says where it is and keeps what it prints."""
     if block.language == "python":
         text = f".venv/bin/python - <<'END_OF_PYTHON'\n{text}END_OF_PYTHON\n"
-    on_error = "" if fails else "--fail-with-body"
+    # A command with `--fail` fails by itself; curl takes one of the two only.
+    on_error = "" if fails or "--fail" in text else "--fail-with-body"
     return f"echo {block.page}:{block.line}\non_error={on_error}\n{{\n{text}}} > {shlex.quote(str(output))}\n"
 
 
