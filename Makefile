@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(VENV)/.int8)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop model test browser check lint types imports contract reference faults simulate nightly hostile fuzz
+.PHONY: help run stop model test browser check lint types imports contract reference screenshots faults simulate nightly hostile fuzz
 .PHONY: failed retry purge-failed undelivered key webhook-secret bench bench-gpu
 .PHONY: guides monitoring compose-test audit lock clean
 
@@ -83,6 +83,9 @@ contract: $(VENV)/.dev ## update docs/openapi.json after an intended change of t
 
 reference: contract ## update the tables of settings, metrics and routes in docs/ after an intended change of the source
 	$(BIN)/python -m tests.support.reference
+
+screenshots: $(VENV)/.dev browser ## take the pictures of the page and the command line in docs/pictures/ again
+	$(BIN)/python -m tests.browser.screenshots
 
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
