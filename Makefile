@@ -92,7 +92,7 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	$$lock dev.in -o dev.txt && \
 	for name in api worker prepare worker-gpu s3 int8 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
-	for name in litserve bentoml mosec original plot; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
+	for name in litserve bentoml mosec original; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
 clean: ## remove generated files (.venv, models, data)
 	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contestants import Contestant, Ours, OursCached, OursInt8
-from bench.environments import NotInstalled, prepare_environment, python_of
+from bench.environments import NotInstalled, prepare_environment
 from bench.measures import MEASURES, OTHER_SIZES
 from bench.models import prepare_model
 from bench.others import (
@@ -27,6 +27,7 @@ from bench.others import (
     Peer,
 )
 from bench.pictures import SIZES, prepare_pictures
+from bench.plot import save
 from bench.processes import ROOT
 from bench.report import render
 from bench.runner import Pictures, limit, say, visit
@@ -130,7 +131,7 @@ def about(model: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def finish(results: dict[str, Any]) -> None:
-    """Write the JSON, print the table, draw the plot."""
+    """Write the JSON, print the table, draw the plots."""
     name = time.strftime("%Y-%m-%d-%H%M%S")
     file = HERE / "results" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
@@ -138,13 +139,8 @@ def finish(results: dict[str, Any]) -> None:
     table = render(results)
     file.with_suffix(".txt").write_text(table, "utf-8")
     print(table)
-    try:
-        prepare_environment("plot")
-    except NotInstalled as error:
-        say(f"no plot: {error}")
-        return
-    subprocess.run([str(python_of("plot")), "-m", "bench.plot", str(file.absolute())], cwd=ROOT, check=False)
-    say(f"{file}, .txt and .png")
+    plots = save(file)
+    say(" ".join(str(written) for written in (file, file.with_suffix(".txt"), *plots)))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ def links(page: Path) -> list[str]:
     return [str(token.attrs["href"]) for token in inline(page) if token.type == "link_open"]
 
 
+def images(page: Path) -> list[Token]:
+    return [token for token in inline(page) if token.type == "image"]
+
+
 def anchors(page: Path) -> set[str]:
     """Return the names that GitHub gives to the headings of a page."""
     tokens = MarkdownIt().parse(page.read_text("utf-8"))
@@ -48,6 +52,14 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
         target = (page.parent / parts.path) if parts.path else page
         assert target.exists(), link
         assert not parts.fragment or parts.fragment in anchors(target), link
+
+
+@pytest.mark.parametrize("page", LINKED_FROM, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_image_of_a_page_is_in_the_repository_and_described(page: Path) -> None:
+    for image in images(page):
+        assert (page.parent / str(image.attrs["src"])).is_file(), image.attrs["src"]
+        # For people who do not see it.
+        assert len(image.content.split()) > 3, image.attrs["src"]
 
 
 def test_every_page_can_be_reached_from_the_first() -> None:
