@@ -1,6 +1,5 @@
 """Runs the README's commands (make run, curl, topthree) as a newcomer would, with the standard library only."""
 
-import json
 import os
 import re
 import signal
@@ -12,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 1500
 STOP_SECONDS = 60
+# What every command of the README is sent, and must recognise.
+EXAMPLE_LABEL = "traffic light"
 
 
 def main() -> None:
@@ -24,18 +25,12 @@ def main() -> None:
     )
     try:
         follow_until_ready(service)
-        shown_id = re.search(r"/result/([0-9a-f]{32})", text)[1]
-        real_id = shown_id
         for block in blocks[1:]:
-            answer = run(block.replace(shown_id, real_id))
-            found = re.search(r"^location: /result/(\w+)", answer, re.MULTILINE | re.IGNORECASE)
-            real_id = found[1] if found else real_id
-        check_result(run(f"curl -s -H 'Prefer: wait=20' http://127.0.0.1:5000/result/{real_id}"))
+            assert EXAMPLE_LABEL in run(block), f"{EXAMPLE_LABEL!r} is not among the labels"
     finally:
         if service.poll() is None:
             os.killpg(service.pid, signal.SIGINT)
         service.wait(STOP_SECONDS)
-        (ROOT / "labels.csv").unlink(missing_ok=True)
     print("the README's commands work")
 
 
@@ -73,13 +68,6 @@ def run(command: str) -> str:
     print(done.stdout, done.stderr, flush=True)
     assert done.returncode == 0, f"exit code {done.returncode}"
     return done.stdout
-
-
-def check_result(answer: str) -> None:
-    """The README's example is recognised."""
-    record = json.loads(answer)
-    assert record["status"] == "succeeded", record
-    assert record["result"]["prediction_1"]["predicted_label"] in ("analog clock", "wall clock"), record
 
 
 if __name__ == "__main__":

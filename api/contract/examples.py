@@ -1,4 +1,4 @@
-"""Example responses, the same as in the README."""
+"""Example responses, the same as in docs/."""
 
 LABELS = {
     "prediction_1": {"confidence_level": 0.69679, "predicted_label": "traffic light"},

@@ -24,7 +24,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def stack(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The command of the README, and every container healthy."""
+    """The command of docs/how-to/scaling.md, and every container healthy."""
     stack = Stack(engine)
     try:
         stack.run("up", "--build", "--scale", "worker=3", "--detach", "--wait")
