@@ -9,6 +9,8 @@ from bench.figures import OURS, Figures, of, peak_of, rate_of
 from bench.measures import LOADS
 from bench.svg import GRAY, INK, Drawing
 
+# The plots are drawn without a library for it: the same results give the same bytes, so a test can tell that a plot is
+# of the results beside it, and measuring installs nothing more.
 DOCUMENTED = {"mosec": "mosec", "litserve": "LitServe", "bentoml": "BentoML", "original": "the original program"}
 SIZES = {"512": "512 x 512", "1080p": "1920 x 1080", "12mp": "4000 x 3000"}
 PROCESSES = {
