@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 1500
 STOP_SECONDS = 60
-# What every command of the README is sent, and must recognise.
+# Every command sends the example picture and must print its label.
 EXAMPLE_LABEL = "traffic light"
 
 

@@ -9,8 +9,8 @@ from bench.figures import OURS, Figures, of, peak_of, rate_of
 from bench.measures import LOADS
 from bench.svg import GRAY, INK, Drawing
 
-# The plots are drawn without a library for it: the same results give the same bytes, so a test can tell that a plot is
-# of the results beside it, and measuring installs nothing more.
+# No plotting library: the same results give the same bytes, so a test can compare each plot with the results beside it,
+# and a benchmark needs no further packages.
 DOCUMENTED = {"mosec": "mosec", "litserve": "LitServe", "bentoml": "BentoML", "original": "the original program"}
 SIZES = {"512": "512 x 512", "1080p": "1920 x 1080", "12mp": "4000 x 3000"}
 PROCESSES = {
@@ -19,7 +19,7 @@ PROCESSES = {
     "redis": "Redis",
     "celery parent": "Celery main process",
 }
-# Told apart by people who see few colors, too (Okabe and Ito).
+# Color-blind people can tell these apart (Okabe and Ito).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 WIDTH = 720
 # Where bars begin, and the length of the longest one.

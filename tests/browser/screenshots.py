@@ -26,11 +26,11 @@ from tests.support.repository import ROOT
 PICTURES = ROOT / "docs" / "pictures"
 EXAMPLES = sorted((ROOT / "examples").glob("*.png"))
 PAGE_SIZE: ViewportSize = {"width": 1000, "height": 640}
-# Sharp on screens with small pixels, too.
+# Sharp on high-resolution screens, too.
 SCALE = 2
 # A table with a column for each label fits.
 COLUMNS = 100
-# The page has few colors; the pictures on it look the same with these.
+# Enough for the page and the example pictures; fewer colors make a smaller file.
 COLORS = 128
 
 
@@ -79,7 +79,7 @@ def _picture_of_page(browser: Browser, url: str, file: Path) -> None:
     for example in EXAMPLES:
         expect(desk.card(example.name)).to_contain_text("%")
     desk.check()
-    # The mouse and the focus are on nothing that would look different for it.
+    # No element is hovered, focused or scrolled away.
     desk.page.mouse.move(0, 0)
     desk.page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
     png = desk.page.screenshot(animations="disabled")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from tests.browser.screenshots import EXAMPLES, PICTURES, take
 from tests.support.processes import Service
 
-# Who reads the README loads them first.
+# The README loads both.
 MAX_BYTES = 150_000
 
 

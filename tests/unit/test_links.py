@@ -58,7 +58,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 def test_every_image_of_a_page_is_in_the_repository_and_described(page: Path) -> None:
     for image in images(page):
         assert (page.parent / str(image.attrs["src"])).is_file(), image.attrs["src"]
-        # For people who do not see it.
+        # People who cannot see it read this text.
         assert len(image.content.split()) > 3, image.attrs["src"]
 
 
