@@ -25,7 +25,7 @@ from tests.support.repository import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
 EXAMPLES = sorted((ROOT / "examples").glob("*.png"))
-PAGE_SIZE: ViewportSize = {"width": 1000, "height": 640}
+PAGE_SIZE: ViewportSize = {"width": 1000, "height": 740}
 # Sharp on high-resolution screens, too.
 SCALE = 2
 # A table with a column for each label fits.

@@ -24,7 +24,7 @@ def test_the_pictures_show_the_labels_of_the_examples(browser: Browser, service:
     assert "@font-face" not in shown
     # And the page is a picture of many colors, small enough for a README
     with Image.open(tmp_path / "page.png") as page:
-        assert page.size == (2000, 1280)
+        assert page.size == (2000, 1480)
         assert len(page.getcolors() or []) > 32
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < MAX_BYTES
     # And the repository has both
