@@ -99,7 +99,7 @@ clean: ## remove generated files (.venv, models, data)
 
 ##@ Test more
 
-guides: $(VENV)/.dev ## run every command in the documentation that needs no Docker engine (Debian: apt-get install nginx-light)
+guides: $(VENV)/.dev ## run every command in the documentation that needs no Docker engine (Debian: apt-get install nginx-light nodejs)
 	$(BIN)/python -m pytest -m "not nightly" tests/guides
 
 monitoring: $(VENV)/.dev ## check the dashboard and the alerts with Prometheus (Debian: apt-get install prometheus)

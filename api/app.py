@@ -41,7 +41,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)
-    app.register_blueprint(docs_blueprint())
+    app.register_blueprint(docs_blueprint(requires_keys=bool(settings.api_keys)))
     app.register_blueprint(page_blueprint(limits.max_image_bytes))
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]

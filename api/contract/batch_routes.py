@@ -3,7 +3,7 @@
 from api.batch_form import MOST_BYTES, MOST_PICTURES
 from api.batch_results import CSV, NDJSON
 from api.contract.examples import BATCH_LINE, COMPLETED_BATCH, OPEN_BATCH, QUEUED_JOB
-from api.contract.operation import Answer
+from api.contract.operation import Answer, named
 from api.contract.schemas import AddedPictures, BatchRecord
 from api.picture_body import FIELD
 from api.uploads import DEFAULT_TOP
@@ -41,7 +41,7 @@ OPTIONS = {
                 },
                 "additionalProperties": False,
             },
-            "example": {"top": 3},
+            "examples": named({"top": 3}),
         }
     },
 }
@@ -54,7 +54,7 @@ CLOSING = {
                 "properties": {"status": {"type": "string", "enum": ["closed"]}},
                 "required": ["status"],
             },
-            "example": {"status": "closed"},
+            "examples": named({"status": "closed"}),
         }
     },
 }

@@ -1,5 +1,6 @@
 """Generates the OpenAPI document from the routes of an application."""
 
+import copy
 import inspect
 import json
 import re
@@ -13,13 +14,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
 from api.contract.headers import ALWAYS, HEADERS
-from api.contract.operation import NOTE, Answer, Operation
+from api.contract.operation import NOTE, Answer, Operation, named
 from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
 from api.contract.schemas import BODIES
 
 # Raise it with every change of the contract: the patch version if clients are unaffected, the minor version if there is
 # something new, the major version if a client may break.
-CONTRACT_VERSION = "1.2.0"
+CONTRACT_VERSION = "1.2.1"
 INFO = {
     "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (
@@ -128,13 +129,30 @@ def _response(answer: Answer) -> dict[str, Any]:
         schema = answer.body.__name__ if isinstance(answer.body, type) else dict(answer.body)
         content: dict[str, Any] = {"schema": schema}
         if answer.example is not None:
-            content["example"] = answer.example
+            content["examples"] = named(answer.example)
         described["content"] = {media_type: dict(content) for media_type in answer.media_types}
     if answer.links:
         described["links"] = dict(answer.links)
     return described
 
 
-def contract_text(app: Flask) -> str:
-    """Return the document's JSON, as served and as stored in docs/openapi.json."""
-    return json.dumps(contract_of(app), indent=2, ensure_ascii=False) + "\n"
+def of_service(document: Mapping[str, Any], *, requires_keys: bool, path: str) -> dict[str, Any]:
+    """Return the document of one service: with API keys only if it requires them, and with its path behind a proxy."""
+    served: dict[str, Any] = copy.deepcopy(dict(document))
+    for operations in served["paths"].values():
+        for described in operations.values():
+            if requires_keys and "security" in described:
+                described["security"].remove({})
+            else:
+                described.pop("security", None)
+    if not requires_keys:
+        del served["components"]["securitySchemes"]
+    if path:
+        # Without `servers`, clients would send requests to the root of the proxy.
+        served["servers"] = [{"url": path}]
+    return served
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return the JSON of a document, as it is served and stored in docs/openapi.json."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

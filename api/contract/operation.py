@@ -33,6 +33,11 @@ class Operation:
     request_body: Mapping[str, Any] | None
 
 
+def named(example: Any) -> dict[str, Any]:
+    """Return the `examples` of a body. The page at `/docs` replaces examples without a name by generated ones."""
+    return {"example": {"value": example}}
+
+
 def operation(
     tag: str,
     answers: Mapping[int, Answer],

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.contract.headers import ALWAYS, QUOTA
+from api.contract.operation import named
 from api.problems import as_problem
 from shared.images.formats import UNREADABLE
 
@@ -82,7 +83,7 @@ def problem_response(status: int) -> dict[str, Any]:
     meaning, sentence = MEANINGS[status]
     response: dict[str, Any] = {
         "description": meaning,
-        "content": {"application/problem+json": {"schema": "Problem", "example": as_problem(status, sentence)}},
+        "content": {"application/problem+json": {"schema": "Problem", "examples": named(as_problem(status, sentence))}},
     }
     response["headers"] = {name: name for name in (*HEADERS_OF.get(status, ()), *ALWAYS)}
     return response

@@ -1,22 +1,23 @@
 """`/openapi.json` and `/docs`: the contract, for tools and for people. The page loads nothing from other hosts."""
 
-import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 
 from api.assets import asset
-from api.contract.document import contract_text
+from api.contract.document import as_text, contract_of, of_service
 from api.contract.operation import Answer, operation
 
 PAGE = Path(str(files("api.contract"))) / "page"
-SWAGGER_UI = Path(str(files("flask_openapi_swagger"))) / "templates" / "swagger"
+RAPIDOC = Path(str(files("flask_openapi_rapidoc"))) / "templates" / "rapidoc"
 ASSETS = {
-    "swagger-ui.css": SWAGGER_UI / "css" / "swagger-ui.css",
-    "swagger-ui-bundle.js": SWAGGER_UI / "js" / "swagger-ui-bundle.js",
+    "docs.css": PAGE / "docs.css",
+    "rapidoc-min.js": RAPIDOC / "js" / "rapidoc-min.js",
     "start.js": PAGE / "start.js",
+    "templates.js": PAGE / "templates.js",
 }
 ASSET_SECONDS = 3600
 NAME = {
@@ -33,24 +34,21 @@ ASSET_ANSWERS = {
 }
 
 
-def docs_blueprint() -> Blueprint:
-    """Return the routes of the contract."""
+def docs_blueprint(requires_keys: bool) -> Blueprint:
+    """Return the routes of the contract, for a service that requires API keys or not."""
     blueprint = Blueprint("docs", __name__)
 
     @cache
-    def contract() -> str:
+    def contract() -> dict[str, Any]:
         # Generated at the first request, when all routes are registered.
-        return contract_text(current_app)
+        return contract_of(current_app)
 
     @blueprint.get("/openapi.json")
     @operation("contract", {200: Answer("The document.", {"type": "object"})})
     def get_contract() -> Response:
         """Get the contract, in OpenAPI 3.1."""
-        text = contract()
-        if request.script_root:
-            # Without `servers`, clients would send requests to the root of the proxy.
-            text = json.dumps({**json.loads(text), "servers": [{"url": request.script_root}]}, ensure_ascii=False)
-        return Response(text, content_type="application/json")
+        document = of_service(contract(), requires_keys=requires_keys, path=request.script_root)
+        return Response(as_text(document), content_type="application/json")
 
     @blueprint.get("/docs")
     @operation("contract", {200: Answer("The page.", TEXT, media_types=("text/html",))})

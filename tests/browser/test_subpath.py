@@ -42,18 +42,9 @@ def test_a_request_can_be_tried_out_below_a_path(browser: Browser, address: str)
     page = browser.new_page()
     page.goto(f"{address}/docs")
     # When a request is tried out
-    page.locator("#operations-health-live").get_by_role("button").first.click()
-    page.get_by_role("button", name="Try it out").click()
+    page.get_by_text("/health/live", exact=True).click()
     with page.expect_response("**/health/live") as answer:
-        page.get_by_role("button", name="Execute").click()
+        page.get_by_role("button", name="TRY", exact=True).click()
     # Then it reaches the service
     assert (answer.value.url, answer.value.status) == (f"{address}/health/live", 200)
-    page.close()
-
-
-def test_the_docs_begin_with_the_upload_and_end_with_the_deletion(browser: Browser, address: str) -> None:
-    page = browser.new_page()
-    page.goto(f"{address}/docs")
-    methods = page.locator("[id^=operations-pictures-] .opblock-summary-method")
-    expect(methods).to_have_text(["POST", "GET", "POST", "DELETE"])
     page.close()

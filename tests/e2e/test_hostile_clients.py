@@ -305,7 +305,7 @@ def test_five_hundred_slow_connections_hold_up_nobody(exposed: Exposed) -> None:
 
 def test_clients_that_leave_with_more_requests_behind_end_nothing(exposed: Exposed) -> None:
     # Given clients that ask for more than a line takes at once, and for leave to send a body behind it
-    page = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    page = b"GET /docs/rapidoc-min.js HTTP/1.1\r\nHost: x\r\n\r\n"
     upload = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
     for _ in range(5):
         with ExitStack() as stack:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.documentation import Block, blocks
 from tests.support.hub_server import HubServer
+from tests.support.needs import node
 from tests.support.newcomer import ANSWERS, COMMANDS, follow
 from tests.support.repository import ROOT
 from tests.support.s3_server import BUCKET, S3Server
@@ -19,11 +20,13 @@ MY_BUCKET = "s3://my-bucket"
 # What `.ci/run` runs itself, and what it runs within `make check`.
 RUN_BY_CI = ("make check", "make test")
 # Files that pages show, pictures, and examples that tests/client/test_examples.py runs.
-OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "javascript", "pycon")
+OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "pycon")
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
     "docs/how-to/air-gapped.md": "tests/guides/test_air_gapped.py",
 }
+# The page whose program in JavaScript is a server: its test.
+SERVER = ("docs/how-to/webhooks.md", "tests/guides/test_webhooks.py")
 
 
 def readme_commands() -> list[str]:
@@ -42,6 +45,7 @@ def runs_elsewhere(block: Block) -> list[str]:
         ".ci/readme.py": block.page == "README.md" and block.text in readme_commands(),
         ".ci/run": all(line.split("#")[0].strip() in RUN_BY_CI for line in block.text.splitlines()),
         ELSEWHERE.get(block.page, ""): block.page in ELSEWHERE and not block.needs_engine,
+        SERVER[1]: (block.page, block.language) == (SERVER[0], "javascript"),
     }
     return [name for name, claimed in claims.items() if claimed]
 
@@ -69,6 +73,8 @@ def test_the_commands_of_a_page_work(
     # Given a hub that has the models that the page names, and the bucket
     page_blocks = [block for block in blocks() if block.page == page]
     commands = [block for block in page_blocks if block in COMMANDS_HERE]
+    if any(block.language == "javascript" for block in commands):
+        node()
     handles = {found for block in commands for found in re.findall(rf"{HUB}(\S+)", block.text)}
     for handle in handles:
         hub.add_model(handle, save_small_model(tmp_path / "hub", 1001))

@@ -1,7 +1,6 @@
 """The receivers in docs/how-to/webhooks.md accept what is signed, and nothing else."""
 
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import requests
 from deploy.local.embedded_redis import free_port
 from shared.webhook_secrets import parse_webhook_secrets
 from tests.support.documentation import blocks
-from tests.support.needs import skip_outside_ci
+from tests.support.needs import node
 from tests.support.processes import Process
 from tests.support.wait import eventually
 from tests.support.webhook_receiver import SECRET
@@ -37,10 +36,6 @@ def _heredocs(text: str) -> list[str]:
 def node_receiver() -> str:
     [text] = [block.text for block in blocks() if block.page == PAGE and block.language == "javascript"]
     return text
-
-
-def node() -> str:
-    return shutil.which("node") or skip_outside_ci("needs node")
 
 
 @pytest.fixture(params=["python", "node"])

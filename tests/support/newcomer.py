@@ -18,7 +18,8 @@ from tests.support.repository import ROOT, copy_repository
 PAGE_SECONDS = 300
 STOP_SECONDS = 60
 TERMINAL = Path(__file__).with_name("newcomer.sh")
-COMMANDS = ("sh", "python")
+COMMANDS = ("sh", "python", "javascript")
+PROGRAMS = {"python": ".venv/bin/python -", "javascript": "node --input-type=module -"}
 ANSWERS = ("json", "http", "text")
 # A port of the pages where it stands in an address, a setting or the path of `make run`'s data.
 PORT = re.compile(r"(?<=[:=/])(5000|5001|9100)\b")
@@ -71,8 +72,8 @@ def _lay_out(folder: Path) -> None:
 
 def _step(block: Block, text: str, output: Path, *, fails: bool) -> str:
     """Return a block as a part of the script that says where it is and keeps what it prints."""
-    if block.language == "python":
-        text = f".venv/bin/python - <<'END_OF_PYTHON'\n{text}END_OF_PYTHON\n"
+    if block.language in PROGRAMS:
+        text = f"{PROGRAMS[block.language]} <<'END_OF_PROGRAM'\n{text}END_OF_PROGRAM\n"
     # A command with `--fail` fails by itself; curl takes one of the two only.
     on_error = "" if fails or "--fail" in text else "--fail-with-body"
     return f"echo {block.page}:{block.line}\non_error={on_error}\n{{\n{text}}} > {shlex.quote(str(output))}\n"

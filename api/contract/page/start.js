@@ -1,11 +1,14 @@
 // A file of its own: inline scripts are forbidden by the service's Content-Security-Policy.
-const isDelete = (operation) => Number(operation.get("method") === "delete");
+const viewer = document.querySelector("rapi-doc");
+const isDelete = (operation) => Number(operation.method === "delete");
 
-SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  validatorUrl: "none",
-  // Otherwise in the order of the document, which is alphabetical within a path.
-  operationsSorter: (one, other) => isDelete(one) - isDelete(other),
+// Without keys there is nothing to authenticate with.
+viewer.addEventListener("before-render", ({ detail }) => {
+  viewer.allowAuthentication = String("securitySchemes" in detail.spec.components);
+});
+
+// Otherwise deletions stand in the middle: RapiDoc sorts by path, then method.
+viewer.addEventListener("spec-loaded", () => {
+  for (const tag of viewer.resolvedSpec.tags) tag.paths.sort((one, other) => isDelete(one) - isDelete(other));
+  viewer.requestUpdate();
 });

@@ -1,5 +1,6 @@
 """The OpenAPI document: made from the routes, stored, complete, and right about its own examples."""
 
+import gzip
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -8,9 +9,10 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.contract.document import METHODS, contract_text
+from api.contract.document import METHODS, as_text, contract_of
+from shared.api_keys import digest_of
 from tests.support.contract import STORED, stored_document
-from tests.unit.api.conftest import Bench, contract
+from tests.unit.api.conftest import Bench, contract, make_bench
 
 # Routes for people or machines that are no part of the contract, each by its own choice.
 # What is for browsers alone.
@@ -19,13 +21,29 @@ NO_CONTRACT = {"/", "/page/{name}"}
 
 def test_the_stored_document_is_the_one_that_the_code_makes(bench: Bench) -> None:
     # If it is not and the change is wanted: `make contract`.
-    assert STORED.read_text("utf-8") == contract_text(bench.http.application)
+    assert STORED.read_text("utf-8") == as_text(contract_of(bench.http.application))
 
 
 def test_the_service_serves_it(bench: Bench) -> None:
     answer = bench.http.get("/openapi.json")
     assert (answer.status_code, answer.content_type) == (200, "application/json")
-    assert answer.text == STORED.read_text("utf-8")
+    assert answer.json["paths"].keys() == stored_document()["paths"].keys()
+
+
+def test_it_names_keys_only_where_they_are_required(bench: Bench) -> None:
+    def secured(document: Any) -> dict[str, list[Any]]:
+        operations = [operation for path in document["paths"].values() for operation in path.values()]
+        return {each["operationId"]: each["security"] for each in operations if "security" in each}
+
+    # Given a service without keys, Then its document has none
+    without = bench.http.get("/openapi.json").json
+    assert secured(without) == {} and "securitySchemes" not in without["components"]
+    # Given a service with keys, Then they are required where the stored document, which is for both, allows them
+    served = make_bench(api_keys=f"alice:{digest_of('key')}").http.get("/openapi.json").json
+    keys = [{"bearer": []}, {"header": []}]
+    assert secured(served) == dict.fromkeys(secured(stored_document()), keys)
+    assert all(optional == [{}, *keys] for optional in secured(stored_document()).values())
+    assert list(OpenAPIV31SpecValidator(served).iter_errors()) == []
 
 
 def test_it_is_openapi() -> None:
@@ -59,7 +77,11 @@ def contents(node: Any) -> Iterator[dict[str, Any]]:
 
 def test_its_examples_are_valid() -> None:
     document = stored_document()
-    examples = [(content["schema"], content["example"]) for content in contents(document) if "example" in content]
+    examples = [
+        (content["schema"], example["value"])
+        for content in contents(document)
+        for example in content.get("examples", {}).values()
+    ]
     assert len(examples) > 10
     for schema, example in examples:
         whole = {**schema, "components": document["components"]}
@@ -108,12 +130,18 @@ class Page(HTMLParser):
 
 def test_the_page_loads_everything_from_the_service_and_has_nothing_inline(bench: Bench) -> None:
     page = Page(bench.http.get("/docs").text)
-    assert page.inline == [] and len(page.loaded) == 3
+    assert page.inline == [] and len(page.loaded) == 4
     for address in page.loaded:
         answer = bench.http.get(f"/{address}")
         assert (answer.status_code, len(answer.data) > 50) == (200, True)
         # And a browser that has it is told so
         assert bench.http.get(f"/{address}", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+def test_the_page_is_small(bench: Bench) -> None:
+    addresses = ["docs", "openapi.json", *Page(bench.http.get("/docs").text).loaded]
+    sizes = {address: len(gzip.compress(bench.http.get(f"/{address}").data)) for address in addresses}
+    assert sum(sizes.values()) < 160_000, sizes
 
 
 def test_the_page_has_no_other_files(bench: Bench) -> None:
