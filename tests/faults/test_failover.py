@@ -10,6 +10,7 @@ from tests.faults.checks import check_recovery
 from tests.faults.conftest import Scale
 from tests.support.fault_case import History, stub_picture
 from tests.support.replicated_redis import ReplicatedRedis
+from tests.support.sentinels import Sentinels
 from tests.support.supervised import StubService, outlast
 from tests.support.wait import eventually
 
@@ -57,3 +58,26 @@ def test_failovers_under_load(
         assert (row.lost, row.unexpected) == (0, 0)
     else:
         assert row.lost > 0
+
+
+def test_sentinels_fail_over_under_load(tmp_path: Path, scale: Scale) -> None:
+    # Given a service that knows only the sentinels, under load
+    with Sentinels(tmp_path / "redis") as sentinels:
+        service = StubService(sentinels.url, tmp_path / "service", REDIS_MIN_REPLICAS="1")
+        try:
+            service.start(workers=2)
+            case = History("Failover by sentinels", scale.name, service)
+            with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.1"), seconds=900):
+                for _ in range(scale.sentinel_failovers):
+                    before = len(case.accepted)
+                    eventually(lambda before=before: len(case.accepted) > before + 5, 60, "accepted uploads")
+                    # When the primary dies, and the sentinels promote a replica
+                    sentinels.fail_over()
+                    # Then the service works again, without a restart
+                    check_recovery(service, workers=2)
+                    sentinels.wait_complete()
+            # And nothing is lost
+            case.settle(120)
+            assert service.restarts == 0
+        finally:
+            service.stop()
