@@ -19,8 +19,8 @@ from api.problems import STATUS_OF, as_problem
 from api.uploads import UploadLimits, check_picture
 from shared.batches.calls import RepeatableRequest
 from shared.batches.models import Batch, BatchState, NewPicture
-from shared.batches.store import CLOSED, Batches
-from shared.errors import BatchClosed, NoPicture, PictureTooLarge, TopThreeError, UnsupportedPicture
+from shared.batches.store import CLOSED, Added, Batches
+from shared.errors import BatchClosed, NoPicture, NotReplicated, PictureTooLarge, TopThreeError, UnsupportedPicture
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, JobRequest, new_job_id
 from shared.jobs.events import JobEvents
@@ -74,6 +74,7 @@ class BatchIntake:
             UnknownBatch, GoneBatch, BatchClosed: there is no such batch, or it takes no more pictures.
             ServerUnfit, QueueFull: there is no room.
             KeyReused: the key was used with a different request.
+            NotReplicated: the pictures were accepted, but too few replicas have them.
             redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the pictures were accepted.
             In addition, the exceptions of `reading` and `charge`.
         """
@@ -88,11 +89,13 @@ class BatchIntake:
             charge(len(named) - 1)
             checked = self._check(batch, named)
             request = _repeatable(key, checked)
-            if request and (earlier := self._batches.earlier_answer(batch_id, request)) is not None:
-                return _parsed(earlier)
-            _check_open(batch)
-            earlier = self._admit(batch, checked, request)
-        return _parsed(earlier) if earlier is not None else checked.answers
+            added = self._batches.earlier_answer(batch_id, request) if request else None
+            if added is None or added.earlier is None:
+                _check_open(batch)
+                added = self._admit(batch, checked, request)
+        if not added.replicated:
+            raise NotReplicated
+        return _parsed(added.earlier) if added.earlier is not None else checked.answers
 
     def _check(self, batch: Batch, named: Sequence[NamedPicture]) -> _Checked:
         checked = _Checked([], [], [], [])
@@ -120,8 +123,8 @@ class BatchIntake:
             time.sleep(0)
         return checked
 
-    def _admit(self, batch: Batch, checked: _Checked, request: RepeatableRequest | None) -> str | None:
-        """Store the pictures and admit them; return the answer of the first request if this one repeats it."""
+    def _admit(self, batch: Batch, checked: _Checked, request: RepeatableRequest | None) -> Added:
+        """Store the pictures and admit them."""
         known = self._cached_results.find_all([each.request.picture.sha256 for each in checked.pictures])
         pictures = [replace(new, known=result) for new, result in zip(checked.pictures, known, strict=True)]
         unknown = [(new.job_id, data) for new, data in zip(pictures, checked.data, strict=True) if not new.known]
@@ -133,16 +136,16 @@ class BatchIntake:
             self._forget(job_ids)
             raise
         try:
-            earlier = self._batches.add(batch.id, pictures, request, in_redis=in_redis)
+            added = self._batches.add(batch.id, pictures, request, in_redis=in_redis)
         except (TopThreeError, redis.exceptions.OutOfMemoryError):
             self._forget(job_ids)
             raise
-        if earlier is not None:
+        if added.earlier is not None:
             self._forget(job_ids)
-            return earlier
-        for new in pictures:
-            self._events.accepted(Admission(new.job_id, 1, joined=False, known=new.known is not None))
-        return None
+        else:
+            for new in pictures:
+                self._events.accepted(Admission(new.job_id, 1, joined=False, known=new.known is not None))
+        return added
 
     def _store(self, pictures: Sequence[tuple[str, bytes]]) -> bool:
         """Store the pictures; return whether they are in Redis."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from api.cached_results import CachedResults
 from api.uploads import Upload
+from shared.errors import NotReplicated
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.events import JobEvents
@@ -37,14 +38,14 @@ class PictureJobs:
         Raises:
             QueueFull: the limit of open jobs or stored bytes is reached; nothing is left behind.
             KeyReused: the key was used with a different request; nothing is left behind.
+            NotReplicated: the job was accepted, but too few replicas have it.
             redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the job was accepted
                 nevertheless: it is processed, and a retry with the same key joins it.
         """
         known = self._cached_results.find(upload.request.picture.sha256)
         idempotency_key = _idempotency_key(key, upload.request)
         admission = admit_picture(self._jobs, self._images, job_id, upload.request, idempotency_key, upload.data, known)
-        self._events.accepted(admission)
-        return admission
+        return self._replicated(admission)
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return the job; with an `owner`, only if they own it. Raises as `Jobs.get`."""
@@ -72,7 +73,12 @@ class PictureJobs:
         job = self.get(job_id, owner)
         with self._retry_slots:
             admission = self._retries.retry(job, new_id, request_id)
+        return self._replicated(admission)
+
+    def _replicated(self, admission: Admission) -> Admission:
         self._events.accepted(admission)
+        if not admission.replicated:
+            raise NotReplicated(admission.job_id)
         return admission
 
 

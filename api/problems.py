@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import redis
-from flask import Flask, Response, request
+from flask import Flask, Response, request, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -20,6 +20,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.BadRequest: 400,
     errors.PictureTooLarge: 413,
     errors.UnsupportedPicture: 415,
+    errors.NotReplicated: 504,
     errors.KeyReused: 422,
     errors.NotRetryable: 409,
     errors.UnknownJob: 404,
@@ -84,6 +85,8 @@ def _domain_error(error: errors.TopThreeError) -> Response:
     headers = {}
     if isinstance(error, errors.TryLater):
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.NotReplicated) and error.job_id:
+        headers["Location"] = url_for("results.get_result", job_id=error.job_id)
     return problem(STATUS_OF[type(error)], str(error), headers=headers)
 
 

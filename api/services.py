@@ -67,11 +67,12 @@ class Services:
         """
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)
-        redis_server = RedisServer(client)
+        redis_server = RedisServer(client, settings.redis_min_replicas)
         workers = WorkerRegistry(client, queue)
         metrics = ApiMetrics()
-        jobs = Jobs(client, queue, limits, metrics)
-        batches = Batches(client, queue, limits, jobs.backlog)
+        replicas = settings.redis_min_replicas
+        jobs = Jobs(client, queue, limits, metrics, min_replicas=replicas)
+        batches = Batches(client, queue, limits, jobs.backlog, min_replicas=replicas)
         metrics.registry.register(QueueCollector(jobs.backlog, workers, Deliveries(client, queue), batches))
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
         # Workers count as absent, at the latest, after the time that a plain upload waits.

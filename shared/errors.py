@@ -64,6 +64,17 @@ class TooManyWaiters(QueueFull):
     """The limit of waiting requests is reached."""
 
 
+class NotReplicated(TopThreeError):
+    """The request was accepted, but too few replicas of Redis have it yet; `job_id` is "" if it is about no one job."""
+
+    def __init__(self, job_id: str = "") -> None:
+        super().__init__(
+            "The request was accepted, but too few replicas of Redis have it yet: if Redis fails now, it may be lost. "
+            "To be sure, send the same request again; with its `Idempotency-Key` no picture is classified twice."
+        )
+        self.job_id = job_id
+
+
 class KeyReused(TopThreeError):
     """The Idempotency-Key was used before with a different request."""
 

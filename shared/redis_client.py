@@ -5,6 +5,7 @@ from typing import Any
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from shared.redis_url import RedisUrl
 
@@ -13,6 +14,10 @@ CONNECT_TIMEOUT_SECONDS = 0.5
 ANSWER_TIMEOUT_SECONDS = 1.0
 # A worker that has a result retries for about eight seconds; longer would exceed the job's lease.
 PATIENT_RETRIES = 10
+
+
+class BlockingSentinelPool(SentinelConnectionPool, redis.BlockingConnectionPool):
+    """Connections to the primary that sentinels name, where callers wait for a free one."""
 
 
 def connect(
@@ -27,9 +32,9 @@ def connect(
     backoff = ExponentialWithJitterBackoff(cap=1, base=0.05)
     keepalive: dict[str, Any] = {} if url.path else {"socket_keepalive": True}
     waiting: dict[str, Any] = {"timeout": connection_wait_seconds} if connection_wait_seconds else {}
-    kind = redis.BlockingConnectionPool if waiting else redis.ConnectionPool
+    kind, where = _pool(url, blocking=bool(waiting))
     pool = kind(
-        connection_class=_connection_class(url),
+        **where,
         max_connections=max_connections,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -42,6 +47,17 @@ def connect(
         **url.connection_options(),
     )
     return redis.Redis(connection_pool=pool)
+
+
+def _pool(url: RedisUrl, *, blocking: bool) -> tuple[type[redis.ConnectionPool], dict[str, Any]]:
+    """Return the kind of pool, and its arguments that say where connections lead to."""
+    if url.primary:
+        addresses = [(address.host, address.port) for address in url.addresses]
+        sentinel = Sentinel(addresses, sentinel_kwargs=url.sentinel_options())  # type: ignore[no-untyped-call]
+        kind = BlockingSentinelPool if blocking else SentinelConnectionPool
+        return kind, {"service_name": url.primary, "sentinel_manager": sentinel}
+    where = {"connection_class": _connection_class(url)}
+    return redis.BlockingConnectionPool if blocking else redis.ConnectionPool, where
 
 
 def _connection_class(url: RedisUrl) -> type[redis.connection.AbstractConnection]:

@@ -46,23 +46,24 @@ class ServerState:
         return self.unusable or self.eviction
 
     @classmethod
-    def from_info(cls, info: Mapping[str, Any]) -> "ServerState":
-        """Parse the answer to `INFO`; missing fields count as good."""
+    def from_info(cls, info: Mapping[str, Any], min_replicas: int = 0) -> "ServerState":
+        """Parse the answer to `INFO`; missing fields count as good, except replicas."""
         most = int(info.get("maxmemory", 0))
         free = max(0.0, 1 - int(info.get("used_memory", 0)) / most) if most else 1.0
-        return cls(_unusable(info), _eviction(info), free)
+        return cls(_unusable(info) or _too_few_replicas(info, min_replicas), _eviction(info), free)
 
 
 class RedisServer:
     """The server behind a client."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        """`client` decodes its answers to `str`."""
+    def __init__(self, client: redis.Redis, min_replicas: int = 0) -> None:
+        """`client` decodes its answers to `str`; the server must have `min_replicas` that are connected."""
         self._redis = client
+        self._min_replicas = min_replicas
 
     def state(self) -> ServerState:
         """Return the current state of the server; raises redis.RedisError if it does not answer."""
-        return ServerState.from_info(self._redis.info())
+        return ServerState.from_info(self._redis.info(), self._min_replicas)
 
     def flaw(self) -> str:
         """Return why the service cannot use the server now, including that it does not answer; "" if it can."""
@@ -91,6 +92,14 @@ def _unusable(info: Mapping[str, Any]) -> str:
     if numbers and numbers < OLDEST_VERSION:
         return f"Redis {version} is too old: 6.2 or newer is needed."
     return ""
+
+
+def _too_few_replicas(info: Mapping[str, Any], min_replicas: int) -> str:
+    told = (info.get(f"slave{number}", {}) for number in range(int(info.get("connected_slaves", 0))))
+    online = sum(replica.get("state") == "online" for replica in told)
+    if online >= min_replicas:
+        return ""
+    return f"Redis has {online} connected replicas, and REDIS_MIN_REPLICAS is {min_replicas}."
 
 
 def _eviction(info: Mapping[str, Any]) -> str:

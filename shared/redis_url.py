@@ -11,12 +11,19 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 DEFAULT_PORT = 6379
-SCHEMES = ("redis", "rediss", "unix")
-FORMS = "redis://:password@host:6379/0, rediss://… for TLS, or unix:///path?db=0"
+SENTINEL_PORT = 26379
+SCHEMES = ("redis", "rediss", "unix", "sentinel")
+FORMS = (
+    "redis://:password@host:6379/0, rediss://… for TLS, unix:///path?db=0, or "
+    "sentinel://:password@host1:26379,host2:26379/name-of-the-primary/0"
+)
 ENCODED = "in a password, write all characters except letters, digits, `-` and `_` as %XX"
 HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+(%[\w.-]+)?")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+# A sentinel that does not answer within this time is passed over.
+SENTINEL_SECONDS = 0.5
 TRUTH: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+OPTIONS_OF: Mapping[str, tuple[str, ...]] = {"rediss": TLS_OPTIONS, "sentinel": ("sentinel_password",)}
 VERIFICATIONS = ("required", "optional", "none")
 
 
@@ -62,7 +69,8 @@ class Tls:
 class RedisUrl:
     """Location of Redis and credentials: `addresses` for TCP, or the `path` of a Unix socket.
 
-    `str` and `repr` omit user name and password.
+    With a `primary`, the addresses are those of sentinels, which know where the primary of this name is.
+    `str` and `repr` omit user name and passwords.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -71,15 +79,20 @@ class RedisUrl:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     tls: Tls | None = None
+    primary: str = ""
+    sentinel_password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """The URL without its credentials."""
         if self.path:
             return f"unix://{self.path}?db={self.database}"
-        return f"{self._scheme}://{self.addresses[0]}/{self.database}"
+        place = ",".join(map(str, self.addresses))
+        return f"{self._scheme}://{place}{f'/{self.primary}' if self.primary else ''}/{self.database}"
 
     @property
     def _scheme(self) -> str:
+        if self.primary:
+            return "sentinel"
         return "rediss" if self.tls else "redis"
 
     @property
@@ -87,21 +100,32 @@ class RedisUrl:
         return {name: value for name in TLS_OPTIONS if (value := getattr(self.tls, name)) is not None}
 
     def connection_options(self) -> dict[str, Any]:
-        """Return the arguments for redis-py's connection class, which depends on `path` and `tls`."""
-        place = {"path": self.path} if self.path else {"host": self.addresses[0].host, "port": self.addresses[0].port}
+        """Return the arguments for redis-py's connection class, which depends on `path`, `tls` and `primary`."""
+        place: dict[str, Any] = {}
+        if self.path:
+            place = {"path": self.path}
+        elif not self.primary:
+            place = {"host": self.addresses[0].host, "port": self.addresses[0].port}
         login = {"username": self.username, "password": self.password}
         return {**place, **login, "db": self.database, **(self._tls_options if self.tls else {})}
 
     def broker_settings(self) -> dict[str, Any]:
-        """Return Celery's settings for this server; TLS options are separate, because kombu parses them differently."""
+        """Return Celery's settings for this server; kombu takes TLS options and the primary's name separately."""
         login = ""
         if self.username or self.password:
             login = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
         if self.path:
             url = f"redis+socket://{login}{quote(self.path)}?virtual_host={self.database}"
         else:
-            url = f"{self._scheme}://{login}{self.addresses[0]}/{self.database}"
-        return {"broker_url": url, "broker_use_ssl": self._tls_options if self.tls else None}
+            url = ";".join(f"{self._scheme}://{login}{address}/{self.database}" for address in self.addresses)
+        more = {"master_name": self.primary, "sentinel_kwargs": self.sentinel_options()} if self.primary else {}
+        tls = self._tls_options if self.tls else None
+        return {"broker_url": url, "broker_use_ssl": tls, "broker_transport_options": more}
+
+    def sentinel_options(self) -> dict[str, Any]:
+        """Return the arguments for redis-py's connections to sentinels."""
+        timeouts = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
+        return {**timeouts, **({"password": self.sentinel_password} if self.sentinel_password else {})}
 
 
 def parse_redis_url(text: str) -> RedisUrl:
@@ -112,16 +136,18 @@ def parse_redis_url(text: str) -> RedisUrl:
     """
     url = _split(text)
     path = _path(url)
-    options = _options(url, ("db",) if url.scheme != "rediss" else ("db", *TLS_OPTIONS))
-    addresses = () if url.scheme == "unix" else (_address(url),)
+    options = _options(url, ("db", *OPTIONS_OF.get(url.scheme, ())))
+    primary, database = _primary(path) if url.scheme == "sentinel" else ("", path)
     username, password = _login(url)
     return RedisUrl(
-        addresses,
+        _addresses(url),
         path if url.scheme == "unix" else "",
-        _database(options.get("db"), "" if url.scheme == "unix" else path),
+        _database(options.get("db"), "" if url.scheme == "unix" else database),
         username,
         password,
         _tls(options) if url.scheme == "rediss" else None,
+        primary,
+        options.get("sentinel_password"),
     )
 
 
@@ -133,7 +159,7 @@ def _split(text: str) -> SplitResult:
         raise ValueError(f"it contains a space or a line break; {ENCODED}")
     try:
         url = urlsplit(text)
-        port_is_right = url.port is None or url.port > 0
+        port_is_right = url.scheme == "sentinel" or url.port is None or url.port > 0
     except ValueError:
         port_is_right = False
     # The text after the host may be part of an unencoded password.
@@ -142,11 +168,31 @@ def _split(text: str) -> SplitResult:
     return url
 
 
-def _address(url: SplitResult) -> Address:
+def _addresses(url: SplitResult) -> tuple[Address, ...]:
+    if url.scheme == "unix":
+        return ()
+    if url.scheme != "sentinel":
+        return (_address(url, DEFAULT_PORT),)
+    places = url.netloc.rpartition("@")[2].split(",")
+    return tuple(_address(_split(f"redis://{place}"), SENTINEL_PORT) for place in places)
+
+
+def _primary(path: str) -> tuple[str, str]:
+    """Return the name of the primary and the database."""
+    name, _, database = path.partition("/")
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(
+            "after the sentinels it needs the name of the primary, as in the sentinels' `sentinel monitor`: "
+            "sentinel://host1:26379,host2:26379/name/0"
+        )
+    return name, database
+
+
+def _address(url: SplitResult, default_port: int) -> Address:
     host = _decoded(url.hostname or "", "host")
     if not HOST.fullmatch(host) or (":" in host) != ("[" in url.netloc.rpartition("@")[2]):
         raise ValueError(f"it needs one host name or address (IPv6 in brackets); {ENCODED}")
-    return Address(host, url.port or DEFAULT_PORT)
+    return Address(host, url.port or default_port)
 
 
 def _path(url: SplitResult) -> str:
@@ -187,6 +233,8 @@ def _options(url: SplitResult, allowed: tuple[str, ...]) -> dict[str, str]:
         shown = f"`{name}`" if re.fullmatch(r"[a-z_]{2,40}", name) else "one of its options"
         if name in TLS_OPTIONS and name not in allowed:
             raise ValueError(f"{shown} is for `rediss://` only; allowed are {listed}")
+        if name == "sentinel_password" and name not in allowed:
+            raise ValueError(f"{shown} is for `sentinel://` only; allowed are {listed}")
         if name not in allowed:
             raise ValueError(f"{shown} is not understood; allowed are {listed}")
         if not value:

@@ -60,7 +60,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
     ),
     504: (
         "A plain upload has waited `WAIT_SECONDS`, or no worker has been ready for `NO_WORKER_GRACE_SECONDS`. The job "
-        "is kept; see its `Location`.",
+        "is kept; see its `Location`. Or the request was accepted, but fewer replicas of Redis have it than "
+        "`REDIS_MIN_REPLICAS`: send it again, with the same `Idempotency-Key`.",
         "No worker is running; the job is kept. Poll its `Location`.",
     ),
 }

@@ -64,7 +64,7 @@ def batches_blueprint(
     @operation(
         "batches",
         ADDED,
-        problems=(*BEFORE_JOBS, 404, 409, 410, 413, 415, 422, 429),
+        problems=(*BEFORE_JOBS, 404, 409, 410, 413, 415, 422, 429, 504),
         parameters=(BATCH_ID, IDEMPOTENCY_KEY),
         request_body=IMAGES,
     )
@@ -81,7 +81,11 @@ def batches_blueprint(
 
     @blueprint.patch("/<batch_id>")
     @operation(
-        "batches", CLOSED, problems=(*BEFORE_JOBS, 404, 409, 410, 413), parameters=(BATCH_ID,), request_body=CLOSING
+        "batches",
+        CLOSED,
+        problems=(*BEFORE_JOBS, 404, 409, 410, 413, 504),
+        parameters=(BATCH_ID,),
+        request_body=CLOSING,
     )
     def close_batch(batch_id: str) -> Response:
         """Close a batch: it takes no more pictures, and is completed when all have ended.

@@ -13,4 +13,8 @@ task_default_queue = "classify"
 # Remote control and events of these workers only, not of other programs on the same Redis server.
 control_exchange, event_exchange = "topthree", "topthree.events"
 # The same as in worker/runtime/celery_app.py: one list per queue, and the service's key and channel prefix.
-broker_transport_options = {"priority_steps": [0], "global_keyprefix": os.environ.get("REDIS_PREFIX", "")}
+broker_transport_options = {
+    **_broker["broker_transport_options"],
+    "priority_steps": [0],
+    "global_keyprefix": os.environ.get("REDIS_PREFIX", ""),
+}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
@@ -10,13 +11,23 @@ from shared.batches import calls
 from shared.batches.calls import BatchCalls, RepeatableRequest
 from shared.batches.models import Batch, BatchRequest, BatchResult, BatchState, NewPicture
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import BatchClosed, GoneBatch, KeyReused, PictureTooLarge, QueueFull, TooManyWebhooks, UnknownBatch
+from shared.errors import (
+    BatchClosed,
+    GoneBatch,
+    KeyReused,
+    NotReplicated,
+    PictureTooLarge,
+    QueueFull,
+    TooManyWebhooks,
+    UnknownBatch,
+)
 from shared.jobs.admission import MAX_DELIVERIES
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import labels_from
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BATCH_PREFIX, BATCHES_KEY, PICTURE_PREFIX
+from shared.jobs.replication import Replication
 from shared.settings import MEBIBYTE
 
 # How many pictures are read from Redis at a time.
@@ -31,6 +42,18 @@ STAGE_BYTES = 512 * 1024
 FULL_RETRY_SECONDS = 60
 
 
+@dataclass(frozen=True)
+class Added:
+    """What became of pictures that were admitted to a batch.
+
+    `earlier` is the answer of the first request if this one was its repetition; the pictures are not needed then.
+    `replicated` is as in `Admission`.
+    """
+
+    earlier: str | None
+    replicated: bool
+
+
 class Batches:
     """Opens, fills, closes, cancels and reads batches."""
 
@@ -41,13 +64,15 @@ class Batches:
         limits: JobLimits,
         backlog: BacklogReader,
         clock: Clock = SYSTEM_CLOCK,
+        min_replicas: int = 0,
     ) -> None:
-        """`client` decodes its answers to `str`."""
+        """`client` decodes its answers to `str`; `min_replicas` of Redis confirm what `add` and `close` write."""
         self._redis = client
         self._queue = queue
         self._limits = limits
         self._backlog = backlog
         self._calls = BatchCalls(client, queue, limits, clock)
+        self._replication = Replication(client, queue, min_replicas)
 
     def open(self, batch_id: str, request: BatchRequest) -> Batch:
         """Write an empty batch and return it.
@@ -79,15 +104,15 @@ class Batches:
             raise GoneBatch("This batch was deleted.")
         return batch
 
-    def earlier_answer(self, batch_id: str, request: RepeatableRequest) -> str | None:
-        """Return the answer to the same request, None if it is new; raises KeyReused as `add`."""
-        found = cast(str | None, self._redis.hget(self._key(batch_id) + ":requests", request.field))
+    def earlier_answer(self, batch_id: str, request: RepeatableRequest) -> Added:
+        """Return the answer to the same request, if there was one; raises KeyReused as `add`."""
+        found, replicated = self._replication.get(self._key(batch_id) + ":requests", request.field)
         if found is None:
-            return None
+            return Added(None, replicated)
         fingerprint, answer = json.loads(found)
         if fingerprint != request.fingerprint:
             raise _key_reused()
-        return str(answer)
+        return Added(str(answer), replicated)
 
     def stage(self, pictures: Sequence[tuple[str, bytes]]) -> None:
         """Store pictures in Redis for `add`, by the ids of their jobs; each by a command of its own."""
@@ -108,10 +133,8 @@ class Batches:
 
     def add(
         self, batch_id: str, pictures: Sequence[NewPicture], request: RepeatableRequest | None, *, in_redis: bool
-    ) -> str | None:
+    ) -> Added:
         """Admit the pictures, all or none; `in_redis`: those whose results are not known were staged.
-
-        Returns the answer of the first request if this one is its repetition; the pictures are not needed then.
 
         Raises:
             UnknownBatch, BatchClosed: there is no such batch, or it takes no more pictures.
@@ -121,9 +144,10 @@ class Batches:
             In every case nothing was written.
         """
         call = self._calls.add(batch_id, pictures, request, in_redis=in_redis)
-        verdict, answer = (part.decode() for part in call.run(self._redis))
+        found, replicated = self._replication.run(call)
+        verdict, answer = (part.decode() for part in found)
         if verdict in ("admitted", "joined"):
-            return answer if verdict == "joined" else None
+            return Added(answer if verdict == "joined" else None, replicated)
         raise self._refusal(verdict, pictures)
 
     def _refusal(self, verdict: str, pictures: Sequence[NewPicture]) -> Exception:
@@ -152,7 +176,7 @@ class Batches:
         )
 
     def close(self, batch_id: str) -> BatchState:
-        """Close the batch to further pictures; return its state. Raises UnknownBatch."""
+        """Close the batch to further pictures; return its state. Raises UnknownBatch, NotReplicated."""
         return self._settled(batch_id, BatchState.CLOSED)
 
     def cancel(self, batch_id: str) -> BatchState:
@@ -163,10 +187,13 @@ class Batches:
         return self._settled(batch_id, BatchState.CANCELED)
 
     def _settled(self, batch_id: str, wanted: BatchState) -> BatchState:
-        state = self._calls.settle(batch_id, wanted).run(self._redis).decode()
+        state, replicated = self._replication.run(self._calls.settle(batch_id, wanted))
         if not state:
             raise UnknownBatch(UNKNOWN)
-        return BatchState(state)
+        # A batch that is canceled has nothing left to lose.
+        if wanted is BatchState.CLOSED and not replicated:
+            raise NotReplicated
+        return BatchState(state.decode())
 
     def job_ids(self, batch_id: str) -> Iterator[list[str]]:
         """Yield the ids of all jobs of the batch, up to PAGE at a time, in the order of adding."""

@@ -49,13 +49,15 @@ class IdempotencyKey:
 class Admission:
     """The job for a request, new or `joined`, and its position in the queue: 1 for the next to start.
 
-    If `known`, the result was cached and the job has already ended.
+    If `known`, the result was cached and the job has already ended. `replicated` is whether as many replicas of Redis
+    have the job as `REDIS_MIN_REPLICAS` says.
     """
 
     job_id: str
     position: int
     joined: bool
     known: bool
+    replicated: bool = True
 
 
 def new_job_id() -> str:

@@ -41,5 +41,7 @@ OUTCOMES_KEY = "deliveries:outcomes"
 BATCH_PREFIX = "batch:"
 # Batches that have not ended, by the time until which they are kept.
 BATCHES_KEY = "batches:open"
+# Written before replicas are asked whether they have all that was written.
+CONFIRMED_KEY = "jobs:confirmed"
 # The answer of the last search for lost messages, in case the call is sent twice.
 ROUND_KEY = "repair:round"

@@ -25,8 +25,8 @@ class Retries:
         self._jobs = jobs
         self._images = images
 
-    def earlier(self, job: Job) -> str:
-        """Return the id of the job that an earlier retry of `job` has created, "" if there is none."""
+    def earlier(self, job: Job) -> Admission | None:
+        """Return the job that an earlier retry of `job` has created, None if there is none."""
         return self._jobs.joined(_key_of(job))
 
     def retry(self, job: Job, new_id: str, request_id: str = "") -> Admission:
@@ -49,7 +49,7 @@ class Retries:
             # The index may still list the picture: the store has lost it, or an earlier retry was cut off.
             self.forget(job.id)
             if first:
-                return Admission(first, 1, joined=True, known=False)
+                return first
             raise GoneJob(PICTURE_GONE) from None
         request = request_again(job, request_id)
         admission = admit_picture(self._jobs, self._images, new_id, request, _key_of(job), picture)

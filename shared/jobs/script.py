@@ -64,12 +64,15 @@ class ScriptCall:
         return client.execute_command(*parts, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
 
 
-def run_calls(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """Run the calls and return their answers, in one round trip, or in two if the server lacks a script."""
-    answers = _send(client, [("EVALSHA", call.sha, call.key_count, *call.parts) for call in calls])
+def run_calls(client: redis.Redis, calls: Sequence[ScriptCall], then: Sequence[tuple[Any, ...]] = ()) -> list[Any]:
+    """Run the calls and `then` the commands; return their answers.
+
+    This takes one round trip, or two if the server lacks a script. All are sent on one connection.
+    """
+    answers = _send(client, [*(("EVALSHA", call.sha, call.key_count, *call.parts) for call in calls), *then])
     if any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
         # Send all calls again with their text: those that have run give the same answer.
-        answers = _send(client, [("EVAL", call.text, call.key_count, *call.parts) for call in calls])
+        answers = _send(client, [*(("EVAL", call.text, call.key_count, *call.parts) for call in calls), *then])
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer

@@ -19,6 +19,7 @@ from shared.jobs.limits import JobLimits
 from shared.jobs.models import Ended, Job, JobState, Outcome, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
+from shared.jobs.replication import Replication
 from shared.jobs.script import ScriptCall, run_calls
 from shared.result_cache import KnownResult
 
@@ -40,8 +41,12 @@ class Jobs:
         limits: JobLimits,
         events: JobEvents = NO_EVENTS,
         clock: Clock = SYSTEM_CLOCK,
+        min_replicas: int = 0,
     ) -> None:
-        """`client` decodes its answers to `str`; `events.ended` is called for every job ended here."""
+        """`client` decodes its answers to `str`; `events.ended` is called for every job ended here.
+
+        `min_replicas` of Redis confirm every admission.
+        """
         self._redis = client
         self._queue = queue
         self._events = events
@@ -50,6 +55,7 @@ class Jobs:
         self.kept = KeptPictures(client, queue, clock)
         self._time = RedisTime(clock)
         self._calls = JobCalls(client, queue, limits, clock)
+        self._replication = Replication(client, queue, min_replicas)
 
     def admit(
         self,
@@ -68,7 +74,7 @@ class Jobs:
             KeyReused: the key was used before with a different request; nothing was written.
         """
         call = self._calls.admit(job_id, request, key, known, picture)
-        answer, open_jobs, running, holder = call.run(self._redis)
+        (answer, open_jobs, running, holder), replicated = self._replication.run(call)
         if answer == b"full":
             raise self.backlog.read().refusal(self._limits, request.picture.bytes)
         if answer == b"undelivered":
@@ -76,11 +82,12 @@ class Jobs:
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key was used for a different request. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
-        return Admission(holder.decode(), position, answer == b"joined", known is not None)
+        return Admission(holder.decode(), position, answer == b"joined", known is not None, replicated)
 
-    def joined(self, key: IdempotencyKey) -> str:
-        """Return the id of the job that has this key, "" if there is none."""
-        return cast(str | None, self._redis.hget(self._queue.key(key.redis_key), "id")) or ""
+    def joined(self, key: IdempotencyKey) -> Admission | None:
+        """Return the job that has this key, None if there is none."""
+        first, replicated = self._replication.get(self._queue.key(key.redis_key), "id")
+        return Admission(first, 1, joined=True, known=False, replicated=replicated) if first else None
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return the job; with an `owner`, only if it belongs to that owner.

@@ -56,7 +56,7 @@ class Bench:
     def add(self, *job_ids: str, known: KnownResult | None = None, request: RepeatableRequest | None = None) -> Any:
         """Add pictures, each named after its job."""
         pictures = [NewPicture(each, f"{each}.png", JobRequest(PICTURE, 2, owner="alice"), known) for each in job_ids]
-        return self.batches.add(BATCH, pictures, request, in_redis=False)
+        return self.batches.add(BATCH, pictures, request, in_redis=False).earlier
 
     @property
     def batch(self) -> Batch:
@@ -229,12 +229,12 @@ def test_a_picture_whose_result_is_known_has_ended_and_takes_no_room(bench: Benc
 def test_a_request_that_is_repeated_adds_nothing(bench: Bench) -> None:
     bench.open()
     request = RepeatableRequest("my key", "f", "the answer")
-    assert bench.batches.earlier_answer(BATCH, request) is None
+    assert bench.batches.earlier_answer(BATCH, request).earlier is None
     assert bench.add("x", request=request) in (None, "the answer")
     # When it is repeated, also after the batch was closed, Then the answer is the first one
     assert bench.add("y", request=request) == "the answer"
     bench.batches.close(BATCH)
-    assert bench.add("y", request=request) == bench.batches.earlier_answer(BATCH, request) == "the answer"
+    assert bench.add("y", request=request) == bench.batches.earlier_answer(BATCH, request).earlier == "the answer"
     assert bench.batch.added == 1
     # And another request with this key is refused
     other = RepeatableRequest("my key", "other", "")

@@ -32,6 +32,8 @@ class Scale:
     chaos_seconds: float = 120
     webhooks: int = 10_000
     batch_pictures: int = 10_000
+    failovers: int = 100
+    sentinel_failovers: int = 20
     soak_jobs: int = 10_000
     failures: int = 1000
     # Growth in megabytes per 1,000 jobs; a short soak cannot tell it well from warming up.
@@ -55,6 +57,8 @@ SCALES = {
         chaos_seconds=20,
         webhooks=500,
         batch_pictures=400,
+        failovers=4,
+        sentinel_failovers=2,
         soak_jobs=1000,
         failures=100,
         soak_megabytes=2,

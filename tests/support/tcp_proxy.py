@@ -42,11 +42,14 @@ HEALTHY = Fault()
 
 
 class TcpProxy:
-    """Forwards a free port to `target_port` while its `with` block runs; `fault` may be set at any time."""
+    """Forwards a free port to `target_port` while its `with` block runs.
+
+    `fault` may be set at any time; `target_port` too, for connections that are made from then on.
+    """
 
     def __init__(self, target_port: int, tls: ssl.SSLContext | None = None) -> None:
         """With `tls` it speaks TLS to its clients, and plainly to the target."""
-        self._target_port = target_port
+        self.target_port = target_port
         self._tls = tls
         self.fault = HEALTHY
         self._connections: set[_Connection] = set()
@@ -101,7 +104,7 @@ class TcpProxy:
         connection = _Connection(self, writer)
         self._connections.add(connection)
         try:
-            await connection.run(self._target_port, reader)
+            await connection.run(self.target_port, reader)
         finally:
             self._connections.discard(connection)
 

@@ -58,8 +58,10 @@ def create_celery(settings: Settings) -> Celery:
     for variable in FOREIGN_URLS:
         os.environ.pop(variable, None)
     app = Celery("topthree", events=WorkerEvents, set_as_current=False)
+    broker = settings.redis_url.broker_settings()
     app.conf.update(
-        **settings.redis_url.broker_settings(),
+        broker_url=broker["broker_url"],
+        broker_use_ssl=broker["broker_use_ssl"],
         accept_content=["json"],
         task_ignore_result=True,
         task_default_queue=QUEUE_NAME,
@@ -74,6 +76,7 @@ def create_celery(settings: Settings) -> Celery:
         # No effect without late acknowledgement; set because Celery otherwise warns at every reconnect.
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_transport_options={
+            **broker["broker_transport_options"],
             # Job records and leases decide what is repeated (docs/decisions/0004), not the broker.
             "ack_emulation": False,
             # All jobs have the same priority: use one list instead of four.

@@ -103,10 +103,31 @@ def test_a_certificate_that_cannot_be_used_is_refused(tmp_path: Path, option: st
             parse_redis_url(f"rediss://host?{option}={tmp_path / file}")
 
 
+def test_sentinels_are_read() -> None:
+    url = parse_redis_url("sentinel://me:s%2Fcret@one,two:26380,[::1]/my-primary/2?sentinel_password=hunter2")
+    assert url.addresses == (Address("one", 26379), Address("two", 26380), Address("::1", 26379))
+    assert (url.primary, url.database, url.username, url.password) == ("my-primary", 2, "me", "s/cret")
+    assert str(url) == "sentinel://one:26379,two:26380,[::1]:26379/my-primary/2"
+    assert "cret" not in repr(url)
+    assert "hunter2" not in repr(url)
+
+
+def test_celery_finds_the_same_sentinels() -> None:
+    broker = parse_redis_url("sentinel://:s%2Fcret@one,two:26380/my-primary/2").broker_settings()
+    assert broker["broker_url"] == "sentinel://:s%2Fcret@one:26379/2;sentinel://:s%2Fcret@two:26380/2"
+    assert broker["broker_transport_options"]["master_name"] == "my-primary"
+
+
 REFUSED = {
     "another scheme": ("http://:hunter2@host", "redis://"),
     "valkey": ("valkey://:hunter2@host", "redis://"),
-    "sentinel": ("sentinel://:hunter2@host", "redis://"),
+    "sentinels without a primary": ("sentinel://:hunter2@host", "name of the primary"),
+    "a primary of two words": ("sentinel://:hunter2@host/my%20primary/0", "name of the primary"),
+    "a sentinel without a host": ("sentinel://:hunter2@one,:26379/name", "host"),
+    "a sentinel on port 0": ("sentinel://:hunter2@one,two:0/name", "host"),
+    "a database of the primary": ("sentinel://:hunter2@one/name/abc", "number"),
+    "sentinels over TLS": ("sentinel://one/name?ssl_ca_certs=/x", "`ssl_ca_certs`.*rediss://"),
+    "a password of sentinels without them": ("redis://one?sentinel_password=hunter2", "sentinel://` only"),
     "no scheme": (":hunter2@host", "redis://"),
     "one slash": ("redis:/:hunter2@host", "redis://"),
     "a slash in the password": ("redis://:hunter2/x@host", "%XX"),

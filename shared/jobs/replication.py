@@ -1,0 +1,48 @@
+"""Has replicas of Redis confirm what a script wrote, before a client is told of it (`REDIS_MIN_REPLICAS`)."""
+
+from typing import Any, cast
+
+import redis
+
+from shared.jobs.queue import Queue
+from shared.jobs.redis_keys import CONFIRMED_KEY
+from shared.jobs.script import ScriptCall, run_calls
+
+# Redis waits so long for its replicas: less than the client waits for the answer.
+CONFIRM_MS = 700
+CONFIRMED_TTL_SECONDS = 60
+
+
+class Replication:
+    """Runs scripts whose changes must be on at least `min_replicas` replicas; 0 asks for none and costs nothing."""
+
+    def __init__(self, client: redis.Redis, queue: Queue, min_replicas: int = 0) -> None:
+        self._redis = client
+        self._min_replicas = min_replicas
+        self._confirm = (
+            ("SET", queue.key(CONFIRMED_KEY), 1, "EX", CONFIRMED_TTL_SECONDS),
+            ("WAIT", min_replicas, CONFIRM_MS),
+        )
+
+    def run(self, call: ScriptCall) -> tuple[Any, bool]:
+        """Run the script; return its answer, and whether enough replicas have its changes and all earlier ones.
+
+        Redis answers `WAIT` for the last write of the same connection, so this writes a key first: a script that is
+        repeated may have changed nothing. If the answer is lost, all three commands are sent again, perhaps to another
+        server, where the script must run too. So they must not be separate calls.
+        """
+        if not self._min_replicas:
+            return call.run(self._redis), True
+        answer, _, acknowledged = run_calls(self._redis, [call], self._confirm)
+        return answer, int(acknowledged) >= self._min_replicas
+
+    def get(self, key: str, field: str) -> tuple[str | None, bool]:
+        """Read a field of a hash; return it, and whether enough replicas have it."""
+        if not self._min_replicas:
+            return cast(str | None, self._redis.hget(key, field)), True
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hget(key, field)
+            for command in self._confirm:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            found, _, acknowledged = pipe.execute()
+        return found, int(acknowledged) >= self._min_replicas
