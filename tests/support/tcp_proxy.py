@@ -130,6 +130,9 @@ class _Connection:
                 _set_reset(self._client)
                 return
             await self._start(self._connect_and_pump(target_port, from_client))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.close()
             with suppress(OSError):
