@@ -36,6 +36,7 @@ class PictureJobs:
 
         Raises:
             QueueFull: the limit of open jobs or stored bytes is reached; nothing is left behind.
+            PictureTooLarge: the limit of stored bytes is below this picture; nothing is left behind.
             KeyReused: the key was used with a different request; nothing is left behind.
             redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the job was accepted
                 nevertheless: it is processed, and a retry with the same key joins it.

@@ -34,7 +34,10 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "is no longer kept. `/batches/{batch_id}`: it was deleted; its results also if it was canceled.",
         "The result of this job is gone.",
     ),
-    413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),
+    413: (
+        "Too many bytes or pixels, or more bytes than the service can ever store (`MAX_STORED_BYTES`).",
+        "The upload is too large: a picture may have at most 20 MiB.",
+    ),
     415: ("Not a picture in an accepted format.", UNREADABLE),
     422: (
         "The picture cannot be decoded or is too expensive, or the idempotency key was used for a different request.",

@@ -67,7 +67,7 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         return response
 
     @blueprint.post("/result/<job_id>/retry")
-    @operation("pictures", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410, 429), parameters=(JOB_ID,))
+    @operation("pictures", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410, 413, 429), parameters=(JOB_ID,))
     def retry_result(job_id: str) -> Response:
         """Retry a job that failed by a fault of the service (status 500), as a new job.
 
