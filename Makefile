@@ -113,7 +113,7 @@ compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
 
-simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times; TRACE= replays one seed step by step
+simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times (100,000 take an hour); TRACE= replays one seed step by step
 	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
 
 hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)
