@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("table", "json", "jsonl", "csv")
-SHELLS = ("bash", "zsh")
+SHELLS = ("bash", "zsh", "fish")
 STANDARD_INPUT = "-"
 # A user who waits longer does not want a limit.
 MOST_TIMEOUT_SECONDS = 7 * 86400
