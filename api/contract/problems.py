@@ -23,8 +23,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The body arrives too slowly: the next 64 KiB did not arrive within 30 s.",
     ),
     409: (
-        "The job cannot be retried: it is open, has not failed, or failed because of its picture. Or the batch is "
-        "closed or canceled.",
+        "The job cannot be retried: it is open, has not failed, or failed because of its picture. Or it cannot be "
+        "canceled: it has ended. Or the batch is closed or canceled.",
         "This job has not ended. Wait for its result.",
     ),
     410: (
