@@ -11,14 +11,14 @@ unexport PYTHONPATH PYTHONHOME
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(VENV)/.int8)
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop model test browser check lint types imports contract reference screenshots faults simulate nightly hostile fuzz
+.PHONY: help run stop status model test browser check lint types imports contract reference screenshots faults simulate nightly hostile fuzz
 .PHONY: failed retry purge-failed undelivered key webhook-secret bench bench-gpu
 .PHONY: guides monitoring compose-test audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' Makefile
 
-##@ Use it
+##@ Start here
 
 # Photographs for PRECISION=int8, unless others are given, or the engine cannot run it.
 INT8 := $(if $(and $(filter int8,$(PRECISION)),$(if $(CALIBRATION_IMAGES)$(filter-out litert,$(ENGINE)),,default)),$(VENV)/.int8)
@@ -28,6 +28,21 @@ run: $(VENV)/.run $(INT8) $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),
 
 stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
 	@if [ -e $(VENV)/.run ]; then exec $(BIN)/python -m deploy.local.stop; else echo "make stop: nothing is installed here, so nothing is running"; fi
+
+status: ## show workers, model, queue and failed jobs of the `make run` of this checkout (PORT= chooses the instance)
+	@if [ -e $(VENV)/.run ]; then exec $(BIN)/python -m deploy.local.status; else echo "make status: nothing is installed here, so nothing is running"; exit 1; fi
+
+# Two test files run at a time, slowest folders first, because most tests wait for processes. The hostile pictures run
+# alone, because they come close to the time limit of a job.
+TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev browser ## set everything up and run the tests (about 20 minutes)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m "not prometheus and not nightly" \
+	  tests/e2e tests/browser tests/client tests/contract tests/unit \
+	  --cov=api --cov=shared --cov=worker --cov=topthree_client
+	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
+
+##@ Use it
 
 model: $(VENV)/.run $(INT8) ## prepare the model MODEL= in models/ (PRECISION=int8: faster on some CPUs)
 	@$(BIN)/python -m worker.prepare
@@ -55,16 +70,6 @@ webhook-secret: $(VENV)/.run ## show the secret that the webhooks of the API key
 	@$(BIN)/python -m worker.webhooks --secret "$(NAME)"
 
 ##@ Change it
-
-# Two test files run at a time, slowest folders first, because most tests wait for processes. The hostile pictures run
-# alone, because they come close to the time limit of a job.
-TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
-
-test: $(VENV)/.dev browser ## set everything up and run the tests
-	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m "not prometheus and not nightly" \
-	  tests/e2e tests/browser tests/client tests/contract tests/unit \
-	  --cov=api --cov=shared --cov=worker --cov=topthree_client
-	TOPTHREE_HOSTILE=short $(BIN)/python -m pytest tests/hostile
 
 check: lint types imports test ## lint, types, import contracts and tests: run it before you hand in a change
 
@@ -111,7 +116,7 @@ compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
 	$(BIN)/python -m pytest tests/faults
 
-simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times; TRACE= replays one seed step by step
+simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times (100,000 take an hour); TRACE= replays one seed step by step
 	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
 
 hostile: $(VENV)/.dev ## send thousands of hostile files to the service and print the outcomes (about 5 minutes)

@@ -9,10 +9,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> int:
-    """Print the section; fail if the version is not the client's, or has no section."""
+    """Print the section; fail if the version is not the service's and the client's, or has no section."""
     version = sys.argv[1]
-    for file in ("pyproject.toml", "client/pyproject.toml"):
-        found = tomllib.loads((ROOT / file).read_text("utf-8"))["project"]["version"]
+    service = re.search(r'^VERSION = "(.*)"$', (ROOT / "shared" / "version.py").read_text("utf-8"), re.MULTILINE)
+    client = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    for file, found in (("shared/version.py", service and service[1]), ("client/pyproject.toml", client)):
         if found != version:
             sys.stderr.write(f"{file} has version {found}, the tag {version}\n")
             return 1

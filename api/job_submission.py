@@ -151,7 +151,7 @@ class JobSubmission:
 
         Raises:
             ServerUnfit, QueueFull: no job was accepted.
-            UnknownJob, GoneJob, NotRetryable: as `PictureJobs.retry`.
+            UnknownJob, GoneJob, NotRetryable, PictureTooLarge: as `PictureJobs.retry`.
         """
         # As with an Idempotency-Key: a repeated retry is answered even when the queue is full.
         self._admission_control.check_server()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from api.cached_results import CachedResults
 from api.uploads import Upload
-from shared.errors import NotReplicated
+from shared.errors import JobEnded, NotReplicated
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.events import JobEvents
-from shared.jobs.models import Job
+from shared.jobs.models import Job, JobState
 from shared.jobs.retries import Retries, admit_picture
 from shared.jobs.store import Jobs
 
@@ -37,6 +37,7 @@ class PictureJobs:
 
         Raises:
             QueueFull: the limit of open jobs or stored bytes is reached; nothing is left behind.
+            PictureTooLarge: the limit of stored bytes is below this picture; nothing is left behind.
             KeyReused: the key was used with a different request; nothing is left behind.
             NotReplicated: the job was accepted, but too few replicas have it.
             redis.RedisError, OSError: a store is unreachable. If only its reply was lost, the job was accepted
@@ -53,12 +54,27 @@ class PictureJobs:
 
     def cancel(self, job_id: str, owner: str | None = None) -> None:
         """Cancel an open job or delete a finished one; raises as `get`."""
-        self.get(job_id, owner)
-        if self._jobs.cancel(job_id):
-            forget_picture(self._images, job_id)
-        else:
+        if not self.cancel_open(job_id, owner):
             self._retries.forget(job_id)
             self._jobs.delete(job_id)
+
+    def cancel_open(self, job_id: str, owner: str | None = None) -> bool:
+        """Cancel an open job; False if it has ended, and its result stays. Raises as `get`."""
+        self.get(job_id, owner)
+        canceled = self._jobs.cancel(job_id)
+        if canceled:
+            forget_picture(self._images, job_id)
+        return canceled
+
+    def cancel_only(self, job_id: str, owner: str | None = None) -> None:
+        """Cancel an open job, or one that is canceled already.
+
+        Raises:
+            JobEnded: the job has ended otherwise; its result stays.
+            UnknownJob, GoneJob: as `get`.
+        """
+        if not self.cancel_open(job_id, owner) and self.get(job_id, owner).state is not JobState.CANCELED:
+            raise JobEnded("This job has ended; its result is kept. To delete the result, send `DELETE`.")
 
     def forget_all(self, job_ids: Sequence[str]) -> None:
         """Cancel those of the jobs that are open, and delete the records and pictures of all."""

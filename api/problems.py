@@ -23,6 +23,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.NotReplicated: 504,
     errors.KeyReused: 422,
     errors.NotRetryable: 409,
+    errors.JobEnded: 409,
     errors.UnknownJob: 404,
     errors.GoneJob: 410,
     errors.UnknownBatch: 404,

@@ -83,6 +83,10 @@ class NotRetryable(TopThreeError):
     """The job has not failed, or it failed because of its picture."""
 
 
+class JobEnded(TopThreeError):
+    """The job has ended, so it cannot be canceled."""
+
+
 class UnknownJob(TopThreeError):
     """No job has this id, or the job belongs to another API key."""
 

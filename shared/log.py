@@ -16,11 +16,15 @@ CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
 
-def configure_logging(level: str, form: LogFormat = "auto") -> None:
-    """Log to standard error from `level` up, as JSON or text; `auto` is text on a terminal, else JSON."""
+def configure_logging(level: str, form: LogFormat = "auto", handler: logging.Handler | None = None) -> None:
+    """Log from `level` up, as JSON or text, to standard error or to `handler`.
+
+    `auto` is text if standard error is a terminal, else JSON.
+    """
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(text))
+    colors = handler is None and sys.stderr.isatty()
+    handler = handler or logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(text, colors))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # Otherwise Python writes warnings directly to standard error.
     logging.captureWarnings(True)
@@ -65,7 +69,7 @@ def _ids(job: str, request: str) -> dict[str, str]:
     return {"job_id": job} | ({"request_id": request} if request else {})
 
 
-def _formatter(text: bool) -> logging.Formatter:
+def _formatter(text: bool, colors: bool) -> logging.Formatter:
     # The service and its libraries log through `logging`, so all lines are formatted here.
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -75,7 +79,7 @@ def _formatter(text: bool) -> logging.Formatter:
         structlog.contextvars.merge_contextvars,
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=colors)]
         if text
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )

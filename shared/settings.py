@@ -87,7 +87,7 @@ class Settings(BaseModel):
     max_open_jobs: Annotated[int, BOTH] = Field(10_000, ge=1)
     """Maximum number of open jobs (accepted, not ended). Further uploads get 503."""
     max_stored_bytes: Annotated[int, API] = Field(1024 * MEBIBYTE, ge=1)
-    """Maximum total size of the pictures of open jobs, in bytes. Further uploads get 503."""
+    """Maximum total size of the pictures of open jobs, in bytes. Further uploads get 503, larger pictures 413."""
     max_waiters: Annotated[int, API] = Field(4000, ge=1, le=10_000)
     """Maximum number of requests that wait for a result, per API process. Further plain uploads get 503; those with
     `Prefer` get a 202 at once."""

@@ -16,6 +16,7 @@ from worker.runtime.child import Child, LoadClassifier
 from worker.runtime.control import register_commands
 from worker.runtime.maintenance import attach_maintenance
 from worker.runtime.message_filter import attach_filter
+from worker.runtime.quiet_worker import QuietWorker
 from worker.runtime.tasks import register_tasks
 from worker.runtime.watchdog import Flag
 from worker.services import Services
@@ -69,7 +70,8 @@ def assemble_worker(services: Services, pool: Pool, warmed: Flag) -> Any:
     attach_filter(app, take_in)
     attach_maintenance(app, main.maintenance, main.watchdog, main.sweep)
     register_commands(main.maintenance.cancel)
-    return app.Worker(
+    return QuietWorker(
+        app,
         hostname=f"worker@{services.record.name}",
         pool_cls=pool.kind,
         concurrency=pool.size,

@@ -17,10 +17,8 @@ from api.contract.headers import ALWAYS, HEADERS
 from api.contract.operation import NOTE, Answer, Operation, named
 from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
 from api.contract.schemas import BODIES
+from shared.version import VERSION
 
-# Raise it with every change of the contract: the patch version if clients are unaffected, the minor version if there is
-# something new, the major version if a client may break.
-CONTRACT_VERSION = "1.2.1"
 INFO = {
     "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (
@@ -60,7 +58,7 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 def contract_of(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of all views of `app` decorated with `operation`."""
-    spec = APISpec("topthree", CONTRACT_VERSION, "3.1.0", info=INFO, tags=TAGS)
+    spec = APISpec("topthree", VERSION, "3.1.0", info=INFO, tags=TAGS)
     _add_components(spec)
     for rule, view, note in sorted(_noted_routes(app), key=_reading_order):
         described = {method: _operation(view, note) for method in METHODS if method.upper() in (rule.methods or ())}

@@ -24,8 +24,8 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "The body arrives too slowly: the next 64 KiB did not arrive within 30 s.",
     ),
     409: (
-        "The job cannot be retried: it is open, has not failed, or failed because of its picture. Or the batch is "
-        "closed or canceled.",
+        "The job cannot be retried: it is open, has not failed, or failed because of its picture. Or it cannot be "
+        "canceled: it has ended. Or the batch is closed or canceled.",
         "This job has not ended. Wait for its result.",
     ),
     410: (
@@ -35,7 +35,10 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "is no longer kept. `/batches/{batch_id}`: it was deleted; its results also if it was canceled.",
         "The result of this job is gone.",
     ),
-    413: ("Too many bytes or pixels.", "The upload is too large: a picture may have at most 20 MiB."),
+    413: (
+        "Too many bytes or pixels, or more bytes than the service can ever store (`MAX_STORED_BYTES`).",
+        "The upload is too large: a picture may have at most 20 MiB.",
+    ),
     415: ("Not a picture in an accepted format.", UNREADABLE),
     422: (
         "The picture cannot be decoded or is too expensive, or the idempotency key was used for a different request.",

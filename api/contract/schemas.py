@@ -144,6 +144,7 @@ class Live(TypedDict):
     """The process answers."""
 
     status: Annotated[str, Field(pattern="^live$")]
+    version: Annotated[str, Field(description="The version of topthree.")]
 
 
 class ReadyWorker(TypedDict):

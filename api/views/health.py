@@ -7,6 +7,7 @@ from api.contract.schemas import Live, Ready
 from shared.errors import ServerUnfit
 from shared.jobs.backlog import BacklogReader
 from shared.redis_server import RedisServer
+from shared.version import VERSION
 from shared.worker_registry import WorkerRegistry
 
 READY_EXAMPLE = {
@@ -30,10 +31,10 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
     blueprint = Blueprint("health", __name__, url_prefix="/health")
 
     @blueprint.get("/live")
-    @operation("health", {200: Answer("The process answers.", Live, {"status": "live"})})
+    @operation("health", {200: Answer("The process answers.", Live, {"status": "live", "version": VERSION})})
     def live() -> Response:
-        """Does the process answer?"""
-        return jsonify(status="live")
+        """Does the process answer, and which version is it?"""
+        return jsonify(status="live", version=VERSION)
 
     @blueprint.get("/ready")
     @operation("health", {200: Answer("Pictures can be accepted.", Ready, READY_EXAMPLE)}, problems=(503,))

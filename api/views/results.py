@@ -36,6 +36,7 @@ RETRY_ANSWERS = {
     )
 }
 DELETE_ANSWERS = {204: Answer("Canceled or deleted.")}
+CANCEL_ANSWERS = {204: Answer("Canceled, by this request or an earlier one.")}
 
 
 def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, responses: JobResponses) -> Blueprint:
@@ -61,13 +62,20 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         A canceled job can still be read: it has ended, as `canceled`. A deleted result answers 410.
         """
         picture_jobs.cancel(job_id, required_owner())
-        response = Response(status=204)
-        # A response without a body has no content type.
-        del response.headers["Content-Type"]
-        return response
+        return _no_content()
+
+    @blueprint.post("/result/<job_id>/cancel")
+    @operation("pictures", CANCEL_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410), parameters=(JOB_ID,))
+    def cancel_result(job_id: str) -> Response:
+        """Cancel a job that has not ended.
+
+        Unlike `DELETE`, it never deletes a result: for a job that has ended, the answer is 409.
+        """
+        picture_jobs.cancel_only(job_id, required_owner())
+        return _no_content()
 
     @blueprint.post("/result/<job_id>/retry")
-    @operation("pictures", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410, 429, 504), parameters=(JOB_ID,))
+    @operation("pictures", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 404, 409, 410, 413, 429, 504), parameters=(JOB_ID,))
     def retry_result(job_id: str) -> Response:
         """Retry a job that failed by a fault of the service (status 500), as a new job.
 
@@ -77,3 +85,10 @@ def results_blueprint(submission: JobSubmission, picture_jobs: PictureJobs, resp
         return responses.open_job(submission.retry(job_id, required_owner(), current_request_id()))
 
     return blueprint
+
+
+def _no_content() -> Response:
+    response = Response(status=204)
+    # A response without a body has no content type.
+    del response.headers["Content-Type"]
+    return response

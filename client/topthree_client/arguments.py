@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("table", "json", "jsonl", "csv")
-SHELLS = ("bash", "zsh")
+SHELLS = ("bash", "zsh", "fish")
 STANDARD_INPUT = "-"
 # A user who waits longer does not want a limit.
 MOST_TIMEOUT_SECONDS = 7 * 86400
@@ -60,7 +60,7 @@ exit codes of get:
 CANCEL_EXIT_CODES = """\
 exit codes of cancel:
   0    every job is canceled
-  1    some jobs had ended before or are gone
+  1    some jobs have ended otherwise or are gone
   2    invalid arguments
   3    the service is unavailable or refuses the API key
 """

@@ -258,17 +258,19 @@ class Client:
         return self._read(answer, Job.from_record)
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel a job; return False if it had ended already, and leave its result as it is.
+        """Cancel a job; return False if it has ended otherwise, and leave its result as it is.
 
         Raises:
             JobGone, ServiceUnavailable, ValueError: as `get`.
         """
-        # The service deletes the result of a job that has ended.
-        if self.get(job_id).has_ended:
-            return False
-        answer = self._ask(partial(self._http.delete, f"/result/{job_id}", timeout=self._timeout(ANSWER_SECONDS)))
+        check_job_id(job_id)
+        self._check_address()
+        path, timeout = f"/result/{job_id}/cancel", self._timeout(ANSWER_SECONDS)
+        answer = self._ask(partial(self._http.post, path, timeout=timeout))
         if answer.status_code in GONE:
             raise JobGone(detail_of(answer))
+        if answer.status_code == httpx.codes.CONFLICT:
+            return False
         if answer.status_code != 204:
             raise self._unexpected(answer)
         return True

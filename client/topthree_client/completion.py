@@ -2,13 +2,15 @@
 
 import argparse
 
+from topthree_client.fish_completion import fish_script
+
 ZSH_HEAD = """\
 autoload -U +X bashcompinit && bashcompinit
 """
 BASH = """\
 _topthree() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command= word words=
-  for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+  for word in "${{COMP_WORDS[@]:1:$((COMP_CWORD-1))}}"; do
     case $word in {commands}) command=$word; break ;; esac
   done
   COMPREPLY=()
@@ -28,7 +30,9 @@ complete -o default -F _topthree topthree
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Return the script for `shell`, which is bash or zsh."""
+    """Return the script for `shell`, which is bash, zsh or fish."""
+    if shell == "fish":
+        return fish_script(parser)
     commands = _commands(parser)
     values, options = [], []
     for name, command in commands.items():

@@ -51,7 +51,7 @@ def cancel(client: Client, options: argparse.Namespace, messages: Messages) -> i
             if client.cancel(job_id):
                 messages.note(f"{job_id}: canceled")
                 continue
-            messages.error(f"{job_id}: The job had ended before; its result is kept.")
+            messages.error(f"{job_id}: The job has ended; its result is kept.")
         except JobGone as error:
             messages.error(f"{job_id}: {error}")
         code = SOME_FAILED

@@ -4,6 +4,7 @@ The process that starts it holds the write end of standard input, which the kern
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -17,9 +18,12 @@ from deploy.local.environ import with_settings
 from deploy.local.instance import Instance
 from deploy.local.output import Output
 from deploy.local.program import Program, describe
+from shared.log import configure_logging
 from shared.printing import counted
-from shared.settings import Settings
+from shared.settings import LogFormat, Settings
 from shared.this_machine import url_of
+
+log = logging.getLogger(__name__)
 
 # Deadlines from the start of the stop, all within instance.STOP_SECONDS. The API ends within a second unless a client
 # has sent part of a request; a worker finishes its jobs. Webhooks that are cut off are sent again after the next start.
@@ -63,10 +67,9 @@ class Manager:
             self._server = server = EmbeddedRedis.create(Instance(self._settings.port))
         except OSError as error:
             raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
-        log_format = self._settings.log_format
-        # The processes log into a pipe, so they cannot detect the terminal themselves.
-        form = "text" if log_format == "auto" and os.isatty(1) else log_format
-        self._environ = with_settings(self._environ, MODEL_DIR=model_dir, REDIS_URL=server.url, LOG_FORMAT=form)
+        self._environ = with_settings(
+            self._environ, MODEL_DIR=model_dir, REDIS_URL=server.url, LOG_FORMAT=log_format(self._settings)
+        )
         tasks = [
             asyncio.create_task(self._keep_redis(server)),
             asyncio.create_task(self._keep(self._program("worker", "worker"))),
@@ -143,7 +146,7 @@ class Manager:
 
     def _say_log(self, server: EmbeddedRedis) -> None:
         if text := server.read_log():
-            self._output.say(text)
+            log.warning("%s", text)
 
     async def _keep(self, program: Program) -> None:
         await self._redis_up.wait()
@@ -160,7 +163,7 @@ class Manager:
         """Wait before a program is restarted; return the pause to use if it ends again soon."""
         if time.monotonic() - began > MOST_PAUSE_SECONDS:
             seconds = FIRST_PAUSE_SECONDS
-        self._output.say(f"make run: {program.name} ended ({describe(code)}); it is restarted in {seconds:g} s")
+        log.warning("%s ended (%s); it is restarted in %g s", program.name, describe(code), seconds)
         await asyncio.sleep(seconds)
         return min(MOST_PAUSE_SECONDS, 2 * seconds)
 
@@ -171,10 +174,18 @@ class Manager:
         self._ready.set()
 
 
+def log_format(settings: Settings) -> LogFormat:
+    """Return the format for all processes: they log into a pipe, so they cannot detect the terminal themselves."""
+    if settings.log_format != "auto":
+        return settings.log_format
+    return "text" if os.isatty(1) else "json"
+
+
 async def manage(settings: Settings, lock: int, output: Output) -> int:
     """Run the service until it is stopped or fails; return the exit code."""
     loop = asyncio.get_running_loop()
     output.start(loop)
+    configure_logging(settings.log_level, log_format(settings), output.log_handler())
     told = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), told.set)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

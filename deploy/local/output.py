@@ -1,6 +1,7 @@
 """Standard output of `make run`: writing to it never fails and never blocks."""
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -76,6 +77,10 @@ class Output:
         """Print a message among the lines of the processes."""
         self._put(encode(text))
 
+    def log_handler(self) -> logging.Handler:
+        """Return a handler for log lines of this process, which appear among those of the others."""
+        return _OutputHandler(self)
+
     def close(self, seconds: float) -> None:
         """Write the remaining output, for at most `seconds`."""
         while self._read():
@@ -109,3 +114,12 @@ class Output:
                 data = self._waiting.popleft()
                 self._waiting_bytes -= len(data)
             write(data, STDOUT, STDERR)
+
+
+class _OutputHandler(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.say(self.format(record))

@@ -10,7 +10,7 @@ from functools import partial
 
 import redis
 
-from shared.errors import GoneJob, NotRetryable, QueueFull, TooManyWebhooks, UnknownJob
+from shared.errors import GoneJob, NotRetryable, PictureTooLarge, QueueFull, TooManyWebhooks, UnknownJob
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
 from shared.jobs.admission import Admission, new_job_id
@@ -99,7 +99,7 @@ def _retry(settings: Settings, options: argparse.Namespace) -> int:
 def _retry_one(jobs: Jobs, retries: Retries, job_id: str) -> bool:
     try:
         admission = _with_room(jobs, partial(retries.retry, jobs.get(job_id), new_job_id()))
-    except (GoneJob, NotRetryable, UnknownJob, QueueFull) as error:
+    except (GoneJob, NotRetryable, PictureTooLarge, UnknownJob, QueueFull) as error:
         sys.stdout.write(f"{job_id}  not retried: {error}\n")
         return False
     sys.stdout.write(f"{job_id}  {'was retried before' if admission.joined else 'retried'} as {admission.job_id}\n")

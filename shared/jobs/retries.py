@@ -1,6 +1,6 @@
 """Retries jobs that failed by a fault of the service, as new jobs with the kept pictures."""
 
-from shared.errors import GoneJob, ImageMissing, KeyReused, NotRetryable, QueueFull
+from shared.errors import GoneJob, ImageMissing, KeyReused, NotRetryable, PictureTooLarge, QueueFull
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.models import Job, JobState
@@ -38,6 +38,7 @@ class Retries:
             NotRetryable: the job has not failed, or failed because of its picture.
             GoneJob: the picture is no longer kept.
             QueueFull: the limit of open jobs or stored bytes is reached; the picture stays kept.
+            PictureTooLarge: since the job was accepted, the limit of bytes was set below its picture, which stays kept.
             redis.RedisError, OSError: a store is unreachable.
         """
         check_retryable(job)
@@ -111,7 +112,7 @@ def admit_picture(
     carried = b"" if known else images.put(job_id, data)
     try:
         admission = jobs.admit(job_id, request, key, known, carried)
-    except (QueueFull, KeyReused):
+    except (QueueFull, PictureTooLarge, KeyReused):
         forget_picture(images, job_id)
         raise
     if admission.joined:

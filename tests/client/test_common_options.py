@@ -5,7 +5,6 @@ import pty
 import re
 import subprocess
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -16,7 +15,6 @@ import pytest
 
 from tests.client.conftest import RECORD, Run, Service, accepted, use
 from tests.support.command_line import COMMAND, ENVIRON, topthree
-from tests.support.repository import ROOT
 from topthree_client import Label, Result
 from topthree_client.batch import Answer
 from topthree_client.formats import percent
@@ -27,11 +25,6 @@ from topthree_client.summary import Tally, summary
 def test_the_version_is_that_of_the_package() -> None:
     done = topthree("--version")
     assert (done.returncode, done.stdout.decode()) == (0, f"topthree {version('topthree-client')}\n")
-
-
-def test_the_client_has_the_version_of_the_service() -> None:
-    projects = [tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8")) for folder in (".", "client")]
-    assert len({project["project"]["version"] for project in projects}) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client.conftest import RECORD, accepted
+from tests.client.conftest import RECORD, accepted, problem
 from tests.support.documentation import blocks
 from tests.support.repository import ROOT
 
@@ -33,6 +33,8 @@ class TrafficLights:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/health/ready":
             return httpx.Response(200, json={"workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}})
+        if request.url.path.endswith("/cancel"):
+            return problem(409)
         if request.method == "POST":
             self._top = int(request.url.params["top"])
             return accepted()

@@ -1,12 +1,13 @@
 """The job records keep to one contract, on a real server and on the fake one of the unit tests."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
 import pytest
 
-from shared.errors import GoneJob, KeyReused, QueueFull, UnknownJob
+from shared.errors import GoneJob, KeyReused, PictureTooLarge, QueueFull, UnknownJob
 from shared.jobs.admission import IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.claims import Claim
@@ -111,6 +112,19 @@ def test_a_job_that_is_not_admitted_is_not_published(jobs: Jobs, client: Any) ->
         admit(jobs, "f")
     jobs.admit("g", REQUEST, known=KnownResult({}, MODEL))
     assert take_all(client) == []
+
+
+def test_a_picture_that_never_fits_is_refused_for_good(jobs: Jobs, client: Any) -> None:
+    # Given a full queue, and a picture with more bytes than all open jobs together may have
+    admit(jobs, *"abcde")
+    take_all(client)
+    large = replace(REQUEST, picture=replace(PICTURE, bytes=LIMITS.max_stored_bytes + 1))
+    # When it comes, Then waiting would not help, and nothing is published
+    with pytest.raises(PictureTooLarge, match="can never be accepted"):
+        jobs.admit("f", large)
+    assert take_all(client) == []
+    # And if its result is known, it is not stored
+    assert jobs.admit("g", large, known=KnownResult({}, MODEL)).known
 
 
 def test_the_next_job_is_begun_from_the_queue(jobs: Jobs, client: Any) -> None:

@@ -87,6 +87,22 @@ def test_no_lease_ends_because_the_clock_was_set_ahead(bench: Bench, seconds: in
     assert bench.pass_seconds(8) == ["j"]
 
 
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_gap_is_reported_if_jobs_ran_through_it(bench: Bench, caplog: pytest.LogCaptureFixture, ran: bool) -> None:
+    # Given a job that a worker holds, or none, and a minute without any worker
+    bench.pass_seconds(4)
+    if not ran:
+        bench.jobs.cancel("j")
+    bench.turned.wait(60)
+    # When a worker that has just claimed a job looks
+    bench.jobs.admit("k", JobRequest(PICTURE, 3))
+    claim_job(bench.jobs, "k", new_claim(lease_seconds=LEASE_SECONDS))
+    with caplog.at_level("INFO"):
+        bench.turns.take()
+    # Then it reports the gap only if it concerned a job: it is no news after a start
+    assert ("No worker reached Redis for 60 s" in caplog.text) == ran
+
+
 def test_no_lease_ends_because_the_clock_was_set_between_a_look_and_its_repetition(bench: Bench) -> None:
     # Given a look whose answer is lost, and a clock that is set ahead before it is sent again
     look = Turns(TwiceRedis(bench.client, lambda: bench.turned.set(60)), QUEUE, PERIOD_SECONDS, bench.turned.clock)

@@ -1,6 +1,7 @@
 """Celery's own commands, run against real workers."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -247,3 +248,21 @@ def test_a_bad_setting_is_one_sentence(make_service: Callable[..., CeleryService
     done = make_service("http://here").celery("status")
     assert done.returncode == 1
     assert done.stdout.startswith("celery: REDIS_URL: ") and "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_ended_prints_no_line_of_celery(
+    make_service: Callable[..., CeleryService], number: signal.Signals, tmp_path: Path
+) -> None:
+    # Given a worker with a job
+    service = make_service()
+    worker = service.start()
+    job_id = service.accept(make_picture(f"until={tmp_path / 'go'}"))
+    eventually(lambda: read_executions(service.executions), what="a running job")
+    # When it is ended, Then it finishes the job
+    worker.signal(number)
+    (tmp_path / "go").touch()
+    worker.wait()
+    assert service.finished(job_id)["status"] == "succeeded"
+    # And everything that it printed is in the format of the log
+    assert [json.loads(line)["level"] for line in worker.output.splitlines()] == ["info"], worker.output

@@ -1,5 +1,6 @@
 """`make run`, as a person would use it: ready, used, broken, stopped, started again."""
 
+import json
 import os
 import secrets
 import signal
@@ -14,6 +15,7 @@ import pytest
 import requests
 
 from deploy.local.embedded_redis import free_port
+from tests.support.commands import call
 from tests.support.make_run import (
     alive,
     answer_of,
@@ -70,15 +72,19 @@ def test_from_start_to_ctrl_c_and_again(tmp_path: Path) -> None:
         process.wait(40)
         eventually(lambda: not family & set(alive()), 10, "the end of all processes")
         assert "Stopped. 0 jobs kept for the next start." in process.output
-        # And what it printed was about the service: no warnings of its parts
-        for noise in ("WARNING", "Warning", "XNNPACK", "celery"):
-            assert noise not in process.output, process.output
     # When it is started again on the same port
     with make_run(tmp_path / "second", port) as process:
         # Then it has prepared and installed nothing, and what was finished is still there
         assert "Installing" not in process.output and "converting" not in process.output
         answer = requests.get(f"http://127.0.0.1:{port}{where.headers['Location']}", timeout=10)
         assert (answer.status_code, answer.json()["result"]) == (200, where.json())
+
+
+def test_status_shows_the_workers(running: Running) -> None:
+    # Given a service, When its status is asked for, Then it says what `topthree status` says
+    done = call(["make", "status"], {"PORT": str(running.port)}, 60)
+    assert done.returncode == 0 and "workers: 1 ready" in done.stdout, done.stdout
+    assert f"http://127.0.0.1:{running.port}" in done.stdout and "efficientnet_lite0" in done.stdout
 
 
 def test_two_run_side_by_side_and_a_third_on_a_taken_port_fails(running: Running, tmp_path: Path) -> None:
@@ -113,6 +119,10 @@ def test_a_killed_process_is_restarted(running: Running, tmp_path: Path, words: 
     url = f"http://127.0.0.1:{running.port}/upload"
     command = ["curl", "-s", "--max-time", "40", "-H", "Content-Type: image/png", "--data-binary", f"@{picture}", url]
     eventually(lambda: "traffic light" in answer_of(command), 60)
+    # And a line in the format of all log lines says so
+    events = [json.loads(line)["event"] for line in process.output.splitlines() if line.startswith("{")]
+    name = words.removeprefix("-m ").removesuffix("-server").replace("valkey", "redis")
+    assert f"{name} ended (SIGKILL); it is restarted in 0.5 s" in events, events
     # And the password of the embedded server is not in the output
     password = urlsplit((ROOT / "var" / str(running.port) / "redis.url").read_text("utf-8")).password
     assert password and password not in running.process.output

@@ -1,11 +1,13 @@
 """However `make run` ends and whatever becomes of its output, nothing of it is left, and nothing accepted is lost."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,42 @@ def test_ctrl_c_ends_it_when_its_output_goes_to_tee(tmp_path: Path) -> None:
         terminal.press(b"\x03")
         # Then nothing is left
         wait_gone(family, port)
+
+
+# What a good start and a good end show in a terminal.
+GOOD_LINES = (
+    r"Starting on \S+ with 1 worker process …",
+    r"\S+Z \[info     \] (model|serving on|worker) .*",
+    r"Ready on \S+ with the model \S+",
+    r"(Web page|API docs|Try it|Stop it): +\S.*",
+    r"(\^C)?Stopping: running jobs are finished …",
+    r"Stopped\. \d+ jobs? kept for the next start\.",
+)
+
+
+def test_a_good_start_and_a_good_end_show_nothing_else(tmp_path: Path) -> None:
+    port = free_port()
+    # Given a service in a terminal, the second time with jobs of the first
+    for name in ("first", "second"):
+        with Terminal("make run", tmp_path / name, **settings(port)) as terminal:
+            terminal.wait_ready(lambda terminal=terminal: "Stop it:" in terminal.shown)
+            family = terminal.family
+            # When Ctrl-C is pressed while its worker is busy
+            for _ in range(30):
+                accept(port)
+            terminal.press(b"\x03")
+            wait_gone(family, port)
+            # Then every line is about the service as a whole, or a log line of one format
+            lines = [line.rstrip() for line in terminal.shown.splitlines()]
+            # The first line and the last are those of `script`.
+            shown = [line for line in lines if line and not line.startswith("Script ")]
+            assert [line for line in shown if not any(map(partial(fits, line), GOOD_LINES))] == []
+            # And how to stop comes last but for what happens then
+            assert [line[:7] for line in shown[-3:]] == ["Stop it", "^CStopp", "Stopped"], shown
+
+
+def fits(line: str, pattern: str) -> bool:
+    return re.fullmatch(pattern, line) is not None
 
 
 def test_it_serves_though_nobody_reads_any_more_and_ends_with_its_window(tmp_path: Path) -> None:

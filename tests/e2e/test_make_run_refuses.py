@@ -1,4 +1,4 @@
-"""`make run`, `make stop` and `make failed` where they cannot do their work: a sentence, and no traceback."""
+"""`make run`, `stop`, `status` and `failed` where they cannot do their work: a sentence, and no traceback."""
 
 import os
 import shutil
@@ -124,3 +124,14 @@ def test_nothing_to_stop_is_a_sentence(port: int) -> None:
     assert done.returncode == 0
     assert f"no `make run` of this checkout is running on port {port}" in done.stdout
     assert "PORT='x'" in refusal("stop", PORT="x")
+
+
+def test_no_status_is_a_sentence(port: int) -> None:
+    assert f"no `make run` of this checkout is running on port {port}" in refusal("status", PORT=str(port))
+    assert "PORT='x'" in refusal("status", PORT="x")
+    # And given one that does not answer yet
+    lock = Instance(port).claim()
+    try:
+        assert f"http://127.0.0.1:{port}" in refusal("status", PORT=str(port))
+    finally:
+        os.close(lock)

@@ -13,6 +13,7 @@ from pathlib import Path
 import redis
 
 from tests.simulation.ledger import Broken
+from tests.simulation.progress import Progress
 from tests.simulation.scenario import Scenario, explained
 from tests.support.processes import RedisServer
 
@@ -30,14 +31,17 @@ def main() -> int:
     if options.trace is not None:
         return trace(options.trace)
     began = time.monotonic()
-    steps, failures = 0, {}
+    steps, failures, progress = 0, {}, Progress(options.seeds)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         last = options.first + options.seeds
         chunks = [(first, min(first + CHUNK, last)) for first in range(options.first, last, CHUNK)]
-        for done in as_completed([pool.submit(run_seeds, *chunk) for chunk in chunks]):
+        running = {pool.submit(run_seeds, *chunk): chunk for chunk in chunks}
+        for done in as_completed(running):
             found, counted = done.result()
             failures.update(found)
             steps += counted
+            first, end = running[done]
+            progress.add(end - first, len(failures))
     seconds = time.monotonic() - began
     print(f"{options.seeds} schedules, {steps} steps, {len(failures)} failed, {seconds:.0f} s")
     for kind, count in Counter(why.partition("\n")[0] for why in failures.values()).most_common(20):

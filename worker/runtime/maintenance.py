@@ -83,15 +83,16 @@ class WorkerMaintenance:
         """Register the worker as ready, once a child is warm; retry unsettled failures."""
         if not self._warmed.is_set():
             return
+        if not self._announced:
+            # Before the worker is registered, so that this line comes before those of whoever waits for it.
+            self._announced = True
+            log.info("worker %s is ready: %s", self._record.name, counted(self._record.children, "worker process"))
         late = self._is_late()
         if not self._guard(partial(self._workers.beat, self._record)) or late:
             self._steady_since = self._monotonic()
         else:
             self._settle_again()
         self._last_beat = self._monotonic()
-        if not self._announced:
-            self._announced = True
-            log.info("worker %s is ready: %s", self._record.name, counted(self._record.children, "worker process"))
 
     def reap(self) -> None:
         """Run one round of the reaper."""

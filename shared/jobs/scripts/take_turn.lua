@@ -4,7 +4,8 @@
 -- the gap. If the last call lies in the future, the clock was set back: cut leases and move deadlines back. The very
 -- first call renews all leases.
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same.
--- Returns {1 if it is the caller's turn, else 0; now; the gap since the last call if leases were moved, else 0}, in ms.
+-- Returns {1 if it is the caller's turn, else 0; now; the gap since the last call if leases or deadlines were moved, else
+-- 0}, in ms.
 local clock_key, leases_key, deadlines_key = unpack(KEYS)
 local by, period_ms, max_gap_ms, job_prefix = unpack(ARGV)
 
@@ -20,6 +21,7 @@ if gap >= 0 and gap <= tonumber(max_gap_ms) then gap = 0 end
 
 if gap ~= 0 or not clock[1] then
   local leases = redis.call('ZRANGE', leases_key, 0, -1, 'WITHSCORES')
+  local is_extended = false
   for i = 1, #leases, 2 do
     local id = leases[i]
     local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap - period_ms, 0) or math.huge
@@ -27,8 +29,12 @@ if gap ~= 0 or not clock[1] then
     local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
     if lease_ms > 0 then
       redis.call('ZADD', leases_key, math.min(until_ms, now + lease_ms), id)
+      -- A lease that ends later was set during the gap.
+      if clock[1] and tonumber(leases[i + 1]) <= clock[1] + lease_ms then is_extended = true end
     end
   end
+  -- No job ran during the gap: a normal start, which is nothing to report.
+  if gap > 0 and not is_extended then gap = 0 end
 end
 if gap < 0 then
   for _, id in ipairs(redis.call('ZRANGE', deadlines_key, 0, -1)) do

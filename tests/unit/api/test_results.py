@@ -79,6 +79,33 @@ def test_deleting_a_finished_job_makes_it_gone(bench: Bench, png: bytes) -> None
     assert bench.http.delete(f"/result/{job_id}").status_code == 410
 
 
+def test_canceling_an_open_job_twice_is_as_good_as_once(bench: Bench, png: bytes) -> None:
+    job_id = accept(bench, png)
+    for _ in range(2):
+        answer = bench.http.post(f"/result/{job_id}/cancel")
+        assert (answer.status_code, answer.data, "Content-Type" in answer.headers) == (204, b"", False)
+    assert bench.http.get(f"/result/{job_id}").json["status"] == "canceled"
+    assert not bench.redis.exists(f"image:{job_id}")
+
+
+def test_canceling_never_deletes_a_result(bench: Bench, png: bytes) -> None:
+    # Given a job that ends while its cancellation is on its way
+    job_id = accept(bench, png)
+    succeed(bench.jobs, job_id, LABELS, MODEL)
+    # When it arrives, Then it is refused, and the result is still there
+    answer = bench.http.post(f"/result/{job_id}/cancel")
+    assert (answer.status_code, "result is kept" in answer.json["error"]) == (409, True)
+    assert bench.http.get(f"/result/{job_id}").json["status"] == "succeeded"
+
+
+def test_canceling_what_is_not_there_answers_404_or_410(bench: Bench, png: bytes) -> None:
+    assert bench.http.post("/result/nobody/cancel").status_code == 404
+    job_id = accept(bench, png)
+    succeed(bench.jobs, job_id, LABELS, MODEL)
+    bench.http.delete(f"/result/{job_id}")
+    assert bench.http.post(f"/result/{job_id}/cancel").status_code == 410
+
+
 def test_deleting_an_id_that_never_was_answers_404(bench: Bench) -> None:
     assert bench.http.delete("/result/nobody").status_code == 404
 

@@ -150,6 +150,17 @@ def test_pictures_that_take_too_many_bytes_are_refused_as_such(png: bytes) -> No
     ) == (503, True)
 
 
+def test_a_picture_that_never_fits_is_refused_for_good_and_leaves_nothing(png: bytes) -> None:
+    # Given a service that stores fewer bytes than a picture has
+    bench = make_bench(max_stored_bytes=len(png) - 1)
+    # When the picture is uploaded, Then it is told so, and not to come back
+    answer = bench.upload(png, headers=ASYNC)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (413, False), answer.json
+    assert answer.json["error"].startswith("This picture can never be accepted") and not keys_left(bench)
+    # And a smaller one is accepted
+    assert bench.upload(encode("PNG", size=(8, 8)), headers=ASYNC).status_code == 202
+
+
 def test_a_wait_of_less_than_a_second_is_refused_only_in_vain(bench: Bench, png: bytes) -> None:
     # Given a wait of 0.05 s, and a job that takes about 0.02
     assert bench.upload(png, headers=ASYNC).status_code == 202

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.model_folder import SAVED_MODEL, TFLITE, ModelFolder, ModelFolderError
+from worker.native_messages import native_messages_held_back
 
 
 class Engine(Protocol):
@@ -66,9 +67,13 @@ def verify_model(name: str, folder: ModelFolder) -> None:
 
 
 def load_engine(name: str, folder: ModelFolder) -> Engine:
-    """Load the engine `name` with the model in `folder`, and run it once to warm it up."""
+    """Load the engine `name` with the model in `folder`, and run it once to warm it up.
+
+    What its library writes to standard error meanwhile is shown only if that fails.
+    """
     entry = find_engine(name)
-    engine: Engine = resolve_name(entry.implementation)(folder.path / entry.model)
     manifest = folder.manifest
-    engine.logits(np.zeros((1, manifest.input_height, manifest.input_width, 3), np.float32))
+    with native_messages_held_back():
+        engine: Engine = resolve_name(entry.implementation)(folder.path / entry.model)
+        engine.logits(np.zeros((1, manifest.input_height, manifest.input_width, 3), np.float32))
     return engine

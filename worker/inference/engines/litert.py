@@ -6,17 +6,14 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from worker.native_messages import native_messages_held_back
-
 
 class LiteRTEngine:
     """Runs `model.tflite`, which has a fixed batch size of one."""
 
     def __init__(self, model: Path) -> None:
         """Load the verified file `model`."""
-        with native_messages_held_back():
-            self._interpreter = Interpreter(model_path=str(model), num_threads=1)
-            self._interpreter.allocate_tensors()
+        self._interpreter = Interpreter(model_path=str(model), num_threads=1)
+        self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

@@ -148,7 +148,7 @@ def test_a_job_that_cannot_be_admitted_does_not_hold_up_the_others(
     # When all are retried, Then it is told, and the other one is retried
     assert main({**environ, "MAX_STORED_BYTES": "100"}, ["retry", "--all"]) == 1
     told = capsys.readouterr().out
-    assert "large  not retried: The queue is full" in told and "1 of 2 jobs retried" in told
+    assert "large  not retried: This picture can never be accepted" in told and "1 of 2 jobs retried" in told
 
 
 def test_webhooks_without_room_do_not_hold_up_the_other_jobs(run: Run, jobs: Jobs, client: Any) -> None:

@@ -1,8 +1,10 @@
 """The registry of engines: what is known of each, which model files it needs, how it is loaded."""
 
 import hashlib
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,3 +121,31 @@ def test_an_engine_is_a_class_and_a_line_in_the_registry(monkeypatch: pytest.Mon
     # Then it has the path of its file, and has been run once
     assert isinstance(engine, StubEngine)
     assert (engine.model, engine.shapes) == (tmp_path / "model.stub", [(1, 4, 6, 3)])
+
+
+class TalkativeEngine(StubEngine):
+    """Writes to standard error as a C++ library does, when it is loaded and at its first run."""
+
+    def __init__(self, model: Path) -> None:
+        os.write(2, b"I0000 cpu_feature_guard\n")
+        super().__init__(model)
+
+    def logits(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        os.write(2, b"W0000 first run\n")
+        if self.model.name == "bad.stub":
+            raise RuntimeError("out of memory")
+        return super().logits(pictures)
+
+
+@pytest.mark.parametrize(("model", "shown"), [("good.stub", ""), ("bad.stub", "cpu_feature_guard first run")])
+def test_what_a_library_writes_is_shown_only_if_loading_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str], model: str, shown: str
+) -> None:
+    # Given an engine whose library writes to standard error
+    entry = EngineEntry(f"{__name__}:TalkativeEngine", model, batches=False, device="CPU")
+    monkeypatch.setitem(ENGINES, "talkative", entry)
+    # When it is loaded, Then that is shown if it cannot be loaded
+    with pytest.raises(RuntimeError) if shown else nullcontext():
+        load_engine("talkative", make_folder(tmp_path, model))
+    told = capfd.readouterr().err
+    assert all(word in told for word in shown.split()) and bool(told) == bool(shown)
