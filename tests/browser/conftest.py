@@ -83,7 +83,7 @@ class Desk:
 
     def card(self, name: str) -> Locator:
         """The card of the picture with this name."""
-        return self.page.get_by_role("listitem").filter(has=self.page.get_by_role("heading", name=name, exact=True))
+        return self.page.locator(".card").filter(has=self.page.get_by_role("heading", name=name, exact=True))
 
     def button(self, word: str, name: str) -> Locator:
         return self.page.get_by_role("button", name=f"{word} {name}", exact=True)
