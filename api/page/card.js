@@ -91,7 +91,7 @@ export class Card {
       preview.disabled = false;
     } else {
       const ending = /\.(\w{1,5})$/.exec(name)?.[1].toUpperCase() ?? "";
-      preview.textContent = `${ending} no preview in this browser`.trim();
+      preview.textContent = `${ending} no preview`.trim();
       preview.removeAttribute("aria-label");
     }
   }

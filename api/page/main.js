@@ -2,6 +2,8 @@
 
 import { megabytes } from "./amounts.js";
 import { announce } from "./announcer.js";
+import { copyFrom } from "./clipboard.js";
+import { curlCommand } from "./curl.js";
 import { listenForClosing } from "./enlarge.js";
 import { listenForExamples } from "./examples.js";
 import { watchHealth } from "./health.js";
@@ -131,6 +133,10 @@ function download(format, pictures, name = "") {
 }
 
 element("limit").textContent = megabytes(maxBytes);
+element("command").textContent = curlCommand({ name: "picture.jpg" }, view.top);
+element("copy-command").addEventListener("click", (event) => {
+  copyFrom(event.currentTarget, element("command").textContent);
+});
 element("clear").addEventListener("click", () => clear(shelf.pictures.filter((picture) => picture.ended)));
 element("csv").addEventListener("click", () => download("csv", shelf.pictures));
 element("all-json").addEventListener("click", () => download("json", shelf.pictures));

@@ -21,7 +21,7 @@ export class Overview {
     element("summary").textContent = countsText(pictures);
     document.title = open.length ? `(${open.length}) ${TITLE}` : TITLE;
     element("shelf").hidden = pictures.length === 0;
-    element("examples").hidden = pictures.length > 0;
+    element("start").hidden = pictures.length > 0;
     element("clear").hidden = pictures.length - open.length < 2;
     element("csv").hidden = element("all-json").hidden = counted(pictures, "succeeded") + failed === 0;
     element("only-failed").hidden = failed === 0;

@@ -55,6 +55,7 @@ def test_pictures_that_are_chosen_together_form_a_group(
     bar = three.get_by_role("progressbar", name="Progress of 3 pictures")
     expect(bar).to_have_js_property("value", 2)
     expect(three.get_by_role("heading", level=4)).to_have_count(3)
+    assert desk.violations() == []
     desk.screenshot("group in progress")
     # And the group is above the older picture
     expect(desk.page.locator(".card .name").last).to_have_text("alone.png")
