@@ -3,12 +3,15 @@
 import * as apiKey from "./api_key.js";
 import { UPLOAD } from "./service.js";
 
+// Names without a meaning for shells or curl.
+const PLAIN = /^[\w.-]+$/;
+
 export function curlCommand({ name }, top) {
-  // Without the double quotes, curl would end the name at a comma or semicolon.
-  const form = `image=@"${name.replace(/["\\]/g, "\\$&")}"`;
+  // Without the double quotes, curl would end other names at a comma or semicolon.
+  const form = PLAIN.test(name) ? `image=@${name}` : quoted(`image=@"${name.replace(/["\\]/g, "\\$&")}"`);
   // Only a variable, because commands are stored and shared.
   const key = apiKey.current() ? ['-H "X-API-Key: $API_KEY"'] : [];
-  return ["curl", ...key, "-F", quoted(form), quoted(`${UPLOAD}?top=${top}`)].join(" ");
+  return ["curl", ...key, "-F", form, quoted(`${UPLOAD}?top=${top}`)].join(" ");
 }
 
 // As one word of a POSIX shell.
