@@ -1,7 +1,8 @@
 // Announces finished pictures to screen readers; several at once in one sentence.
 
 import { percent } from "./amounts.js";
-import { predictions, stateText, unsure } from "./card.js";
+import { stateText } from "./card.js";
+import { predictions, unsure } from "./labels.js";
 
 const GATHER_MS = 700;
 const MOST_TOLD = 3;
@@ -22,6 +23,6 @@ function tell() {
 
 function told(picture) {
   if (picture.state !== "succeeded") return `${picture.name}: ${stateText(picture)}`;
-  const [{ label, level }] = predictions(picture.record);
+  const [{ label, level }] = predictions(picture.record, 1);
   return `${picture.name}: ${label}, ${percent(level)}${unsure(level) ? ", not sure" : ""}.`;
 }

@@ -4,21 +4,12 @@ import { percent } from "./amounts.js";
 import * as apiKey from "./api_key.js";
 import { copyFrom } from "./clipboard.js";
 import { curlCommand } from "./curl.js";
+import { enlarge } from "./enlarge.js";
+import { predictions, shownRecord, unsure } from "./labels.js";
 import { resultAddress } from "./service.js";
 
 // Statuses with which a retry of the same bytes would fail again.
 const FINAL = [400, 413, 415, 422];
-
-// Below a half, the model itself considers its first label more likely wrong than right.
-const SURE_FROM = 0.5;
-
-export function unsure(level) {
-  return level < SURE_FROM;
-}
-
-export function predictions(record) {
-  return Object.values(record.result).map((each) => ({ label: each.predicted_label, level: each.confidence_level }));
-}
 
 export function stateText(picture) {
   switch (picture.state) {
@@ -35,18 +26,24 @@ export function stateText(picture) {
 
 export class Card {
   #drawn = {};
+  #view;
 
-  constructor(picture, { end, again }) {
+  constructor(picture, view, { end, again }) {
     this.picture = picture;
+    this.#view = view;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.#part("name").textContent = this.#part("name").title = picture.name;
+    // Below the heading of the group, or that of all pictures.
+    this.#part("name").setAttribute("aria-level", picture.group ? 4 : 3);
+    this.#part("preview").setAttribute("aria-label", `Enlarge ${picture.name}`);
+    this.#part("preview").addEventListener("click", () => enlarge(picture));
     this.#part("end").addEventListener("click", () => end(picture));
     this.#part("again").addEventListener("click", () => {
       again(picture);
       this.#part("end").focus();
     });
     this.#copies("copy-json", "Copy the JSON of", () => this.#json());
-    this.#copies("copy-curl", "Copy a curl command for", () => curlCommand(picture));
+    this.#copies("copy-curl", "Copy a curl command for", () => curlCommand(picture, view.top));
     this.render();
   }
 
@@ -58,6 +55,7 @@ export class Card {
     this.#part("state").hidden = !text;
     this.#changed("thumbnail", picture.thumbnail, () => this.#showPreview());
     this.#changed("record", picture.record, () => this.#showRecord());
+    this.#changed("top", picture.record && this.#view.top, () => this.#showLabels());
     this.#showProgress();
     this.#showButtons();
   }
@@ -73,7 +71,7 @@ export class Card {
   }
 
   #json() {
-    return JSON.stringify(this.picture.record, null, 2);
+    return JSON.stringify(shownRecord(this.picture.record, this.#view.top), null, 2);
   }
 
   #changed(name, value, draw) {
@@ -90,9 +88,11 @@ export class Card {
       image.src = thumbnail;
       image.alt = "";
       preview.replaceChildren(image);
+      preview.disabled = false;
     } else {
       const ending = /\.(\w{1,5})$/.exec(name)?.[1].toUpperCase() ?? "";
-      preview.textContent = `${ending} no preview in this browser`.trim();
+      preview.textContent = `${ending} no preview`.trim();
+      preview.removeAttribute("aria-label");
     }
   }
 
@@ -105,9 +105,8 @@ export class Card {
     else progress.removeAttribute("value");
   }
 
-  #showRecord() {
-    const { record, id } = this.picture;
-    const rows = predictions(record).map(({ label, level }, place) => {
+  #showLabels() {
+    const rows = predictions(this.picture.record, this.#view.top).map(({ label, level }, place) => {
       const row = document.getElementById("label").content.firstElementChild.cloneNode(true);
       row.querySelector(".label").textContent = label;
       row.querySelector(".level").textContent = percent(level);
@@ -117,9 +116,14 @@ export class Card {
     });
     this.#part("labels").replaceChildren(...rows);
     this.#part("labels").hidden = false;
+  }
+
+  #showRecord() {
+    const { record, id } = this.picture;
     this.#part("times").textContent = this.#times();
     // A link cannot send the key, so with a key it opens a copy of the record.
-    const copy = () => URL.createObjectURL(new Blob([this.#json()], { type: "application/json" }));
+    const text = () => JSON.stringify(record, null, 2);
+    const copy = () => URL.createObjectURL(new Blob([text()], { type: "application/json" }));
     this.#part("json").href = apiKey.current() ? copy() : resultAddress(id);
     this.#part("json").setAttribute("aria-label", `JSON of ${this.picture.name}`);
     this.#part("about").hidden = false;

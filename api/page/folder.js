@@ -1,11 +1,13 @@
 // The files of a drop, with the pictures of dropped folders.
 
-// Resolves to { files, skipped }: `skipped` is the number of files in folders that are not pictures or cannot be read.
+// Resolves to { files, skipped, folder }: `skipped` is the number of files in folders that are not pictures or cannot be
+// read, `folder` the names of the folders if nothing else was dropped.
 export async function droppedFiles(transfer) {
   // Now, because the browser empties the list of items when this event is over.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return { files: [...transfer.files], skipped: 0 };
-  const found = { files: [], skipped: 0 };
+  if (!entries.some((entry) => entry.isDirectory)) return { files: [...transfer.files], skipped: 0, folder: "" };
+  const onlyFolders = entries.every((entry) => entry.isDirectory);
+  const found = { files: [], skipped: 0, folder: onlyFolders ? entries.map(({ name }) => name).join(", ") : "" };
   for (const entry of entries) await collect(entry, found, false);
   return found;
 }

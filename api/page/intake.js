@@ -2,13 +2,14 @@
 
 import { droppedFiles } from "./folder.js";
 
+// Calls `add` with the files of each choice, drop or paste, and the name of the folder if one was dropped.
 export function listenForFiles(add) {
   const refusal = document.getElementById("refusal");
-  const take = (list, skipped = 0) => {
+  const take = (list, skipped = 0, folder = "") => {
     const files = [...list];
     const notes = [files.length ? "" : "No picture file found.", skipped ? skippedText(skipped) : ""];
     refusal.textContent = notes.join(" ").trim();
-    if (files.length) add(files);
+    if (files.length) add(files, folder);
   };
   for (const [button, input] of [["choose", "files"], ["photograph", "camera"]]) {
     const chooser = document.getElementById(input);
@@ -28,8 +29,8 @@ export function listenForFiles(add) {
   addEventListener("drop", async (event) => {
     event.preventDefault();
     mark(false);
-    const { files, skipped } = await droppedFiles(event.dataTransfer);
-    take(files, skipped);
+    const { files, skipped, folder } = await droppedFiles(event.dataTransfer);
+    take(files, skipped, folder);
   });
   addEventListener("paste", (event) => {
     if (event.target.closest?.("input")) return;

@@ -2,23 +2,35 @@
 
 import { megabytes } from "./amounts.js";
 import { announce } from "./announcer.js";
+import { copyFrom } from "./clipboard.js";
+import { curlCommand } from "./curl.js";
+import { listenForClosing } from "./enlarge.js";
 import { listenForExamples } from "./examples.js";
 import { watchHealth } from "./health.js";
 import { listenForFiles } from "./intake.js";
 import * as memory from "./memory.js";
 import { Overview } from "./overview.js";
-import { Picture } from "./picture.js";
+import { Picture, randomKey } from "./picture.js";
 import * as results from "./results.js";
 import * as service from "./service.js";
 import { Shelf } from "./shelf.js";
 import { makeThumbnail } from "./thumbnail.js";
 import { Undo } from "./undo.js";
 import { Uploads } from "./uploads.js";
+import { View } from "./view.js";
 import { Watch } from "./watch.js";
 
 const element = (id) => document.getElementById(id);
 const maxBytes = Number(document.documentElement.dataset.maxImageBytes);
-const shelf = new Shelf();
+const UNFINISHED = "The upload was not finished when this page was closed. Choose the file again.";
+const view = new View(() => {
+  shelf.render();
+  shelf.arrange();
+});
+const shelf = new Shelf(view, {
+  card: { end, again },
+  group: { end: endAll, download, json: (pictures) => results.asJson(finished(pictures), view.top) },
+});
 const overview = new Overview();
 const watch = new Watch();
 const uploads = new Uploads((picture) => watch.add(picture));
@@ -26,12 +38,19 @@ const undo = new Undo(restore, (pictures) => pictures.forEach(remove));
 
 function draw() {
   overview.draw(shelf.pictures);
+  shelf.draw();
 }
 
-function add(files) {
+// Files that are added together form a group; `folder` is its name, if it has one.
+function add(files, folder = "") {
   const now = Date.now();
-  const pictures = files.map((file, place) => new Picture({ file, name: file.name, added: now - place / 1000 }));
+  const group = files.length > 1 ? { key: randomKey(), folder, added: now } : null;
+  const pictures = files.map(
+    (file, place) => new Picture({ file, name: file.name, added: now - place / 1000, group })
+  );
   for (const picture of pictures.toReversed()) show(picture);
+  shelf.arrange();
+  draw();
   for (const picture of pictures) {
     memory.keep(picture);
     begin(picture);
@@ -51,19 +70,27 @@ function begin(picture) {
 }
 
 function show(picture) {
-  shelf.put(picture, { end, again });
+  shelf.put(picture);
   picture.addEventListener("state", () => {
     memory.keep(picture);
-    if (picture.ended) announce(picture);
+    if (picture.ended) {
+      announce(picture);
+      shelf.arrange();
+    }
     draw();
   });
-  draw();
 }
 
 // One button cancels and removes, so that the keyboard focus stays in place.
 function end(picture) {
   if (picture.ended) remove(picture);
   else picture.cancel();
+}
+
+function endAll(pictures) {
+  const open = pictures.filter((picture) => !picture.ended);
+  for (const picture of open) picture.cancel();
+  if (open.length === 0) clear(pictures);
 }
 
 function again(picture) {
@@ -79,14 +106,13 @@ function remove(picture) {
   draw();
 }
 
-function clear() {
-  const ended = shelf.pictures.filter((picture) => picture.ended);
-  for (const picture of ended) {
+function clear(pictures) {
+  for (const picture of pictures) {
     shelf.hide(picture, true);
     memory.forget(picture);
   }
   draw();
-  undo.offer(ended);
+  undo.offer(pictures);
 }
 
 function restore(pictures) {
@@ -98,15 +124,22 @@ function restore(pictures) {
   element("shelf-title").focus();
 }
 
-function download(name, type, write) {
-  const pictures = shelf.pictures.filter(({ state }) => ["succeeded", "failed"].includes(state));
-  results.download(name, type, write(pictures));
+function finished(pictures) {
+  return pictures.filter(({ state }) => ["succeeded", "failed"].includes(state));
+}
+
+function download(format, pictures, name = "") {
+  results.download(finished(pictures), name || "topthree", format, view.top);
 }
 
 element("limit").textContent = megabytes(maxBytes);
-element("clear").addEventListener("click", clear);
-element("csv").addEventListener("click", () => download("topthree.csv", "text/csv", results.asCsv));
-element("all-json").addEventListener("click", () => download("topthree.json", "application/json", results.asJson));
+element("command").textContent = curlCommand({ name: "picture.jpg" }, view.top);
+element("copy-command").addEventListener("click", (event) => {
+  copyFrom(event.currentTarget, element("command").textContent);
+});
+element("clear").addEventListener("click", () => clear(shelf.pictures.filter((picture) => picture.ended)));
+element("csv").addEventListener("click", () => download("csv", shelf.pictures));
+element("all-json").addEventListener("click", () => download("json", shelf.pictures));
 addEventListener("beforeunload", (event) => {
   // Unsent pictures are lost when the page is closed.
   if (shelf.pictures.some((picture) => !picture.ended && !picture.id)) event.preventDefault();
@@ -115,9 +148,11 @@ for (const entry of memory.remembered()) {
   const picture = new Picture({ ...entry, state: "restored" });
   show(picture);
   if (picture.id) watch.add(picture);
-  else picture.fail(0, "The upload was not finished when this page was closed. Choose the file again.");
+  else picture.fail(entry.status ?? 0, entry.problem || UNFINISHED);
 }
+shelf.arrange();
 draw();
 listenForFiles(add);
 listenForExamples(add);
+listenForClosing();
 watchHealth();

@@ -5,13 +5,15 @@ const MOST = 50;
 
 // An unfinished upload ends with its tab, so it is stored for that tab only. The page also works without storage.
 export function keep(picture) {
-  const { key, id, name, added, seconds, thumbnail } = picture;
+  const { key, id, name, added, seconds, thumbnail, group, problem, status } = picture;
   forget(picture);
-  // Do not store canceled pictures, nor failed ones without a record: a reload could only repeat the same message.
-  if (picture.state === "canceled" || (picture.state === "failed" && (!id || [404, 410].includes(picture.status)))) return;
+  // A result that is gone is reported once.
+  if (picture.state === "canceled" || [404, 410].includes(status)) return;
+  const storage = id || picture.state === "failed" ? localStorage : sessionStorage;
   attempt(() => {
-    (id ? localStorage : sessionStorage).setItem(PREFIX + key, JSON.stringify({ id, name, added, seconds, thumbnail }));
-    for (const entry of entries(localStorage).slice(0, -MOST)) localStorage.removeItem(PREFIX + entry.key);
+    const entry = { id, name, added, seconds, thumbnail, group, problem, status };
+    storage.setItem(PREFIX + key, JSON.stringify(entry));
+    for (const each of entries(localStorage).slice(0, -MOST)) localStorage.removeItem(PREFIX + each.key);
   });
 }
 

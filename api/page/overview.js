@@ -1,5 +1,7 @@
 // What is said about all pictures together: counts, progress, the title of the tab, and the buttons that make sense.
 
+import { counted, countsText } from "./counts.js";
+
 const TITLE = document.title;
 const element = (id) => document.getElementById(id);
 
@@ -14,19 +16,16 @@ export class Overview {
   }
 
   draw(pictures) {
-    const count = (state) => pictures.filter((picture) => picture.state === state).length;
     const open = pictures.filter((picture) => !picture.ended);
-    const parts = [
-      [count("succeeded"), "done"], [open.length, "in progress"], [count("failed"), "failed"], [count("canceled"), "canceled"],
-    ];
-    element("summary").textContent = parts.filter(([number]) => number).map((part) => part.join(" ")).join(", ");
+    const failed = counted(pictures, "failed");
+    element("summary").textContent = countsText(pictures);
     document.title = open.length ? `(${open.length}) ${TITLE}` : TITLE;
     element("shelf").hidden = pictures.length === 0;
-    element("examples").hidden = pictures.length > 0;
+    element("start").hidden = pictures.length > 0;
     element("clear").hidden = pictures.length - open.length < 2;
-    element("csv").hidden = element("all-json").hidden = count("succeeded") + count("failed") === 0;
-    element("only-failed").hidden = count("failed") === 0;
-    if (count("failed") === 0) this.#filter(false);
+    element("csv").hidden = element("all-json").hidden = counted(pictures, "succeeded") + failed === 0;
+    element("only-failed").hidden = failed === 0;
+    if (failed === 0) this.#filter(false);
     this.#showProgress(pictures, open);
   }
 

@@ -3,7 +3,7 @@
 const ENDED = ["succeeded", "failed", "canceled"];
 
 // crypto.randomUUID needs TLS, and a phone on the local network opens this page without it.
-function randomKey() {
+export function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -15,6 +15,7 @@ export class Picture extends EventTarget {
   note = ""; // why it is waiting
   fraction = 0; // fraction of the bytes sent
   file = null; // null after a reload
+  group = null; // { key, folder, added } if it was added together with others
   thumbnail = null; // a data URL; "" if this browser cannot draw the picture, null until known
   record = null; // the response of /result/<id>
   problem = ""; // a sentence, if it failed

@@ -1,42 +1,44 @@
-// All results as one file: CSV with the columns of `topthree classify --format csv`, or JSON.
+// Results of pictures as text: CSV with the columns of `topthree classify --format csv`, or JSON. `top` is the number of labels.
 
-import { predictions } from "./card.js";
+import { predictions, shownRecord } from "./labels.js";
 
 const NEWLINE = "\r\n";
 // Spreadsheets run cells that start with these as formulas, and names of files come from anywhere.
 const FORMULA = /^[=+\-@\t\r]/;
+const FORMATS = { csv: { type: "text/csv", write: asCsv }, json: { type: "application/json", write: asJson } };
 
-export function asJson(pictures) {
-  return `${JSON.stringify(pictures.map(entry), null, 2)}\n`;
+export function asJson(pictures, top) {
+  return `${JSON.stringify(pictures.map((picture) => entry(picture, top)), null, 2)}\n`;
 }
 
-export function asCsv(pictures) {
-  const most = Math.max(3, ...pictures.map((picture) => labels(picture).length));
-  const places = Array.from({ length: most }, (_, place) => [`label_${place + 1}`, `confidence_${place + 1}`]);
+function asCsv(pictures, top) {
+  const places = Array.from({ length: top }, (_, place) => [`label_${place + 1}`, `confidence_${place + 1}`]);
   const header = ["file", ...places.flat(), "model", "digest", "error"];
   const rows = pictures.map((picture) => {
-    const cells = labels(picture).flatMap(({ label, level }) => [label, level]);
+    const cells = labels(picture, top).flatMap(({ label, level }) => [label, level]);
     const { name, digest } = picture.record?.model ?? { name: "", digest: "" };
-    return [picture.name, ...cells, ...Array(2 * most - cells.length).fill(""), name, digest, picture.problem];
+    return [picture.name, ...cells, ...Array(2 * top - cells.length).fill(""), name, digest, picture.problem];
   });
   return [header, ...rows].map((row) => row.map(cell).join(",") + NEWLINE).join("");
 }
 
-export function download(name, type, text) {
+// Lets the browser save the results as `name` in one of the two formats.
+export function download(pictures, name, format, top) {
+  const { type, write } = FORMATS[format];
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
+  link.href = URL.createObjectURL(new Blob([write(pictures, top)], { type }));
+  link.download = `${name}.${format}`;
   link.click();
   // The download has begun by then.
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-function labels({ record }) {
-  return record ? predictions(record) : [];
+function labels({ record }, top) {
+  return record ? predictions(record, top) : [];
 }
 
-function entry({ name, state, record, problem }) {
-  return record ? { file: name, ...record } : { file: name, status: state, problem: { detail: problem } };
+function entry({ name, state, record, problem }, top) {
+  return record ? { file: name, ...shownRecord(record, top) } : { file: name, status: state, problem: { detail: problem } };
 }
 
 function cell(value) {

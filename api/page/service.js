@@ -1,6 +1,7 @@
 // Requests to the service; each returns { status, body, retryAfter, waited }, with status 0 if there was no response.
 
 import * as apiKey from "./api_key.js";
+import { MOST_LABELS } from "./labels.js";
 
 // From this module's URL: the page's own address may lack its trailing slash.
 const ROOT = new URL("..", import.meta.url);
@@ -31,7 +32,7 @@ export function upload(picture, progress) {
       timer = setTimeout(() => request.abort(), STALLED_MS);
     };
     moved();
-    request.open("POST", UPLOAD);
+    request.open("POST", `${UPLOAD}?top=${MOST_LABELS}`);
     request.setRequestHeader("Prefer", "respond-async");
     request.setRequestHeader("Idempotency-Key", picture.key);
     for (const name in key) request.setRequestHeader(name, key[name]);

@@ -1,4 +1,6 @@
-// The offer to undo "Clear finished". Until it ends, the pictures are only hidden.
+// The offer to undo "Clear finished" or the removal of a group. Until it ends, the pictures are only hidden.
+
+import { pictureCount } from "./counts.js";
 
 const OFFERED_MS = 20000;
 const element = (id) => document.getElementById(id);
@@ -9,7 +11,7 @@ export class Undo {
   #restore;
   #finish;
 
-  // `restore` and `finish` get the cleared pictures: one of them is called for each offer.
+  // `restore` and `finish` get the removed pictures: one of them is called for each offer.
   constructor(restore, finish) {
     this.#restore = restore;
     this.#finish = finish;
@@ -21,7 +23,7 @@ export class Undo {
   offer(pictures) {
     this.#end(this.#finish);
     this.#pictures = pictures;
-    element("cleared").textContent = `${pictures.length} pictures cleared.`;
+    element("cleared").textContent = `${pictureCount(pictures.length)} removed.`;
     element("undo-offer").hidden = false;
     element("undo").focus();
     this.#wait();

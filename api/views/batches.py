@@ -12,6 +12,7 @@ from api.batch_intake import BatchIntake
 from api.batch_options import check_closing, read_batch_request
 from api.batch_results import CSV, NDJSON, csv_lines, json_lines
 from api.client_left import client_left
+from api.compression import compressed_stream
 from api.contract.batch_routes import (
     ADDED,
     AFTER,
@@ -125,8 +126,8 @@ def batches_blueprint(
         media_type = request.accept_mimetypes.best_match([NDJSON, CSV], NDJSON)
         lines: Iterator[bytes]
         lines = json_lines(pages) if media_type == NDJSON else csv_lines(pages, batch.top, with_header=after == 0)
-        response = _not_stored(Response(lines, content_type=media_type))
-        response.headers["Vary"] = "Accept"
+        response = _not_stored(compressed_stream(lines, media_type))
+        response.vary.add("Accept")
         return response
 
     @blueprint.delete("/<batch_id>")

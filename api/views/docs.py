@@ -1,13 +1,13 @@
 """`/openapi.json` and `/docs`: the contract, for tools and for people. The page loads nothing from other hosts."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 
-from api.assets import asset
+from api.assets import CONTENT_TYPES, Asset
+from api.compression import Compressed
 from api.contract.document import as_text, contract_of, of_service
 from api.contract.operation import Answer, operation
 
@@ -20,6 +20,8 @@ ASSETS = {
     "templates.js": PAGE / "templates.js",
 }
 ASSET_SECONDS = 3600
+# Behind proxies, the document has a form for each path below which it is served.
+MOST_ROOTS = 8
 NAME = {
     "name": "name",
     "in": "path",
@@ -38,23 +40,32 @@ def docs_blueprint(requires_keys: bool) -> Blueprint:
     """Return the routes of the contract, for a service that requires API keys or not."""
     blueprint = Blueprint("docs", __name__)
 
+    # Generated at the first request, when all routes are registered.
+    @lru_cache(MOST_ROOTS)
+    def contract(root: str) -> Compressed:
+        document = of_service(contract_of(current_app), requires_keys=requires_keys, path=root)
+        return Compressed(as_text(document).encode())
+
     @cache
-    def contract() -> dict[str, Any]:
-        # Generated at the first request, when all routes are registered.
-        return contract_of(current_app)
+    def page() -> Compressed:
+        return Compressed((PAGE / "index.html").read_bytes())
+
+    # Compressed at the first request, because compressing a megabyte would delay the start.
+    @cache
+    def page_asset(name: str) -> Asset:
+        return Asset(name, ASSETS[name].read_bytes(), f"max-age={ASSET_SECONDS}")
 
     @blueprint.get("/openapi.json")
     @operation("contract", {200: Answer("The document.", {"type": "object"})})
     def get_contract() -> Response:
         """Get the contract, in OpenAPI 3.1."""
-        document = of_service(contract(), requires_keys=requires_keys, path=request.script_root)
-        return Response(as_text(document), content_type="application/json")
+        return contract(request.script_root).response("application/json")
 
     @blueprint.get("/docs")
     @operation("contract", {200: Answer("The page.", TEXT, media_types=("text/html",))})
     def get_page() -> Response:
         """Get the contract as a page, on which every route can be tried."""
-        return Response((PAGE / "index.html").read_bytes(), content_type="text/html; charset=utf-8")
+        return page().response(CONTENT_TYPES[".html"])
 
     @blueprint.get("/docs/<name>")
     @operation("contract", ASSET_ANSWERS, problems=(404,), parameters=(NAME,))
@@ -62,7 +73,6 @@ def docs_blueprint(requires_keys: bool) -> Blueprint:
         """Get a file of this page."""
         if name not in ASSETS:
             abort(404)
-        # Read from disk each time: requests are too rare to keep the file in memory.
-        return asset(name, ASSETS[name].read_bytes(), f"max-age={ASSET_SECONDS}")
+        return page_asset(name).response()
 
     return blueprint

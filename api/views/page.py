@@ -1,11 +1,12 @@
 """`/`: the web page, a fixed set of small files."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
-from api.assets import CONTENT_TYPES, asset
+from api.assets import CONTENT_TYPES, Asset
 from shared.images.formats import NAMES, SUFFIXES
 
 FOLDER = Path(__file__).parents[1] / "page"
@@ -14,6 +15,8 @@ INDEX = "index.html"
 CACHE_CONTROL = "no-cache"
 # With the suffixes, because some systems do not recognize files such as .heic as images.
 ACCEPT = ",".join(("image/*", *SUFFIXES))
+# Behind proxies, the page has a form for each path below which it is served.
+MOST_ROOTS = 8
 
 
 def page_blueprint(max_image_bytes: int) -> Blueprint:
@@ -22,18 +25,23 @@ def page_blueprint(max_image_bytes: int) -> Blueprint:
     values = {"max_image_bytes": str(max_image_bytes), "formats": NAMES, "accept": ACCEPT}
     for name, value in values.items():
         contents[INDEX] = contents[INDEX].replace(f"{{{{{name}}}}}".encode(), value.encode())
+    template = contents.pop(INDEX)
+    files = {name: Asset(name, content, CACHE_CONTROL) for name, content in contents.items()}
     blueprint = Blueprint("page", __name__)
+
+    @lru_cache(MOST_ROOTS)
+    def index_below(root: str) -> Asset:
+        return Asset(INDEX, template.replace(b"{{root}}", root.encode()), CACHE_CONTROL)
 
     @blueprint.get("/")
     def index() -> Response:
         # Behind a proxy that removes the prefix `/cats`, relative links on the page `/cats` would lack the prefix.
-        root = f"{request.script_root}/" if request.script_root else ""
-        return asset(INDEX, contents[INDEX].replace(b"{{root}}", root.encode()), CACHE_CONTROL)
+        return index_below(f"{request.script_root}/" if request.script_root else "").response()
 
     @blueprint.get("/page/<name>")
     def file(name: str) -> Response:
-        if name not in contents or name == INDEX:
+        if name not in files:
             raise NotFound()
-        return asset(name, contents[name], CACHE_CONTROL)
+        return files[name].response()
 
     return blueprint

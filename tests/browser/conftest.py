@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, FileChooser, Locator, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as NoChooser
 
@@ -83,7 +84,7 @@ class Desk:
 
     def card(self, name: str) -> Locator:
         """The card of the picture with this name."""
-        return self.page.get_by_role("listitem").filter(has=self.page.get_by_role("heading", name=name, exact=True))
+        return self.page.locator(".card").filter(has=self.page.get_by_role("heading", name=name, exact=True))
 
     def button(self, word: str, name: str) -> Locator:
         return self.page.get_by_role("button", name=f"{word} {name}", exact=True)
@@ -95,6 +96,11 @@ class Desk:
         """What the browser would show after a reload."""
         items = self.page.evaluate("Object.entries(localStorage)")
         return [json.loads(value) for name, value in items if name.startswith("topthree:")]
+
+    def violations(self) -> list[str]:
+        """What axe finds wrong with the page, in words."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{each['id']}: {each['help']} {[node['html'] for node in each['nodes']]}" for each in found]
 
     def screenshot(self, name: str) -> None:
         """Keep what is seen for whoever changes the page."""

@@ -16,6 +16,7 @@ from tests.support.processes import Service
 from tests.support.stub_worker import digest_of
 
 OpenDesk = Callable[..., Desk]
+MOST_LABELS = 10
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
 
 
@@ -28,7 +29,7 @@ def pasted(desk: Desk) -> str:
 
 def downloaded(desk: Desk, button: str) -> str:
     with desk.page.expect_download() as download:
-        desk.page.get_by_role("button", name=button).click()
+        desk.page.get_by_role("button", name=button, exact=True).click()
     return Path(download.value.path()).read_bytes().decode("utf-8")
 
 
@@ -41,9 +42,11 @@ def test_the_json_of_a_picture_can_be_copied(open_desk: OpenDesk, stubbed: Servi
     # When its JSON is copied, Then that is said and spoken
     desk.button("Copy the JSON of", "one.png").click()
     expect(desk.page.get_by_role("status")).to_have_text("Copied.")
-    # And the clipboard has the record
+    # And the clipboard has the record, with the labels that are shown
     record = json.loads(pasted(desk))
-    assert record == stubbed.result(record["id"]).json()
+    whole = stubbed.result(record["id"]).json()
+    assert record == {**whole, "result": dict(list(whole["result"].items())[:3])}
+    assert len(whole["result"]) == MOST_LABELS
     assert record["result"]["prediction_1"]["predicted_label"] == digest_of(file.read_bytes())
 
 

@@ -57,7 +57,7 @@ def test_clearing_can_be_undone(open_desk: OpenDesk, stubbed: Service, save: Sav
     # When finished pictures are cleared, Then the page is empty, and the way back has the focus
     desk.page.get_by_role("button", name="Clear finished").click()
     expect(desk.page.locator(".card:visible")).to_have_count(0)
-    expect(desk.page.get_by_text("3 pictures cleared.")).to_be_visible()
+    expect(desk.page.get_by_text("3 pictures removed.")).to_be_visible()
     undo = desk.page.get_by_role("button", name="Undo")
     expect(undo).to_be_focused()
     desk.screenshot("cleared")

@@ -1,13 +1,15 @@
 """The first minute on the page: what it says about the service, the examples, the way to the contract and back."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desk, stub_service
+from tests.browser.conftest import Desk, Save, stub_service
 from tests.support.processes import Service
+from tests.support.stub_worker import digest_of
 
 OpenDesk = Callable[..., Desk]
 
@@ -26,6 +28,22 @@ def test_an_example_is_classified_like_a_file(open_desk: OpenDesk, service: Serv
     # And they are there again when the page is empty
     desk.button("Remove", "umbrella.png").click()
     expect(example).to_be_visible()
+
+
+def test_the_shown_command_classifies_a_picture(
+    open_desk: OpenDesk, stubbed: Service, save: Save, tmp_path: Path
+) -> None:
+    # Given the command on the empty page, copied
+    desk = open_desk(stubbed.url)
+    desk.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    desk.page.get_by_role("button", name="Copy the command").click()
+    expect(desk.page.get_by_role("status")).to_have_text("Copied.")
+    command = desk.page.evaluate("navigator.clipboard.readText()")
+    assert command == desk.page.locator("#command").inner_text()
+    # When a shell runs it, Then it gets the labels
+    picture = save("picture.jpg")
+    done = subprocess.run(["bash", "-c", f"{command} -s"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert digest_of(picture.read_bytes()) in done.stdout
 
 
 def test_every_example_gets_its_labels(open_desk: OpenDesk, service: Service) -> None:

@@ -1,8 +1,10 @@
 """The web application over a fake Redis: no server, no worker."""
 
+import gzip
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -40,8 +42,18 @@ class CheckedClient(FlaskClient):
 
     def open(self, *args: Any, **options: Any) -> Any:
         answer = super().open(*args, **options)
-        contract().check(answer.request.method, answer.request.path, answer)
+        contract().check(answer.request.method, answer.request.path, decoded(answer))
         return answer
+
+
+def decoded(answer: Any) -> Any:
+    """Return the answer as libraries for clients would, which decompress its body."""
+    if answer.headers.get("Content-Encoding") != "gzip":
+        return answer
+    other = copy(answer)
+    other.headers = answer.headers.copy()
+    other.set_data(gzip.decompress(answer.data))
+    return other
 
 
 class FakeRedis(fakeredis.FakeRedis):
