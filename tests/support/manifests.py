@@ -21,6 +21,11 @@ def read_objects(folder: Path) -> list[Manifest]:
     return list(_objects(folder))
 
 
+def kustomization(folder: Path) -> Manifest:
+    """Return the kustomization of a folder."""
+    return dict(yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8")))
+
+
 def build(folder: Path) -> list[Manifest]:
     """Return what `kubectl kustomize` makes of a folder."""
     kubectl = shutil.which("kubectl") or skip_outside_ci("needs kubectl, which has kustomize")
@@ -31,7 +36,7 @@ def build(folder: Path) -> list[Manifest]:
 
 def settings(folder: Path) -> dict[str, str]:
     """Return the settings that a folder adds to the ConfigMap."""
-    (generator,) = _kustomization(folder)["configMapGenerator"]
+    (generator,) = kustomization(folder)["configMapGenerator"]
     return dict(literal.split("=", 1) for literal in generator["literals"])
 
 
@@ -65,12 +70,8 @@ def quantity(text: str) -> float:
 
 
 def _objects(folder: Path) -> Iterator[Manifest]:
-    for name in _kustomization(folder)["resources"]:
+    for name in kustomization(folder)["resources"]:
         if (folder / name).is_dir():
             yield from _objects(folder / name)
         else:
             yield from yaml.safe_load_all((folder / name).read_text("utf-8"))
-
-
-def _kustomization(folder: Path) -> Manifest:
-    return dict(yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8")))

@@ -16,6 +16,7 @@ from tests.support.manifests import (
     build,
     container,
     find,
+    kustomization,
     pods,
     quantity,
     read_objects,
@@ -47,8 +48,7 @@ def test_every_object_is_valid(manifest: dict[str, object], version: str) -> Non
 
 def test_every_file_belongs_to_a_kustomization() -> None:
     for file in KUBERNETES.glob("*/*.yaml"):
-        listed = yaml.safe_load((file.parent / "kustomization.yaml").read_text("utf-8"))["resources"]
-        assert file.name == "kustomization.yaml" or file.name in listed
+        assert file.name in ("kustomization.yaml", *kustomization(file.parent)["resources"])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -165,20 +165,23 @@ def test_a_worker_has_the_memory_that_its_jobs_may_use() -> None:
 def test_workers_scale_by_the_age_of_the_oldest_job() -> None:
     # Given the rule
     scaling = find(OBJECTS, "ScaledObject", "topthree-worker")["spec"]
-    (trigger,) = scaling["triggers"]
-    source = trigger["metadata"]
+    age, running = scaling["triggers"]
     # Then it is about the workers' Deployment, which leaves the number to it
     workers = find(OBJECTS, "Deployment", scaling["scaleTargetRef"]["name"])
     assert "replicas" not in workers["spec"]
     assert 0 < scaling["minReplicaCount"] < scaling["maxReplicaCount"]
-    # And reads a metric that the API has, at the API's address
-    assert source["valueLocation"] in documented() and source["format"] == "prometheus"
+    # And reads metrics that the API has, at the API's address
     service = find(OBJECTS, "Service", "topthree-api")["metadata"]["name"]
-    namespace = yaml.safe_load((KUBERNETES / "base/kustomization.yaml").read_text("utf-8"))["namespace"]
-    assert source["url"] == f"http://{service}.{namespace}.svc.cluster.local/metrics"
-    # And compares the age itself, not the age divided by the number of pods
-    assert (trigger["type"], trigger["metricType"]) == ("metrics-api", "Value")
-    assert all(isinstance(value, str) for value in source.values())
+    address = f"http://{service}.{kustomization(BASE)['namespace']}.svc.cluster.local/metrics"
+    for trigger in (age, running):
+        source = trigger["metadata"]
+        assert (trigger["type"], source["url"], source["format"]) == ("metrics-api", address, "prometheus")
+        assert source["valueLocation"] in documented()
+        assert all(isinstance(value, str) for value in source.values())
+    # And compares the age itself with the longest time of a job, and the running jobs with the children of a worker
+    assert (age["metricType"], running["metricType"]) == ("Value", "AverageValue")
+    assert float(age["metadata"]["targetValue"]) == Settings.from_environ({}).job_time_limit_seconds
+    assert float(running["metadata"]["targetValue"]) < int(variables(PODS["topthree-worker"])["WORKERS"])
     # And KEDA may read it
     allowed = find(OBJECTS, "NetworkPolicy", "topthree-from-keda")["spec"]
     assert allowed["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
