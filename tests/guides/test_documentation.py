@@ -23,6 +23,7 @@ OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "javascript",
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
     "docs/how-to/air-gapped.md": "tests/guides/test_air_gapped.py",
+    "docs/how-to/kubernetes.md": "tests/guides/test_kubernetes.py",
 }
 
 
