@@ -32,7 +32,7 @@ def test_the_commands_send_what_is_in_the_manifests() -> None:
             assert (KUBERNETES / path.removeprefix("deploy/kubernetes/").replace("mine", "example", 1)).exists()
         # And when it names a Deployment, a container or an image, there is one
         for name in [word.removeprefix("deployment/") for word in words if word.startswith("deployment/")]:
-            assert set(NEEDED) <= set(words)
+            assert name in deployments and set(NEEDED) <= set(words)
             for image in [word.split("=", 1) for word in words if "=registry.example/" in word]:
                 only = container(deployments[name])
                 assert only["name"] == image[0]
