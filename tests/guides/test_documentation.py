@@ -24,6 +24,7 @@ OTHER_LANGUAGES = ("yaml", "ini", "nginx", "caddyfile", "mermaid", "pycon")
 # Pages that need servers of their own: their tests.
 ELSEWHERE = {
     "docs/how-to/air-gapped.md": "tests/guides/test_air_gapped.py",
+    "docs/how-to/kubernetes.md": "tests/guides/test_kubernetes.py",
 }
 # The page whose program in JavaScript is a server: its test.
 SERVER = ("docs/how-to/webhooks.md", "tests/guides/test_webhooks.py")
