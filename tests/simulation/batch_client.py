@@ -45,29 +45,35 @@ class SimulatedBatchClient:
         rng = self._world.rng
         for number in range(self._habits.batches):
             self._world.pause(rng.expovariate(1))
-            batch = SentBatch(
-                f"{self._name}.{number}",
-                rng.choice(HOSTS) if rng.random() < self._habits.webhooks else "",
-                # The model is less sure than the last one.
-                rng.choice([0, 0.25, 0.75]),
-            )
-            self._ledger.open(batch)
+            batch = self._open(f"{self._name}.{number}")
             try:
-                self._send(batch)
+                if batch:
+                    self._send(batch)
             except (UnknownBatch, GoneBatch, BatchClosed) as error:
                 batch.check_refusal(error)
                 self._world.note(f"{batch.id}: {error}")
 
+    def _open(self, name: str) -> SentBatch | None:
+        """Open a batch; another one, as the service names them, if the answer was lost."""
+        rng = self._world.rng
+        webhook = rng.choice(HOSTS) if rng.random() < self._habits.webhooks else ""
+        # The model is less sure than the last one.
+        min_confidence = rng.choice([0, 0.25, 0.75])
+        for attempt in range(TRIES):
+            batch = SentBatch(f"{name}.{attempt}", webhook, min_confidence)
+            self._ledger.open(batch)
+            try:
+                self.api.open(batch.id, BatchRequest(1, min_confidence=min_confidence, webhook=webhook))
+            except Unanswered as error:
+                self._wait(f"unknown: {batch.id} {error}")
+                continue
+            batch.heard_of = True
+            return batch
+        return None
+
     def _send(self, batch: SentBatch) -> None:
-        """Do all that a client does with a batch; raises what ends it early."""
+        """Do all that a client does with an open batch; raises what ends it early."""
         rng, world = self._world.rng, self._world
-        request = BatchRequest(1, min_confidence=batch.min_confidence, webhook=batch.webhook)
-        try:
-            self.api.open(batch.id, request)
-        except Unanswered as error:
-            world.note(f"unknown: {batch.id} {error}")
-            return
-        batch.heard_of = True
         if rng.random() < self._habits.cancels:
             cancel = partial(self._cancel, batch)
             self.actors.append(world.spawn(f"{batch.id} end", cancel, patient=False, after=rng.expovariate(0.3)))
@@ -104,8 +110,8 @@ class SimulatedBatchClient:
         try:
             answer = self.api.add(batch.id, request.key, pictures, job_ids)
         except Unanswered as error:
-            self._world.note(f"unknown: {job_ids} {error}")
             self._ledger.miss(request, job_ids)
+            self._wait(f"unknown: {job_ids} {error}")
             return False
         self._world.note(f"accepted: {answer}")
         self._ledger.answer(batch, request, answer)
@@ -154,7 +160,7 @@ class SimulatedBatchClient:
             try:
                 state = self.api.close(batch.id)
             except Unanswered as error:
-                self._world.note(f"{batch.id}: {error}")
+                self._wait(f"{batch.id}: {error}")
                 continue
             require(state in ("closed", "completed") or batch.deletions > 0, f"{batch.id} is closed, and {state}")
             batch.close_told = True
@@ -166,10 +172,15 @@ class SimulatedBatchClient:
             try:
                 self.api.cancel(batch.id)
             except Unanswered as error:
-                self._world.note(f"{batch.id}: {error}")
+                self._wait(f"{batch.id}: {error}")
                 continue
             except UnknownBatch as error:
                 batch.check_refusal(error)
                 return
             self._ledger.deleted(batch)
             return
+
+    def _wait(self, why: str) -> None:
+        """Wait before a request is sent again."""
+        self._world.note(why)
+        self._world.pause(self._world.rng.expovariate(1))

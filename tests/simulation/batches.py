@@ -44,7 +44,7 @@ class SimulatedBatches:
     def crash_api(self) -> None:
         """Wait a while for an API process that serves a request, and end it."""
         world = self._service.world
-        for _ in range(100):
+        for _ in range(200):
             busy = [client.api for client in self._clients if client.api.busy]
             if busy:
                 world.rng.choice(busy).crash()

@@ -141,7 +141,7 @@ class Scenario:
             habits = Habits(rng.randint(2, 12), rng.choice([1, 2, 20]), deadlines, cancels, webhooks)
             self._clients.append(SimulatedClient(self._service, f"c{number}", habits))
         for number in range(rng.choice([1, 2]) if self.weather.batches else 0):
-            self._batches.start(f"b{number}", BatchHabits(rng.randint(1, 2), webhooks, rng.choice([0, 0.3])))
+            self._batches.start(f"b{number}", BatchHabits(rng.randint(1, 2), webhooks, rng.choice([0, 0.4])))
         self._operators = [SimulatedOperator(self._service, f"o{number}", 4) for number in range(rng.choice([0, 1, 2]))]
         chaos = world.spawn("chaos", self._chaos)
         world.spawn("auditor", self._audit)
@@ -191,7 +191,7 @@ class Scenario:
             *([self._flush_scripts] if weather.scripts else []),
             *([self._lose_redis] if weather.outages else []),
             *([self._crash_sender] if weather.webhooks else []),
-            *([self._batches.forget_one] if weather.batches else []),
+            *([self._batches.forget_one] if weather.batches and rng.random() < 0.2 else []),
             *([self._batches.crash_api] if weather.batches and weather.crashes else []),
         ]
         for _ in range(rng.randint(2, 10) if kinds else 0):
