@@ -200,33 +200,47 @@ class Scenario:
 
     def _audit(self) -> None:
         """Compare the indexes with the records, between any two steps of the others."""
-        server, key = self._server, QUEUE.key
+        key = QUEUE.key
         for _ in range(1000):
             self.world.pause(self._rng.expovariate(1))
-            open_ids = server.zrange(key("jobs:open"), 0, -1)
-            states = {job_id: server.hget(key(f"job:{job_id}"), "state") for job_id in open_ids}
-            running = {job_id for job_id, state in states.items() if state == "running"}
-            require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
-            require(set(server.zrange(key("jobs:leases"), 0, -1)) == running, f"running are {running}")
-            require(set(server.zrange(key("jobs:deadlines"), 0, -1)) <= set(open_ids), "deadlines of jobs that ended")
-            stored = int(server.get(key("jobs:bytes")) or 0)
-            require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
-            sending = sum(map(int, server.hvals(key("deliveries:sending"))))
-            leased = server.zcard(key("deliveries:leases"))
-            require(sending == leased, f"{leased} deliveries are leased, {sending} are counted")
-            self._audit_kept()
+            with self._server.pipeline(transaction=False) as pipe:
+                for name in ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:kept"):
+                    pipe.zrange(key(name), 0, -1)
+                pipe.hgetall(key("jobs:kept_bytes"))
+                pipe.get(key("jobs:bytes"))
+                pipe.hvals(key("deliveries:sending"))
+                pipe.zcard(key("deliveries:leases"))
+                open_ids, leased_ids, deadlines, kept, kept_bytes, stored, sending, leased = pipe.execute()
+            self._audit_open(open_ids, leased_ids, deadlines, int(stored or 0))
+            self._audit_kept(kept, kept_bytes)
+            counted = sum(map(int, sending))
+            require(counted == leased, f"{leased} deliveries are leased, {counted} are counted")
             if self.weather.batches:
                 self._batches.audit(open_ids)
 
-    def _audit_kept(self) -> None:
-        server, key = self._server, QUEUE.key
-        kept = server.zrange(key("jobs:kept"), 0, -1)
+    def _audit_open(self, open_ids: list[str], leased_ids: list[str], deadlines: list[str], stored: int) -> None:
+        states = self._states(open_ids)
+        running = {job_id for job_id, state in states.items() if state == "running"}
+        require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
+        require(set(leased_ids) == running, f"running are {running}")
+        require(set(deadlines) <= set(open_ids), "deadlines of jobs that ended")
+        require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
+
+    def _audit_kept(self, kept: list[str], kept_bytes: dict[str, str]) -> None:
         sizes = dict.fromkeys(kept, PICTURE_BYTES) | ({"total": PICTURE_BYTES * len(kept)} if kept else {})
-        found = {name: int(size) for name, size in server.hgetall(key("jobs:kept_bytes")).items()}
+        found = {name: int(size) for name, size in kept_bytes.items()}
         require(found == sizes, f"the pictures of {kept} are kept, and their sizes are {found}")
         require(len(kept) <= KEPT_PICTURES, f"{len(kept)} pictures are kept")
-        states = {server.hget(key(f"job:{job_id}"), "state") for job_id in kept}
+        states = set(self._states(kept).values())
         require(states <= {"failed"}, f"pictures are kept of jobs that are {states}")
+
+    def _states(self, job_ids: list[str]) -> dict[str, str]:
+        if not job_ids:
+            return {}
+        with self._server.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(QUEUE.key(f"job:{job_id}"), "state")
+            return dict(zip(job_ids, pipe.execute(), strict=True))
 
     def _stall(self) -> None:
         self._network.faults.stalled_until = self.world.now + self._rng.choice([0.5, 1.5, 3, 20])
