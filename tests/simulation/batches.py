@@ -53,7 +53,7 @@ class SimulatedBatches:
 
     def forget_one(self) -> None:
         """Let a batch expire: one without open jobs, because no job is open for as long as a batch is kept."""
-        ids = [batch_id for batch_id, batch in self._ledger.batches.items() if not batch.forgotten]
+        ids = [batch.id for batch in self._ledger.batches.values() if batch.heard_of and not batch.forgotten]
         quiet = [batch_id for batch_id in ids if self._is_quiet(batch_id)]
         if quiet:
             batch_id = self._service.world.rng.choice(quiet)
