@@ -348,6 +348,10 @@ class Scenario:
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")
+        kept = self._server.zrange(QUEUE.key("jobs:kept"), 0, -1)
+        images = {QUEUE.key(f"image:{job_id}") for job_id in records.keys() - set(kept)}
+        pictures = images.intersection(self._server.scan_iter(QUEUE.key("image:*")))
+        require(not pictures, f"pictures of jobs that have ended: {pictures}")
         self._records = records
         self._batches.reckon(records)
         strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]

@@ -28,9 +28,10 @@ def is_broken(seed: int, client: Any, weather: Weather) -> bool:
     return False
 
 
-def test_a_seed_runs_the_same_way_twice(client: Any) -> None:
+@pytest.mark.parametrize("weather", [None, Weather.of("lines", "crashes", "batches")], ids=["drawn", "batches"])
+def test_a_seed_runs_the_same_way_twice(client: Any, weather: Weather | None) -> None:
     # When one seed is run twice, with others between, Then both take the same steps at the same times
-    runs = [Scenario(seed, client) for seed in (7, 8, 7)]
+    runs = [Scenario(seed, client, weather) for seed in (7, 8, 7)]
     for run in runs:
         run.run()
     first, _, again = ([line[:30] for line in run.world.trace] for run in runs)
