@@ -57,7 +57,7 @@ class SimulatedBatchClient:
         """Open a batch; another one, as the service names them, if the answer was lost."""
         rng = self._world.rng
         webhook = rng.choice(HOSTS) if rng.random() < self._habits.webhooks else ""
-        # The model is less sure than the last one.
+        # The confidence of the simulated model is 0.5: with the last one there are no labels.
         min_confidence = rng.choice([0, 0.25, 0.75])
         for attempt in range(TRIES):
             batch = SentBatch(f"{name}.{attempt}", webhook, min_confidence)

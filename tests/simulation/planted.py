@@ -248,5 +248,14 @@ OTHERS = (
         PlantedFault("a batch that has ended counts as open", "end_batch", "redis.call('ZREM', batches_key, id)"),
         Weather.of("batches"),
     ),
+    (
+        PlantedFault(
+            "a request needs room for one picture only",
+            "add_to_batch",
+            "+ count > tonumber(max_open",
+            "+ 1 > tonumber(max_open",
+        ),
+        Weather.of("batches"),
+    ),
     (ResultsPastOpenOnes(), Weather.of("batches")),
 )

@@ -224,6 +224,8 @@ class Scenario:
         require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
         require(set(leased_ids) == running, f"running are {running}")
         require(set(deadlines) <= set(open_ids), "deadlines of jobs that ended")
+        most = self._service.limits.max_open_jobs
+        require(len(open_ids) <= most, f"{len(open_ids)} jobs are open, and the limit is {most}")
         require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
 
     def _audit_kept(self, kept: list[str], kept_bytes: dict[str, str]) -> None:
