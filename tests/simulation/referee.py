@@ -66,22 +66,21 @@ class Referee:
                 require(answers[at] in (1, 2, b"queued") or isinstance(answers[at], Exception), told)
             if named and not done_before and state == "running" and answers[at] in (1, 2, b"queued"):
                 require(named == holder, f"{self._name(command)} for {named} of a job that {holder} holds")
-        ended = {
-            self._argument(command, "batch_prefix") + batch
-            for (_, command), (*_, batch) in zip(watched, before, strict=True)
-            if batch and self._name(command) == "finish"
-        }
-        for key in sorted(ended.union(*map(self._batch_keys, commands))):
+        batch_of = {at: record[4] for (at, _), record in zip(watched, before, strict=True)}
+        keys = {self._batch_key(command, batch_of.get(at)) for at, command in enumerate(commands)}
+        for key in sorted(keys - {""}):
             self._batches.look(key)
 
-    def _batch_keys(self, command: Sequence[Any]) -> set[str]:
-        """Return the key of the batch that a command may change."""
+    def _batch_key(self, command: Sequence[Any], batch_of_job: str | None) -> str:
+        """Return the key of the batch that a command may change, "" if there is none."""
         match self._name(command):
             case "open_batch" | "add_to_batch":
-                return {command[RECORD]}
+                return str(command[RECORD])
             case "settle_batch":
-                return {self._argument(command, "batch_prefix") + self._argument(command, "id")}
-        return set()
+                return self._argument(command, "batch_prefix") + self._argument(command, "id")
+            case "finish" if batch_of_job:
+                return self._argument(command, "batch_prefix") + batch_of_job
+        return ""
 
     def _name(self, command: Sequence[Any]) -> str:
         return self._names.get(command[SCRIPT], "") if command[0] in ("EVALSHA", "EVAL") else ""
