@@ -230,7 +230,7 @@ def test_a_request_that_is_repeated_adds_nothing(bench: Bench) -> None:
     bench.open()
     request = RepeatableRequest("my key", "f", "the answer")
     assert bench.batches.earlier_answer(BATCH, request).earlier is None
-    assert bench.add("x", request=request) in (None, "the answer")
+    assert bench.add("x", request=request) is None
     # When it is repeated, also after the batch was closed, Then the answer is the first one
     assert bench.add("y", request=request) == "the answer"
     bench.batches.close(BATCH)
@@ -257,6 +257,16 @@ def test_pictures_must_be_staged(bench: Bench) -> None:
     claimed = claim_next(bench.jobs)
     assert claimed is not None and claimed.picture == b"data"
     assert bench.client.ttl("p:image:x") > 80_000
+
+
+def test_a_request_whose_answer_was_lost_is_no_repetition(bench: Bench) -> None:
+    # Given an open batch
+    bench.open()
+    # When a request with a key is sent, and sent again because its answer was lost
+    added = bench.add("x", request=RepeatableRequest("my key", "f", "the answer"))
+    # Then its caller is not told that the pictures are not needed
+    assert added is None
+    assert bench.batch.added == 1
 
 
 def test_a_canceled_batch_is_told_and_leaves_nothing(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """What was promised to the clients of a simulated service, what was seen, and whether both agree."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,10 +36,10 @@ class Ledger:
     short_leases: bool = False
     # Ends whose answer never came: whoever asked for them did not count them.
     unheard_ends: int = 0
-    # Jobs with a webhook; how often each outcome was received, and which; those whose delivery was given up.
+    # Jobs and batches with a webhook; how often each end was received, and what; those whose delivery was given up.
     webhooks: set[str] = field(default_factory=set)
     received: Counter[str] = field(default_factory=Counter)
-    received_states: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    received_answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
     # Receipts that the sender did not hear of, and senders that were ended or whose leases ended early.
     lost_receipts: int = 0
@@ -56,6 +56,12 @@ class Ledger:
             require(same, f"{job.id} ended as {before.state} and then as {job.state}")
         self.seen[job.id] = job
 
+    def receive(self, answer: dict[str, Any]) -> None:
+        """Note what a receiver is told about a job or a batch: it is always the same."""
+        before = self.received_answers.setdefault(answer["id"], answer)
+        require(before == answer, f"a webhook told {before}, and then {answer}")
+        self.received[answer["id"]] += 1
+
     def note_retry(self, job_id: str, new_id: str) -> None:
         """Note what an operator is told about a retry: everybody is told of the same new job."""
         before = self.retried.setdefault(job_id, new_id)
@@ -71,7 +77,7 @@ class Ledger:
         require(not twice, f"retried more than once: {twice}")
         for job in jobs:
             if job.kept_until_ms:
-                is_there = job.id in kept or job.id in children or job.id in self.retried
+                is_there = job.id in kept or job.id in children or job.id in self.retried or self.deletions[job.id] > 0
                 require(is_there, f"the picture of {job.id} was kept, and is lost")
 
     def judge(self, jobs: dict[str, Job | None], *, calm: bool) -> None:
@@ -104,10 +110,10 @@ class Ledger:
             require(self.received[job_id] > 0 or job_id in self.given_up, told)
             require(self.received[job_id] <= 1 or self.lost_receipts + self.lost_senders > 0, told)
             job = jobs[job_id]
-            states = self.received_states[job_id]
-            require(len(states) <= 1, f"the webhook of {job_id} told of {states}")
-            require(job is None or states <= {job.state}, f"{job_id} is {job and job.state}, its webhook told {states}")
-        require(self.received.keys() <= self.webhooks, "a job without a webhook has one")
+            if job is not None and job_id in self.received_answers:
+                told = self.received_answers[job_id]["status"]
+                require(told == job.state, f"{job_id} is {job.state}, its webhook told {told}")
+        require(self.received.keys() <= self.webhooks, "a job or batch without a webhook has one")
 
     def _judge_gone(self, job_id: str) -> None:
         deleted = self.deletions[job_id]
@@ -120,7 +126,7 @@ class Ledger:
     def _judge_end(self, job: Job) -> None:
         title = (job.problem or {}).get("title")
         if job.state is JobState.SUCCEEDED:
-            require(job.result == {"prediction_1": expected(job.id)}, f"{job.id} has the labels {job.result}")
+            require(job.result == expected(job), f"{job.id} has the labels {job.result}")
         elif job.state is JobState.CANCELED:
             require(self.deletions[job.id] > 0, f"{job.id} was canceled by nobody")
         elif job.state is JobState.EXPIRED:
@@ -155,9 +161,10 @@ def picture_of(job_id: str) -> str:
     return job_id.rpartition("-")[0]
 
 
-def expected(job_id: str) -> dict[str, Any]:
-    """Return the answer of the simulated model to the picture of this job."""
-    return {"confidence_level": 0.5, "predicted_label": f"label of {picture_of(job_id)}"}
+def expected(job: Job) -> dict[str, Any]:
+    """Return the result of this job by the simulated model, which has one label for each picture."""
+    label = {"confidence_level": 0.5, "predicted_label": f"label of {picture_of(job.id)}"}
+    return {"prediction_1": label} if job.min_confidence <= label["confidence_level"] else {}
 
 
 def require(holds: bool, what: str) -> None:

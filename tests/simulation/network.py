@@ -53,8 +53,8 @@ class Network:
         script = f"local function now_ms() return tonumber(redis.call('GET', '{CLOCK_KEY}')) end\n"
         return Clock(script, lambda: self.world.now)
 
-    def call(self, run: Callable[[], Any], *, ends: bool = False) -> Any:
-        """Send a request until an answer is heard or patience is over, and return the answer; say if it `ends` jobs."""
+    def call(self, run: Callable[[], Any], *, ends: int = 0) -> Any:
+        """Send a request until an answer is heard or patience is over, return the answer; it `ends` so many jobs."""
         error: redis.RedisError = redis.ConnectionError("lost")
         asked_at = self.world.now
 
@@ -158,7 +158,7 @@ class SimulatedRedis(redis.Redis):
                 answers.extend(pipe.execute(raise_on_error=False)[len(clock) :])
             return answers
 
-        answers: list[Any] = network.call(ask, ends=any(network.referee.ends(command) for command in commands))
+        answers: list[Any] = network.call(ask, ends=sum(network.referee.ends(command) for command in commands))
         return answers
 
 

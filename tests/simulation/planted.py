@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from shared.batches.models import Batch, BatchResult
+from shared.batches.store import Batches
 from shared.jobs import script as job_script
 from tests.simulation.scenario import Weather
 from tests.simulation.service import SimulatedWorker
@@ -52,6 +54,27 @@ class BlameAll:
             SimulatedWorker.of = of  # type: ignore[method-assign]
 
 
+@dataclass(frozen=True)
+class ResultsPastOpenOnes:
+    """A reader of results that leaves out pictures that have not ended, and goes on."""
+
+    name: str = "results go on past an open picture"
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        results = Batches.results
+
+        def all_results(batches: Batches, batch: Batch, after: int) -> Iterator[list[BatchResult]]:
+            found = [page for place in range(after, batch.added) for page in results(batches, batch, place)]
+            yield list({line.number: line for page in found for line in page}.values())
+
+        Batches.results = all_results  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            Batches.results = results  # type: ignore[method-assign]
+
+
 # The mends of faults that real services showed, taken out; and the weather that shows it soonest.
 TAKEN_OUT = (
     (
@@ -90,6 +113,24 @@ TAKEN_OUT = (
     (
         PlantedFault("a turn lives on", "take_turn", " or until_ms - now > tonumber(period_ms)"),
         Weather.of("crashes", "clocks", "messages"),
+    ),
+    (
+        PlantedFault(
+            "pictures are deleted when the answer to their admission is lost",
+            "add_to_batch",
+            "redis.call('EXISTS', job_prefix .. pictures[1][1]) == 1",
+            "false",
+        ),
+        Weather.of("lines", "batches"),
+    ),
+    (
+        PlantedFault(
+            "the webhook of a canceled batch is written before its last end",
+            "settle_batch",
+            "if batch[2] == batch[3] then end_batch",
+            "if true then end_batch",
+        ),
+        Weather.of("webhooks", "batches"),
     ),
 )
 OTHERS = (
@@ -170,4 +211,51 @@ OTHERS = (
         PlantedFault("a job that has ended is run again", "claim", "record[1] ~= 'queued' or "),
         Weather.of("messages"),
     ),
+    (
+        PlantedFault(
+            "an end is counted twice",
+            "end_batch",
+            "redis.call('HINCRBY', key, 'ended', 1)",
+            "redis.call('HINCRBY', key, 'ended', 2)",
+        ),
+        Weather.of("batches"),
+    ),
+    (
+        PlantedFault(
+            "a batch completes before its last end", "end_batch", "ended == tonumber", "ended + 1 >= tonumber"
+        ),
+        Weather.of("batches"),
+    ),
+    (
+        PlantedFault(
+            "a batch without open jobs is not completed", "settle_batch", "batch[2] == batch[3] then\n", "false then\n"
+        ),
+        Weather.of("batches"),
+    ),
+    (
+        PlantedFault("a closed batch takes pictures", "add_to_batch", "batch[1] ~= 'open'", "batch[1] == 'canceled'"),
+        Weather.of("lines", "batches"),
+    ),
+    (
+        PlantedFault("a repeated request is not known", "add_to_batch", "if earlier then", "if false then"),
+        Weather.of("lines", "batches"),
+    ),
+    (
+        PlantedFault("the outcomes of a batch stay for ever", "end_batch", "if ended == 1 then", "if false then"),
+        Weather.of("batches"),
+    ),
+    (
+        PlantedFault("a batch that has ended counts as open", "end_batch", "redis.call('ZREM', batches_key, id)"),
+        Weather.of("batches"),
+    ),
+    (
+        PlantedFault(
+            "a request needs room for one picture only",
+            "add_to_batch",
+            "+ count > tonumber(max_open",
+            "+ 1 > tonumber(max_open",
+        ),
+        Weather.of("batches"),
+    ),
+    (ResultsPastOpenOnes(), Weather.of("batches")),
 )

@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from shared.jobs import script as job_script
 from shared.jobs.store import CLAIM_VALID_SECONDS
+from tests.simulation.batch_referee import BatchReferee
 from tests.simulation.ledger import require
 
 # Places in EVALSHA or EVAL: the script, the number of keys, the first key (the job's record).
@@ -24,6 +25,8 @@ class Referee:
         """`server` is a client of the server itself."""
         self._server = server
         self._names: dict[str, str] = {}
+        self._arguments: dict[str, list[str]] = {}
+        self._batches = BatchReferee(server)
         # How long ago it was that somebody asked for what is done now.
         self.age_seconds = 0.0
         # Whether Redis' clock is never set: else nobody can tell how late a claim is.
@@ -32,6 +35,7 @@ class Referee:
     def know(self, name: str, text: str) -> None:
         """Take note of a script's text, clock and all."""
         self._names[text] = self._names[hashlib.sha1(text.encode()).hexdigest()] = name
+        self._arguments[name] = job_script.names_in(text, "ARGV")
 
     def ends(self, command: Sequence[Any]) -> bool:
         """Whether a command may end a job."""
@@ -54,7 +58,7 @@ class Referee:
             require(
                 not jobs, f"a claim of {self._argument(command, 'execution')} took {jobs} when nobody waited for it"
             )
-        for (at, command), (state, holder, requeued_by, ended_by) in zip(watched, before, strict=True):
+        for (at, command), (state, holder, requeued_by, ended_by, _) in zip(watched, before, strict=True):
             named, by = self._argument(command, "execution"), self._argument(command, "by")
             done_before = by in (requeued_by, ended_by)
             if done_before:
@@ -62,6 +66,21 @@ class Referee:
                 require(answers[at] in (1, 2, b"queued") or isinstance(answers[at], Exception), told)
             if named and not done_before and state == "running" and answers[at] in (1, 2, b"queued"):
                 require(named == holder, f"{self._name(command)} for {named} of a job that {holder} holds")
+        batch_of = {at: record[4] for (at, _), record in zip(watched, before, strict=True)}
+        keys = {self._batch_key(command, batch_of.get(at)) for at, command in enumerate(commands)}
+        for key in sorted(keys - {""}):
+            self._batches.look(key)
+
+    def _batch_key(self, command: Sequence[Any], batch_of_job: str | None) -> str:
+        """Return the key of the batch that a command may change, "" if there is none."""
+        match self._name(command):
+            case "open_batch" | "add_to_batch":
+                return str(command[RECORD])
+            case "settle_batch":
+                return self._argument(command, "batch_prefix") + self._argument(command, "id")
+            case "finish" if batch_of_job:
+                return self._argument(command, "batch_prefix") + batch_of_job
+        return ""
 
     def _name(self, command: Sequence[Any]) -> str:
         return self._names.get(command[SCRIPT], "") if command[0] in ("EVALSHA", "EVAL") else ""
@@ -73,9 +92,11 @@ class Referee:
         return self._argument(command, "valid_until_ms") != "0" and not self._server.exists(command[CLAIMED])
 
     def _record(self, command: Sequence[Any]) -> list[str | None]:
-        found: list[str | None] = self._server.hmget(command[RECORD], "state", "execution", "requeued_by", "ended_by")
+        found: list[str | None] = self._server.hmget(
+            command[RECORD], "state", "execution", "requeued_by", "ended_by", "batch"
+        )
         return found
 
     def _argument(self, command: Sequence[Any], name: str) -> str:
-        names = job_script.names_in(job_script.read_script(self._name(command)), "ARGV")
+        names = self._arguments[self._name(command)]
         return str(command[RECORD + int(command[KEY_COUNT]) + names.index(name)])

@@ -13,6 +13,8 @@ from shared.jobs.deliveries import Deliveries
 from shared.jobs.models import Job
 from shared.jobs.queue import JOB_ID
 from shared.jobs.store import Jobs
+from tests.simulation.batch_client import BatchHabits
+from tests.simulation.batches import SimulatedBatches
 from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
 from tests.simulation.service import (
@@ -42,6 +44,7 @@ WEBHOOKS_SECONDS = 400
 SCRIPTS = (
     *("admit", "claim", "finish", "requeue", "publish_lost", "take_turn"),
     *("forget_kept", "claim_deliveries", "settle_delivery"),
+    *("open_batch", "add_to_batch", "settle_batch"),
 )
 INDEXES = ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:bytes", QUEUE.name)
 DELIVERY_INDEXES = ("deliveries:open", "deliveries:leases", "deliveries:due", "deliveries:sending", "deliveries:silent")
@@ -65,6 +68,8 @@ class Weather:
     outages: bool
     # Some jobs have webhooks; receivers fail, senders crash.
     webhooks: bool
+    # Clients send batches, which may expire; with crashes, API processes crash too.
+    batches: bool
 
     @classmethod
     def of(cls, *kinds: str) -> "Weather":
@@ -99,6 +104,7 @@ class Scenario:
         store = SimulatedStore(self.world, carried=not self.weather.stores)
         self._service = SimulatedService(self.world, self._network, server, self._ledger, store)
         self._store = store
+        self._batches = SimulatedBatches(self._service)
         self._workers: list[SimulatedWorker] = []
         self._clients: list[SimulatedClient] = []
         self._senders: list[SimulatedSender] = []
@@ -134,11 +140,13 @@ class Scenario:
         for number in range(rng.choice([1, 2, 4])):
             habits = Habits(rng.randint(2, 12), rng.choice([1, 2, 20]), deadlines, cancels, webhooks)
             self._clients.append(SimulatedClient(self._service, f"c{number}", habits))
+        for number in range(rng.choice([1, 2]) if self.weather.batches else 0):
+            self._batches.start(f"b{number}", BatchHabits(rng.randint(1, 2), webhooks, rng.choice([0, 0.4])))
         self._operators = [SimulatedOperator(self._service, f"o{number}", 4) for number in range(rng.choice([0, 1, 2]))]
         chaos = world.spawn("chaos", self._chaos)
         world.spawn("auditor", self._audit)
         actors = [chaos, *(each.actor for each in [*self._clients, *self._operators])]
-        world.run(lambda: not any(actor.alive for actor in actors), 300)
+        world.run(lambda: not any(actor.alive for actor in [*actors, *self._batches.actors]), 300)
         self._make_peace()
         at_rest = self._come_to_rest()
         if at_rest and self._operators:
@@ -153,6 +161,8 @@ class Scenario:
             world.run(lambda: not self._server.exists(QUEUE.key("deliveries:open")), WEBHOOKS_SECONDS)
             world.run(lambda: False, 3)
             self._reckon_webhooks()
+        if self.weather.batches:
+            self._batches.reckon_expiry()
 
     def _come_to_rest(self) -> bool:
         slow_seconds = 10 * len(self._ledger.accepted) if self._service.slow else 0
@@ -181,6 +191,8 @@ class Scenario:
             *([self._flush_scripts] if weather.scripts else []),
             *([self._lose_redis] if weather.outages else []),
             *([self._crash_sender] if weather.webhooks else []),
+            *([self._batches.forget_one] if weather.batches and rng.random() < 0.2 else []),
+            *([self._batches.crash_api] if weather.batches and weather.crashes else []),
         ]
         for _ in range(rng.randint(2, 10) if kinds else 0):
             world.pause(rng.expovariate(0.8))
@@ -188,31 +200,49 @@ class Scenario:
 
     def _audit(self) -> None:
         """Compare the indexes with the records, between any two steps of the others."""
-        server, key = self._server, QUEUE.key
+        key = QUEUE.key
         for _ in range(1000):
             self.world.pause(self._rng.expovariate(1))
-            open_ids = server.zrange(key("jobs:open"), 0, -1)
-            states = {job_id: server.hget(key(f"job:{job_id}"), "state") for job_id in open_ids}
-            running = {job_id for job_id, state in states.items() if state == "running"}
-            require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
-            require(set(server.zrange(key("jobs:leases"), 0, -1)) == running, f"running are {running}")
-            require(set(server.zrange(key("jobs:deadlines"), 0, -1)) <= set(open_ids), "deadlines of jobs that ended")
-            stored = int(server.get(key("jobs:bytes")) or 0)
-            require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
-            sending = sum(map(int, server.hvals(key("deliveries:sending"))))
-            leased = server.zcard(key("deliveries:leases"))
-            require(sending == leased, f"{leased} deliveries are leased, {sending} are counted")
-            self._audit_kept()
+            with self._server.pipeline(transaction=False) as pipe:
+                for name in ("jobs:open", "jobs:leases", "jobs:deadlines", "jobs:kept"):
+                    pipe.zrange(key(name), 0, -1)
+                pipe.hgetall(key("jobs:kept_bytes"))
+                pipe.get(key("jobs:bytes"))
+                pipe.hvals(key("deliveries:sending"))
+                pipe.zcard(key("deliveries:leases"))
+                open_ids, leased_ids, deadlines, kept, kept_bytes, stored, sending, leased = pipe.execute()
+            self._audit_open(open_ids, leased_ids, deadlines, int(stored or 0))
+            self._audit_kept(kept, kept_bytes)
+            counted = sum(map(int, sending))
+            require(counted == leased, f"{leased} deliveries are leased, {counted} are counted")
+            if self.weather.batches:
+                self._batches.audit(open_ids)
 
-    def _audit_kept(self) -> None:
-        server, key = self._server, QUEUE.key
-        kept = server.zrange(key("jobs:kept"), 0, -1)
+    def _audit_open(self, open_ids: list[str], leased_ids: list[str], deadlines: list[str], stored: int) -> None:
+        states = self._states(open_ids)
+        running = {job_id for job_id, state in states.items() if state == "running"}
+        require(set(states.values()) <= {"queued", "running"}, f"open jobs are {states}")
+        require(set(leased_ids) == running, f"running are {running}")
+        require(set(deadlines) <= set(open_ids), "deadlines of jobs that ended")
+        most = self._service.limits.max_open_jobs
+        require(len(open_ids) <= most, f"{len(open_ids)} jobs are open, and the limit is {most}")
+        require(stored == PICTURE_BYTES * len(open_ids), f"{len(open_ids)} jobs are open, and {stored} bytes")
+
+    def _audit_kept(self, kept: list[str], kept_bytes: dict[str, str]) -> None:
         sizes = dict.fromkeys(kept, PICTURE_BYTES) | ({"total": PICTURE_BYTES * len(kept)} if kept else {})
-        found = {name: int(size) for name, size in server.hgetall(key("jobs:kept_bytes")).items()}
+        found = {name: int(size) for name, size in kept_bytes.items()}
         require(found == sizes, f"the pictures of {kept} are kept, and their sizes are {found}")
         require(len(kept) <= KEPT_PICTURES, f"{len(kept)} pictures are kept")
-        states = {server.hget(key(f"job:{job_id}"), "state") for job_id in kept}
+        states = set(self._states(kept).values())
         require(states <= {"failed"}, f"pictures are kept of jobs that are {states}")
+
+    def _states(self, job_ids: list[str]) -> dict[str, str]:
+        if not job_ids:
+            return {}
+        with self._server.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(QUEUE.key(f"job:{job_id}"), "state")
+            return dict(zip(job_ids, pipe.execute(), strict=True))
 
     def _stall(self) -> None:
         self._network.faults.stalled_until = self.world.now + self._rng.choice([0.5, 1.5, 3, 20])
@@ -320,7 +350,12 @@ class Scenario:
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")
+        kept = self._server.zrange(QUEUE.key("jobs:kept"), 0, -1)
+        images = {QUEUE.key(f"image:{job_id}") for job_id in records.keys() - set(kept)}
+        pictures = images.intersection(self._server.scan_iter(QUEUE.key("image:*")))
+        require(not pictures, f"pictures of jobs that have ended: {pictures}")
         self._records = records
+        self._batches.reckon(records)
         strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
         require(not strange, f"keys without the prefix: {strange}")
 
@@ -340,6 +375,7 @@ class Scenario:
         # A lease that ends early has the delivery sent twice, and so does an end that could not be written.
         self._ledger.lost_senders += self._network.gave_up + self.weather.clocks
         self._ledger.judge_webhooks(self._records)
+        self._batches.reckon_webhooks(self._ledger.given_up)
         left = [name for name in DELIVERY_INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left of webhooks after {WEBHOOKS_SECONDS} s: {left}")
 

@@ -13,9 +13,11 @@ from api.cached_results import CachedResults
 from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
+from shared.batches.store import Batches
 from shared.errors import GoneJob, ImageMissing, NotRetryable, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
 from shared.jobs.admission import JobRequest
+from shared.jobs.backlog import BacklogReader
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import ImageInfo, Job, JobState
@@ -26,6 +28,7 @@ from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRecord, WorkerRegistry
 from tests.simulation.ledger import Ledger, picture_of
 from tests.simulation.network import Network, SimulatedRedis
+from tests.simulation.pictures import PICTURE_BYTES, make_picture, name_in
 from tests.simulation.webhooks import HOSTS, SimulatedReceivers
 from tests.simulation.world import Actor, World
 from worker.inference.labels import Prediction
@@ -39,7 +42,6 @@ from worker.jobs.turns import Turns
 from worker.runtime.maintenance import WorkerMaintenance
 
 QUEUE = Queue("s:")
-PICTURE_BYTES = 7
 # So many pictures of failed jobs are kept at most.
 KEPT_PICTURES = 5
 TIME_LIMIT_SECONDS = 11.0
@@ -114,7 +116,7 @@ class Figures(JobEvents):
 
 
 class SimulatedModel:
-    """Labels a picture with its own text, after a while."""
+    """Labels a picture with its own name, after a while."""
 
     model: ClassVar = {"name": "simulated", "digest": "0"}
 
@@ -125,7 +127,7 @@ class SimulatedModel:
         self._slow = slow
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
-        picture = data.decode()
+        picture = name_in(data)
         self._ledger.begun[picture] += 1
         self._world.note(f"runs {picture}")
         rng = self._world.rng
@@ -289,6 +291,10 @@ class SimulatedService:
         """Return the job records as one process uses them."""
         return Jobs(client, QUEUE, self.limits, EndCount(self.ledger), self.network.clock())
 
+    def make_batches(self, client: Any) -> Batches:
+        """Return the batches as one process uses them."""
+        return Batches(client, QUEUE, self.limits, BacklogReader(client, QUEUE, self.limits), self.network.clock())
+
 
 @dataclass(frozen=True)
 class Habits:
@@ -332,8 +338,8 @@ class SimulatedClient:
                 ledger.deadlines.add(job_id)
             if webhook:
                 ledger.webhooks.add(job_id)
-            data = picture_of(job_id).encode()
-            picture = ImageInfo(hashlib.sha256(data).hexdigest(), "PNG", 1, 1, PICTURE_BYTES)
+            data = make_picture(picture_of(job_id))
+            picture = ImageInfo(hashlib.sha256(data).hexdigest(), "BMP", 1, 1, PICTURE_BYTES)
             request = JobRequest(picture, 1, deadline_seconds, webhook=webhook)
             try:
                 admission = self._picture_jobs.accept(job_id, Upload(data, request), key)

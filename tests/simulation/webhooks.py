@@ -41,8 +41,7 @@ class SimulatedReceivers:
             return 500
         data = json.loads(body)["data"]
         self._world.note(f"received: {data['id']}")
-        self._ledger.received[data["id"]] += 1
-        self._ledger.received_states[data["id"]].add(data["status"])
+        self._ledger.receive(data)
         if chance < fails:
             self._ledger.lost_receipts += 1
             raise NoAnswer("the answer was lost")

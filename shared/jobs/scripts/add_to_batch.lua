@@ -14,6 +14,9 @@ local id, request, fingerprint, answer, max_open_jobs, max_stored_bytes, max_pic
 local batch = redis.call('HMGET', batch_key, 'state', 'added')
 if not batch[1] then return {'unknown', ''} end
 local requests_key, added = batch_key .. ':requests', tonumber(batch[2])
+pictures = cjson.decode(pictures)
+-- Sent twice. Before `request` is looked up: otherwise this call would join itself, and its caller would delete the pictures.
+if pictures[1] and redis.call('EXISTS', job_prefix .. pictures[1][1]) == 1 then return {'admitted', ''} end
 if request ~= '' then
   local earlier = redis.call('HGET', requests_key, request)
   if earlier then
@@ -21,8 +24,6 @@ if request ~= '' then
     return {earlier[1] == fingerprint and 'joined' or 'conflict', earlier[2]}
   end
 end
-pictures = cjson.decode(pictures)
-if pictures[1] and redis.call('EXISTS', job_prefix .. pictures[1][1]) == 1 then return {'admitted', ''} end
 if batch[1] ~= 'open' then return {'not open', ''} end
 if added + #pictures > tonumber(max_pictures) then return {'too many', ''} end
 
