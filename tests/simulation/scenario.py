@@ -1,5 +1,6 @@
 """One simulated run: which faults there are and when, drawn from a seed; then peace, and the reckoning."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from shared.jobs import script as job_script
 from shared.jobs.deliveries import Deliveries
 from shared.jobs.models import Job
 from shared.jobs.queue import JOB_ID
+from shared.jobs.redis_keys import HISTORY_PREFIX
 from shared.jobs.store import Jobs
 from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
@@ -320,9 +322,18 @@ class Scenario:
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")
+        self._ledger.judge_history(records, self._history())
         self._records = records
         strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
         require(not strange, f"keys without the prefix: {strange}")
+
+    def _history(self) -> Counter[str]:
+        """Return how many jobs ended in each state, in all minutes: the clock may have been set far from them."""
+        counted: Counter[str] = Counter()
+        for key in self._server.scan_iter(QUEUE.key(f"{HISTORY_PREFIX}*")):
+            for field, count in self._server.hgetall(key).items():
+                counted[field.partition(":")[2]] += int(count)
+        return counted
 
     def _reckon_retries(self, jobs: Jobs) -> None:
         """Check the retries. With a clock that is set ahead, pictures are kept for less time."""
