@@ -52,12 +52,17 @@ class PictureJobs:
 
     def cancel(self, job_id: str, owner: str | None = None) -> None:
         """Cancel an open job or delete a finished one; raises as `get`."""
-        self.get(job_id, owner)
-        if self._jobs.cancel(job_id):
-            forget_picture(self._images, job_id)
-        else:
+        if not self.cancel_open(job_id, owner):
             self._retries.forget(job_id)
             self._jobs.delete(job_id)
+
+    def cancel_open(self, job_id: str, owner: str | None = None) -> bool:
+        """Cancel an open job; False if it has ended, and its result stays. Raises as `get`."""
+        self.get(job_id, owner)
+        canceled = self._jobs.cancel(job_id)
+        if canceled:
+            forget_picture(self._images, job_id)
+        return canceled
 
     def forget_all(self, job_ids: Sequence[str]) -> None:
         """Cancel those of the jobs that are open, and delete the records and pictures of all."""

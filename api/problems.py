@@ -21,6 +21,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.PictureTooLarge: 413,
     errors.UnsupportedPicture: 415,
     errors.KeyReused: 422,
+    errors.NotAllowed: 403,
     errors.NotRetryable: 409,
     errors.UnknownJob: 404,
     errors.GoneJob: 410,

@@ -19,7 +19,7 @@ from api.contract.schemas import BODIES
 
 # Raise it with every change of the contract: the patch version if clients are unaffected, the minor version if there is
 # something new, the major version if a client may break.
-CONTRACT_VERSION = "1.2.0"
+CONTRACT_VERSION = "1.3.0"
 INFO = {
     "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (
@@ -32,7 +32,7 @@ TAGS = [
     {"name": "pictures", "description": "Send pictures and get their labels."},
     {"name": "batches", "description": "Send many pictures under one id."},
     {"name": "health", "description": "Liveness and readiness."},
-    {"name": "operations", "description": "Metrics for Prometheus."},
+    {"name": "operations", "description": "The state of the service, and metrics for Prometheus."},
     {"name": "contract", "description": "This contract, as data and as a page."},
 ]
 KEY_SCHEMES = {
