@@ -168,7 +168,9 @@ def test_what_is_removed_is_forgotten_by_the_service_too(open_desk: OpenDesk, se
 def test_the_keyboard_is_enough(open_desk: OpenDesk, service: Service) -> None:
     desk = open_desk(service.url)
     keyboard = desk.page.keyboard
-    # When somebody without a mouse goes to the first control after the link and presses it
+    # When somebody without a mouse goes to the first control after the links and presses it
+    keyboard.press("Tab")
+    expect(desk.page.get_by_role("link", name="Status")).to_be_focused()
     keyboard.press("Tab")
     expect(desk.page.get_by_role("link", name="API docs")).to_be_focused()
     keyboard.press("Tab")
