@@ -38,6 +38,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["classify", "--format", "js"], {"json", "jsonl"}),
         (["get", "--format", ""], {"table", "json"}),
         (["get", "--w"], {"--wait"}),
+        (["status", "--w"], {"--watch"}),
         (["completion", ""], set(SHELLS)),
         # Without candidates, bash completes the names of files.
         (["classify", ""], {""}),
