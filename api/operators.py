@@ -16,7 +16,10 @@ from shared.settings import Settings, SettingsError
 # machine (DNS rebinding).
 _LOCAL_HOST = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 # Proxies and tunnels add such headers.
-_FORWARDED = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_CF_")
+_FORWARDED = (
+    *("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_X_ORIGINAL"),
+    *("HTTP_TRUE_CLIENT_IP", "HTTP_CF_"),
+)
 _OWN_SITE = ("", "none", "same-origin")
 NO_OPERATOR = "Only operators may do this: the name of this API key is not in `OPERATORS`."
 NOT_LOCAL = (
@@ -79,6 +82,8 @@ def is_from_this_machine(environ: Mapping[str, Any]) -> bool:
         _is_loopback(environ.get("REMOTE_ADDR", ""))
         and _LOCAL_HOST.fullmatch(host) is not None
         and not any(name.startswith(_FORWARDED) for name in environ)
+        # nginx adds no header unless it is told to, but by default speaks HTTP/1.0, which no browser does.
+        and environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
         # Pages of other sites can send requests to this machine, too.
         and environ.get("HTTP_SEC_FETCH_SITE", "") in _OWN_SITE
         and environ.get("HTTP_ORIGIN", "") in ("", f"http://{host}", f"https://{host}")

@@ -197,6 +197,7 @@ class TestWithoutKeys:
             ("127.0.0.1", {"X-Real-IP": "127.0.0.1"}),
             ("127.0.0.1", {"Via": "1.1 proxy"}),
             ("127.0.0.1", {"CF-Connecting-IP": "192.0.2.1"}),
+            ("127.0.0.1", {"True-Client-IP": "192.0.2.1"}),
             # A name that somebody has pointed to this machine
             ("127.0.0.1", {"Host": "attacker.example"}),
             ("127.0.0.1", {"Host": "localhost.attacker.example"}),
@@ -228,6 +229,12 @@ class TestWithoutKeys:
     def test_a_host_that_is_no_name_of_this_machine_is_none(self, host: str | None) -> None:
         environ = {"REMOTE_ADDR": "127.0.0.1"} | ({} if host is None else {"HTTP_HOST": host})
         assert not is_from_this_machine(environ)
+
+    def test_a_proxy_that_adds_nothing_is_known_by_its_old_protocol(self, bench: Bench) -> None:
+        # Given nginx on this machine, as it is without further settings
+        base = {"REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.0"}
+        options = {"environ_base": base, "environ_overrides": base, "headers": {"Host": "127.0.0.1:5000"}}
+        assert not status(bench, **options)["may_act"]
 
     def test_behind_trusted_proxies_nobody_may_act(self) -> None:
         bench = make_bench(trusted_proxies=1)
