@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.operators import is_from_this_machine
+from api.operators import Access, Operators, is_from_this_machine
 from api.service_status import MOST_FAILURES
 from shared.api_keys import digest_of
 from shared.jobs.history import MINUTES
@@ -127,6 +127,15 @@ def test_a_failure_whose_picture_is_kept_outlives_the_list_of_all_failures(bench
     assert [failure["id"] for failure in status(bench)["failures"]] == [job_id]
 
 
+def test_failures_of_both_kinds_are_no_more_than_are_shown(bench: Bench) -> None:
+    # Given old failures that can be retried, and as many new ones as are shown that cannot
+    for _ in range(5):
+        failed(bench)
+    new = [failed(bench, problem={"status": 422, "title": "T", "detail": "D"}) for _ in range(MOST_FAILURES)]
+    # Then the new ones are shown
+    assert {failure["id"] for failure in status(bench)["failures"]} == set(new)
+
+
 def test_a_damaged_record_hides_no_other_failure(bench: Bench) -> None:
     damaged, sound = failed(bench), failed(bench)
     bench.redis.hdel(f"job:{damaged}", "sha256")
@@ -235,6 +244,11 @@ class TestWithoutKeys:
         base = {"REMOTE_ADDR": "127.0.0.1", "SERVER_PROTOCOL": "HTTP/1.0"}
         options = {"environ_base": base, "environ_overrides": base, "headers": {"Host": "127.0.0.1:5000"}}
         assert not status(bench, **options)["may_act"]
+
+    def test_behind_trusted_proxies_a_request_without_their_headers_is_not_from_here(self, bench: Bench) -> None:
+        with bench.http.application.test_request_context(**HERE):
+            assert Operators((), has_keys=False, has_proxies=False).access() is Access.ACTIONS
+            assert Operators((), has_keys=False, has_proxies=True).access() is Access.FAILURES
 
     def test_behind_trusted_proxies_nobody_may_act(self) -> None:
         bench = make_bench(trusted_proxies=1)
