@@ -2,8 +2,8 @@
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. `execution` is that of a
 -- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
 -- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
--- alternating names and values. If the job has a webhook, the script also writes its delivery. If it belongs to a
--- batch, the script counts its end there.
+-- alternating names and values. If the job has a webhook, the script also writes its delivery. The script counts
+-- the end in its minute, and in the job's batch, if it has one.
 -- `kept_ttl_seconds` says how long to keep the picture for a retry; 0: delete it. The picture is also deleted if
 -- `max_kept` pictures are already kept, or if the total size of kept pictures would exceed `max_kept_bytes`.
 -- Returns 1 if the job has ended by this call, 2 if its picture is also kept, and 0 if nothing changed: the job had
