@@ -16,6 +16,7 @@ from api.views.health import health_blueprint
 from api.views.metrics import metrics_blueprint
 from api.views.page import page_blueprint
 from api.views.results import results_blueprint
+from api.views.status import status_blueprint
 from api.views.upload import upload_blueprint
 from shared.images.inspect import set_up_pillow
 
@@ -39,6 +40,15 @@ def create_app(services: Services) -> Flask:
         batches_blueprint(services.picture_batches, services.batch_intake, limits, services.webhook_rules)
     )
     app.register_blueprint(health_blueprint(services.workers, backlog, services.redis_server))
+    app.register_blueprint(
+        status_blueprint(
+            services.status_reader,
+            services.operators,
+            services.submission,
+            services.picture_jobs,
+            services.responses,
+        )
+    )
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint(requires_keys=bool(settings.api_keys)))

@@ -9,9 +9,9 @@ from flask import Flask, Response, g, request
 from api.problems import problem
 from shared.api_keys import ApiKey, digest_of
 
-# Public routes: the page, the contract, and health checks for load balancers. Every other route needs a key, including
+# Public routes: the pages, the contract, and health checks for load balancers. Every other route needs a key, including
 # future ones.
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+OPEN_PATHS = frozenset({"/", "/status", "/docs", "/openapi.json", "/health/live", "/health/ready"})
 OPEN_FOLDERS = ("/docs/", "/page/")
 CHALLENGE = 'Bearer realm="topthree"'
 NO_KEY = "This service requires an API key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."

@@ -22,6 +22,7 @@ STATUS_OF: dict[type[errors.TopThreeError], int] = {
     errors.UnsupportedPicture: 415,
     errors.NotReplicated: 504,
     errors.KeyReused: 422,
+    errors.NotAllowed: 403,
     errors.NotRetryable: 409,
     errors.JobEnded: 409,
     errors.UnknownJob: 404,

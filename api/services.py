@@ -12,10 +12,12 @@ from api.cached_results import CachedResults
 from api.headers import CommonHeaders
 from api.job_submission import JobSubmission
 from api.metrics import ApiMetrics, QueueCollector
+from api.operators import Operators
 from api.picture_batches import PictureBatches
 from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
+from api.service_status import StatusReader
 from api.uploads import UploadLimits
 from api.waiters import Waiters
 from api.webhook_rules import WebhookRules
@@ -24,6 +26,7 @@ from shared.bounded_call import CallThreads
 from shared.images.history import StoreHistory
 from shared.images.store import open_image_store
 from shared.jobs.deliveries import Deliveries
+from shared.jobs.history import JobHistory
 from shared.jobs.limits import limits_of
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
@@ -54,6 +57,8 @@ class Services:
     upload_limits: UploadLimits
     webhook_rules: WebhookRules
     keys: Keys
+    operators: Operators
+    status_reader: StatusReader
     headers: CommonHeaders
     access_log: AccessLog
     metrics: ApiMetrics
@@ -63,7 +68,7 @@ class Services:
         """Create all objects; starts nothing and does not access Redis.
 
         `client` decodes replies to `str`. The calls of the image store run in `threads`, by default Python's. Raises
-        SettingsError if the image store cannot be used.
+        SettingsError if the image store cannot be used, or if an operator has no key.
         """
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)
@@ -73,7 +78,8 @@ class Services:
         replicas = settings.redis_min_replicas
         jobs = Jobs(client, queue, limits, metrics, min_replicas=replicas)
         batches = Batches(client, queue, limits, jobs.backlog, min_replicas=replicas)
-        metrics.registry.register(QueueCollector(jobs.backlog, workers, Deliveries(client, queue), batches))
+        deliveries = Deliveries(client, queue)
+        metrics.registry.register(QueueCollector(jobs.backlog, workers, deliveries, batches))
         images = open_image_store(settings.image_store_url, StoreHistory(client, queue), set_up=True, threads=threads)
         # Workers count as absent, at the latest, after the time that a plain upload waits.
         ready_workers = ReadyWorkers(workers, min(settings.no_worker_grace_seconds, settings.wait_seconds))
@@ -104,6 +110,10 @@ class Services:
             upload_limits=upload_limits,
             webhook_rules=WebhookRules(bool(settings.webhook_secret), settings.webhook_hosts),
             keys=keys,
+            operators=Operators.from_settings(settings),
+            status_reader=StatusReader(
+                jobs, JobHistory(client, queue), workers, batches, deliveries, admission_control
+            ),
             headers=CommonHeaders(settings.allowed_origins),
             access_log=AccessLog(settings.access_log),
             metrics=metrics,

@@ -79,6 +79,10 @@ class KeyReused(TopThreeError):
     """The Idempotency-Key was used before with a different request."""
 
 
+class NotAllowed(TopThreeError):
+    """The request is not from an operator."""
+
+
 class NotRetryable(TopThreeError):
     """The job has not failed, or it failed because of its picture."""
 

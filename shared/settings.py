@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from shared.api_keys import ApiKey, parse_api_keys
+from shared.api_keys import NAME, ApiKey, parse_api_keys
 from shared.redis_url import RedisUrl, parse_redis_url
 from shared.webhook_secrets import parse_webhook_secrets
 
@@ -125,6 +125,11 @@ class Settings(BaseModel):
     api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys), API] = Field((), repr=False)
     """Who may use the service, as `name:sha256` entries, see [Keys and quotas](#keys-and-quotas). If not set,
     everybody."""
+    operators: Annotated[str, API] = Field(
+        "", pattern=rf"^({NAME.pattern}(,{NAME.pattern})*)?$", examples=["alice,bob"]
+    )
+    """Names of API keys, separated by commas, whose holders see failed jobs at [`/status`](operations.md#status), and
+    may retry and cancel the jobs of others: `alice,bob`. Each needs a key in `API_KEYS`."""
     rate_limit: Annotated[str, API] = Field("", pattern=f"^{RATE}(;{RATE})*$", examples=["10/second;1000/day"])
     """Uploads, retries and pictures of batches allowed per key name, or per address if there are no keys: a number and
     `/second`, `/minute`, `/hour` or `/day`; separate several limits with `;`."""
@@ -160,6 +165,11 @@ class Settings(BaseModel):
     def allowed_origins(self) -> list[str]:
         """The origins in `cors_origins`."""
         return self.cors_origins.split(",") if self.cors_origins else []
+
+    @property
+    def operator_names(self) -> frozenset[str]:
+        """The names in `operators`."""
+        return frozenset(filter(None, self.operators.split(",")))
 
     @property
     def webhook_hosts(self) -> frozenset[str]:

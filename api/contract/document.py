@@ -31,7 +31,7 @@ TAGS = [
     {"name": "pictures", "description": "Send pictures and get their labels."},
     {"name": "batches", "description": "Send many pictures under one id."},
     {"name": "health", "description": "Liveness and readiness."},
-    {"name": "operations", "description": "Metrics for Prometheus."},
+    {"name": "operations", "description": "The state of the service, and metrics for Prometheus."},
     {"name": "contract", "description": "This contract, as data and as a page."},
 ]
 KEY_SCHEMES = {

@@ -43,3 +43,43 @@ FINISHED_JOB = {
         "finished": "2026-11-22T17:01:48.112+00:00",
     },
 }
+# With three minutes instead of 180.
+STATUS = {
+    "time": "2026-11-22T17:02:07.412+00:00",
+    "jobs": {"queued": 3, "running": 2, "failed": 1, "oldest_seconds": 0.231},
+    "ended": {
+        "last_minute": "2026-11-22T17:02:00.000+00:00",
+        "succeeded": [5390, 5412, 604],
+        "failed": [0, 0, 1],
+        "canceled": [0, 0, 0],
+        "expired": [0, 0, 0],
+    },
+    "workers": [
+        {
+            "name": "myhost-7902",
+            "engine": "litert",
+            "model": "efficientnet_lite0",
+            "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
+            "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
+            "children": 2,
+            "running": 2,
+        }
+    ],
+    "batches": {"open": 0},
+    "webhooks": {"open": 0, "overdue_seconds": 0, "given_up": 0},
+    "may_act": True,
+    "failures": [
+        {
+            "finished": "2026-11-22T17:02:03.871+00:00",
+            "status": 500,
+            "title": "Model failed",
+            "attempts": 1,
+            "worker": "myhost-7902",
+            "id": "0d1f2b7c9a3e4f58b6c7d8e9fa0b1c2d",
+            "detail": "The model could not classify this picture.",
+            "retryable": True,
+            "poison": False,
+        }
+    ],
+    "oldest": {"id": "dfd4f1afa1d0efaf592cbf83da085ec4", "status": "running"},
+}

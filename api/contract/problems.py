@@ -18,6 +18,10 @@ MEANINGS: dict[int, tuple[str, str]] = {
         "`top` must be a whole number from 1 to 10.",
     ),
     401: ("The API key is missing or wrong.", "Send a key: `Authorization: Bearer <key>`."),
+    403: (
+        "Only operators may do this (`OPERATORS`; without keys, the service's own machine).",
+        "The name of this API key is not in `OPERATORS`.",
+    ),
     404: ("No such job or batch, one of another key, or no such page.", "There is no job with this id."),
     408: (
         "The request arrives too slowly: each 64 KiB of it must arrive within 30 s.",

@@ -48,7 +48,8 @@ STATUS_EXIT_CODES = """\
 exit codes of status:
   0    at least one worker is ready
   1    no worker is ready; pictures are accepted and wait
-  3    the service is unavailable or refuses the API key
+  3    the service is unavailable or refuses the API key (with --watch: when the command starts)
+  130  Ctrl-C
 """
 GET_EXIT_CODES = """\
 exit codes of get:
@@ -90,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_classify(commands)
     _add_get(commands)
     _add_cancel(commands)
-    _add_command(commands, "status", "show workers, model, queue and failed jobs", STATUS_EXIT_CODES)
+    _add_status(commands)
     completion = _add_command(commands, "completion", "print a script that completes commands and options in a shell")
     completion.add_argument("shell", choices=SHELLS, help="your shell")
     return parser
@@ -148,6 +149,12 @@ def _add_get(commands: "Commands") -> None:
 def _add_cancel(commands: "Commands") -> None:
     cancel = _add_command(commands, "cancel", "cancel jobs that have not ended", CANCEL_EXIT_CODES)
     cancel.add_argument("job_ids", nargs="+", metavar="ID", help="the id of a job")
+
+
+def _add_status(commands: "Commands") -> None:
+    status = _add_command(commands, "status", "show workers, model, queue and failed jobs", STATUS_EXIT_CODES)
+    status.add_argument("--watch", action="store_true", help="show it every two seconds until Ctrl-C")
+    status.add_argument("--json", action="store_true", help="print the answer of /status.json, a line each time")
 
 
 def _add_command(commands: "Commands", name: str, what: str, epilog: str = "") -> argparse.ArgumentParser:

@@ -286,6 +286,17 @@ class Client:
             raise self._unexpected(answer)
         return self._read(answer, Status.from_answer)
 
+    def status_details(self) -> dict[str, Any]:
+        """Return all that `GET /status.json` tells, as the service sends it; does not retry.
+
+        Raises:
+            ServiceUnavailable: the service is unavailable, or refuses the API key.
+        """
+        answer = self._get("/status.json", patience_seconds=0)
+        if answer.status_code != 200:
+            raise self._unexpected(answer)
+        return self._read(answer, _status_details)
+
     def _check_address(self) -> None:
         """Raise ServiceUnavailable if the service does not answer and has never answered this client.
 
@@ -363,6 +374,13 @@ class Client:
     def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
         kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
         return kind(f"{self.url} answers {answer.status_code}: {detail_of(answer)}")
+
+
+def _status_details(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the status; KeyError or TypeError if it is none."""
+    if any(name not in answer for name in ("jobs", "ended", "workers", "batches", "webhooks")):
+        raise KeyError("status")
+    return answer
 
 
 def _result(record: dict[str, Any]) -> Result:

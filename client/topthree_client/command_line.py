@@ -13,7 +13,7 @@ from topthree_client.errors import KeyRefused, ServiceUnavailable
 from topthree_client.exit_codes import DONE, INTERRUPTED, SOME_FAILED, UNAVAILABLE, USAGE
 from topthree_client.job_commands import cancel, get
 from topthree_client.messages import Messages
-from topthree_client.status_report import print_status
+from topthree_client.status_command import status
 from topthree_client.usage_error import UsageError
 
 KEY_HINT = "Put a key into $TOPTHREE_API_KEY, or into a file for --api-key-file."
@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace, messages: Messages) -> int:
     if options.command == "completion":
         print(completion_script(make_parser(), options.shell), end="", flush=True)  # noqa: T201 - its output
         return DONE
-    commands = {"classify": classify, "get": get, "cancel": cancel, "status": lambda client, *_: _status(client)}
+    commands = {"classify": classify, "get": get, "cancel": cancel, "status": status}
     with _client(options) as client, messages.waits_told():
         return commands[options.command](client, options, messages)
 
@@ -61,9 +61,3 @@ def _client(options: argparse.Namespace) -> Client:
         raise UsageError(f"{options.api_key_file}: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _status(client: Client) -> int:
-    status = client.status()
-    print_status(client.url, status)
-    return DONE if status.workers else SOME_FAILED

@@ -1,31 +1,70 @@
-"""Prints the status of the service."""
+"""The status of the service as text for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
 from rich.text import Text
 
-from topthree_client.answers import Status
 from topthree_client.formats import printable
 
+MOST_FAILURES = 5
+MINUTES_OF_AN_HOUR = 60
 
-def print_status(url: str, status: Status) -> None:
-    """Print the workers and the job counts."""
-    jobs = status.jobs
+
+def status_report(url: str, status: Mapping[str, Any]) -> RenderableType:
+    """Return the answer of `GET /status.json` as text; KeyError, TypeError or ValueError for anything else."""
+    workers = status["workers"]
+    parts: list[RenderableType] = [_text(line) for line in _lines(url, status)]
+    if workers:
+        parts.append(_table("worker", "model", "engine", "processes", "running", rows=map(_worker, workers)))
+    failures = status.get("failures", [])[:MOST_FAILURES]
+    if failures:
+        parts.append(_table("failed at", "reason", Column("job", no_wrap=True), rows=map(_failure, failures)))
+    elif status["jobs"]["failed"]:
+        parts.append(_text("Run `make failed` on the service's host to see why jobs failed."))
+    return Group(*parts)
+
+
+def _lines(url: str, status: Mapping[str, Any]) -> list[str]:
+    jobs, webhooks, workers = status["jobs"], status["webhooks"], status["workers"]
+    ended = status["ended"]
+    done = [good + bad for good, bad in zip(ended["succeeded"], ended["failed"], strict=True)]
+    oldest = f"; the oldest is {jobs['oldest_seconds']:,.0f} s old" if jobs["queued"] or jobs["running"] else ""
     lines = [
         url,
-        f"workers: {len(status.workers)} ready" + ("" if status.workers else "; pictures wait"),
-        f"jobs: {jobs.open - jobs.running} queued, {jobs.running} running, {jobs.failed} failed recently",
+        f"workers: {len(workers)} ready" + ("" if workers else "; pictures wait"),
+        f"jobs: {jobs['queued']:,} queued, {jobs['running']:,} running, {jobs['failed']:,} failed recently{oldest}",
+        # The last minute has not passed yet.
+        f"done: {done[-2]:,} in the last minute, {sum(done[-MINUTES_OF_AN_HOUR:]):,} in the last hour",
     ]
-    console = Console(highlight=False, soft_wrap=True)
-    for line in lines:
-        console.print(Text(printable(line)))
-    if status.workers:
-        table = Table("worker", "model", "engine", "processes", box=SIMPLE_HEAD)
-        for worker in status.workers:
-            model = f"{worker.model} ({worker.digest[:12]})"
-            cells = (worker.name, model, worker.engine, str(worker.children))
-            table.add_row(*(Text(printable(cell), overflow="fold") for cell in cells))
-        console.print(table)
-    if jobs.failed:
-        console.print("Run `make failed` on the service's host to see why jobs failed.", markup=False)
+    if status["batches"]["open"]:
+        lines.append(f"batches: {status['batches']['open']:,} open")
+    if webhooks["open"] or webhooks["given_up"]:
+        lines.append(f"webhooks: {webhooks['open']:,} open, {webhooks['given_up']:,} given up")
+    if "refusal" in status:
+        lines.append(f"pictures are refused: {status['refusal']}")
+    return lines
+
+
+def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
+    model = f"{worker['model']} ({worker['digest'][:12]})"
+    return worker["name"], model, worker["engine"], str(worker["children"]), str(worker.get("running", "-"))
+
+
+def _failure(failure: Mapping[str, Any]) -> tuple[str, ...]:
+    reason = f"{failure['title']}: {failure['detail']}" if "detail" in failure else failure["title"]
+    return failure["finished"][:19].replace("T", " "), reason, failure.get("id", "-")
+
+
+def _table(*heads: str | Column, rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(*heads, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
+def _text(text: str) -> Text:
+    return Text(printable(text), overflow="fold")

@@ -13,6 +13,7 @@ from shared.clock import Clock
 from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import MAX_DELIVERIES
 from shared.jobs.calls import flat, flat_json, record_fields
+from shared.jobs.history import HISTORY_TTL_SECONDS
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import BATCH_FORMAT_VERSION
 from shared.jobs.queue import Queue
@@ -26,6 +27,7 @@ from shared.jobs.redis_keys import (
     DUE_KEY,
     ENDED_CHANNEL,
     GONE_PREFIX,
+    HISTORY_PREFIX,
     JOB_PREFIX,
     OPEN_KEY,
     PICTURE_PREFIX,
@@ -119,6 +121,8 @@ class BatchCalls:
                 "job_prefix": self._queue.key(JOB_PREFIX),
                 "gone_prefix": self._queue.key(GONE_PREFIX),
                 "picture_prefix": self._queue.key(PICTURE_PREFIX),
+                "history_prefix": self._queue.key(HISTORY_PREFIX),
+                "history_ttl_seconds": HISTORY_TTL_SECONDS,
                 "pictures": json.dumps([_parts(picture) for picture in pictures]),
             },
         )

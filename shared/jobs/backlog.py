@@ -1,14 +1,17 @@
-"""Queue depth, age of the oldest job, drain rate."""
+"""Queue depth, age of the oldest job, drain rate, running jobs by worker."""
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 
 from shared.errors import QueueFull
 from shared.jobs.limits import JobLimits
 from shared.jobs.queue import Queue
-from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, LEASES_KEY, OPEN_KEY
+from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, JOB_PREFIX, LEASES_KEY, OPEN_KEY
 from shared.settings import MEBIBYTE
 
 # Before a drain rate is known: about the time of one core for a picture of 512 x 512.
@@ -18,11 +21,16 @@ MAX_INTERVAL_MS = 10_000
 # An old drain rate is unreliable: it decays towards FIRST_INTERVAL_MS with this half-life.
 HALF_LIFE_SECONDS = 30.0
 LONGEST_SECONDS = 3600
+# Their records are read one by one.
+MOST_RUNNING = 1000
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """Number of jobs by state, age of the oldest open job, bytes of stored pictures, time between two job ends."""
+    """Number of jobs by state, age of the oldest open job, bytes of stored pictures, time between two job ends.
+
+    `oldest_id` is "" if no job is open; `now_ms` is Redis' time.
+    """
 
     open_jobs: int
     running: int
@@ -30,6 +38,8 @@ class Backlog:
     oldest_seconds: float
     stored_bytes: int
     interval_ms: float
+    oldest_id: str = ""
+    now_ms: int = 0
 
     def drain_seconds(self, jobs: int) -> float:
         """Estimate the seconds until `jobs` more jobs have ended, at most an hour."""
@@ -87,7 +97,19 @@ class BacklogReader:
             oldest_seconds=max(0.0, now - oldest[0][1] / 1000) if oldest else 0.0,
             stored_bytes=int(stored_bytes or 0),
             interval_ms=_interval_ms(now, *drain),
+            oldest_id=oldest[0][0] if oldest else "",
+            now_ms=int(now * 1000),
         )
+
+    def running_by_worker(self) -> Mapping[str, int] | None:
+        """Return how many jobs each worker runs now, by its name; None if more than MOST_RUNNING jobs are running."""
+        ids = cast(list[str], self._redis.zrange(self._queue.key(LEASES_KEY), 0, MOST_RUNNING))
+        if len(ids) > MOST_RUNNING:
+            return None
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(self._queue.key(JOB_PREFIX + job_id), "worker")
+            return Counter(filter(None, pipe.execute()))
 
     def position(self, job_id: str) -> int:
         """Return the position of the job in the queue, at least 1."""

@@ -13,6 +13,7 @@ from shared.images.store import IMAGE_TTL_SECONDS
 from shared.jobs.admission import MAX_DELIVERIES, IdempotencyKey, JobRequest
 from shared.jobs.backlog import MAX_INTERVAL_MS
 from shared.jobs.claims import Claim
+from shared.jobs.history import HISTORY_TTL_SECONDS
 from shared.jobs.limits import JobLimits
 from shared.jobs.models import BATCH_FORMAT_VERSION, FORMAT_VERSION, TRANSITIONS, JobState, Outcome
 from shared.jobs.queue import TASK_NAME, Queue
@@ -31,6 +32,7 @@ from shared.jobs.redis_keys import (
     FAILED_KEY,
     FOREIGN_KEY,
     GONE_PREFIX,
+    HISTORY_PREFIX,
     JOB_PREFIX,
     KEPT_BYTES_KEY,
     KEPT_KEY,
@@ -94,6 +96,8 @@ class JobCalls:
                 "picture_ttl_seconds": IMAGE_TTL_SECONDS,
                 "webhook": request.webhook,
                 "max_deliveries": MAX_DELIVERIES,
+                "history_prefix": self._queue.key(HISTORY_PREFIX),
+                "history_ttl_seconds": HISTORY_TTL_SECONDS,
                 "fields": flat_json(record_fields(request, known)),
             },
         )
@@ -159,6 +163,8 @@ class JobCalls:
                 "batch_prefix": self._queue.key(BATCH_PREFIX),
                 "delivery_prefix": self._queue.key(DELIVERY_PREFIX),
                 "batch_ttl_seconds": self._limits.batch_result_ttl_seconds,
+                "history_prefix": self._queue.key(HISTORY_PREFIX),
+                "history_ttl_seconds": HISTORY_TTL_SECONDS,
             },
         )
 

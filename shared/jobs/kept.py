@@ -1,5 +1,6 @@
 """The index of pictures that are kept for a retry of their failed jobs; `finish.lua` adds to it."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
@@ -25,6 +26,17 @@ class KeptPictures:
     def job_ids(self) -> list[str]:
         """Return the ids of all jobs whose picture is kept, sorted by the time until which it is kept."""
         return cast(list[str], self._redis.zrange(self._queue.key(KEPT_KEY), 0, -1))
+
+    def newest(self, most: int) -> list[str]:
+        """Return the ids of those jobs whose picture is kept longest: the `most` newest."""
+        return cast(list[str], self._redis.zrange(self._queue.key(KEPT_KEY), 0, most - 1, desc=True))
+
+    def among(self, job_ids: Sequence[str]) -> set[str]:
+        """Return those of the jobs whose picture is kept."""
+        if not job_ids:
+            return set()
+        until = self._redis.zmscore(self._queue.key(KEPT_KEY), list(job_ids))
+        return {job_id for job_id, until_ms in zip(job_ids, until, strict=True) if until_ms is not None}
 
     def outdated(self, now_ms: int) -> list[str]:
         """Return up to MOST ids of jobs whose picture has been kept for long enough; `now_ms` is Redis' time."""

@@ -8,6 +8,8 @@ LEASES_KEY = "jobs:leases"
 # The highest queue order of all jobs claimed so far.
 REACHED_KEY = "jobs:begun"
 DRAIN_KEY = "jobs:drain"
+# How many jobs ended in each minute of an hour; the number of the hour since the epoch follows.
+HISTORY_PREFIX = "jobs:history:"
 BYTES_KEY = "jobs:bytes"
 DEADLINES_KEY = "jobs:deadlines"
 FAILED_KEY = "jobs:failed"

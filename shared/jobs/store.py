@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -245,15 +246,23 @@ class Jobs:
 
     def failed(self, most: int) -> list[Job]:
         """Return the most recently failed jobs that still have a record, newest first."""
-        return self.existing(cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True)))
+        return self.existing(self.failed_ids(most))
+
+    def failed_ids(self, most: int) -> list[str]:
+        """Return the ids of the most recently failed jobs, newest first."""
+        return cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
 
     def existing(self, ids: Sequence[str]) -> list[Job]:
-        """Return those of the jobs that still have a record."""
+        """Return those of the jobs that still have a record; a damaged record counts as none."""
         with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hgetall(self._queue.key(JOB_PREFIX + job_id))
             records = zip(ids, pipe.execute(), strict=True)
-        return [Job.from_hash(job_id, record) for job_id, record in records if record]
+        found = []
+        for job_id, record in records:
+            with suppress(KeyError, ValueError):
+                found.append(Job.from_hash(job_id, record))
+        return found
 
 
 def _check_owner(wanted: str | None, owner: str) -> None:

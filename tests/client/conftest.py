@@ -24,6 +24,24 @@ RECORD = {
 }
 
 
+STATUS = {
+    "time": "2026-11-22T17:02:07.412+00:00",
+    "jobs": {"queued": 3, "running": 2, "failed": 1, "oldest_seconds": 7.2},
+    "ended": {
+        "last_minute": "2026-11-22T17:02:00.000+00:00",
+        **{state: [0] * 180 for state in ("canceled", "expired")},
+        "succeeded": [1000] * 178 + [1200, 3],
+        "failed": [0] * 178 + [4, 0],
+    },
+    "workers": [
+        {"name": "w", "engine": "litert", "model": "m", "digest": "d" * 64, "answers": "a", "children": 2, "running": 1}
+    ],
+    "batches": {"open": 0},
+    "webhooks": {"open": 0, "overdue_seconds": 0, "given_up": 0},
+    "may_act": False,
+}
+
+
 def problem(status: int, detail: str = "A sentence.", **headers: str) -> httpx.Response:
     given = {"Content-Type": "application/problem+json", **headers}
     return httpx.Response(status, headers=given, json={"status": status, "detail": detail})
@@ -110,6 +128,8 @@ class Service:
         self.asked.append(request)
         if request.url.path == "/health/ready":
             return httpx.Response(200, json={"workers": [], "jobs": {"open": 1, "running": 0, "failed": 0}})
+        if request.url.path.endswith("/status.json"):
+            return httpx.Response(200, json=STATUS)
         if request.method == "GET":
             return labels()
         if b"bad" in request.read():

@@ -263,9 +263,9 @@ def test_a_url_comes_from_the_option_then_the_environment_then_is_local(
     run("status")
     run("status", "--url", "http://option:2")
     assert [str(request.url) for request in service.asked] == [
-        "http://127.0.0.1:5000/health/ready",
-        "http://environment:1/base/health/ready",
-        "http://option:2/health/ready",
+        "http://127.0.0.1:5000/status.json",
+        "http://environment:1/base/status.json",
+        "http://option:2/status.json",
     ]
 
 
@@ -354,8 +354,7 @@ def test_what_cannot_be_printed_is_told_in_a_sentence_unless_nobody_reads(stdout
     # When the command prints into it
     program = (
         "import sys; from topthree_client import command_line\n"
-        "command_line.Client.status = lambda _: None\n"
-        "command_line.print_status = lambda *_: print('labels', flush=True)\n"
+        "command_line.status = lambda *_: print('labels', flush=True)\n"
         "sys.exit(command_line.main(['status']))"
     )
     environ = {**os.environ, **ENVIRON}

@@ -73,6 +73,7 @@ def candidates(shell: str, script: Path, *words: str) -> set[str]:
         (["classify", "--format", "js"], {"json", "jsonl"}),
         (["get", "--format", ""], {"table", "json"}),
         (["get", "--w"], {"--wait"}),
+        (["status", "--w"], {"--watch"}),
         (["completion", ""], set(SHELLS)),
     ],
 )

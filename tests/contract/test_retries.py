@@ -265,3 +265,13 @@ def test_a_job_whose_process_died_at_each_attempt_is_poison(
     assert requeued is Requeued.KEPT
     assert jobs.get(A).poison is is_poison
     assert jobs.kept.contains(A)
+
+
+def test_the_newest_kept_pictures_and_those_among_jobs_are_found(jobs: Jobs, images: ImageStore, client: Any) -> None:
+    # Given three kept pictures; the order of their ends is that of their letters
+    for number, job_id in enumerate((A, B, C)):
+        break_down(jobs, images, job_id)
+        client.zadd(QUEUE.key(KEPT_KEY), {job_id: number})
+    # Then the newest come first, and those among others are found
+    assert jobs.kept.newest(2) == [C, B]
+    assert jobs.kept.among([A, D, C]) == {A, C} and jobs.kept.among([]) == set()

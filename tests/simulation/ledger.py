@@ -103,6 +103,12 @@ class Ledger:
             require(missing <= self.unheard_ends, f"ended {dict(ended)}, counted {dict(self.counted)}")
             require(extra <= gone, f"ended {dict(ended)}, counted {dict(self.counted)}")
 
+    def judge_history(self, jobs: dict[str, Job | None], counted: Counter[str]) -> None:
+        """Check that every end was counted once, by `counted`; a job that is gone has ended in a state unknown here."""
+        ended = Counter(job.state.value for job in jobs.values() if job is not None)
+        told = f"ended {dict(ended)}, the history has {dict(counted)}"
+        require(not ended - counted and counted.total() == len(jobs), told)
+
     def judge_webhooks(self, jobs: dict[str, Job | None]) -> None:
         """Check that every outcome with a webhook was received or given up, and no other one."""
         for job_id in sorted(self.webhooks & jobs.keys()):

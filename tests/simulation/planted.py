@@ -204,6 +204,15 @@ OTHERS = (
         Weather.of("crashes"),
     ),
     (
+        PlantedFault(
+            "an end that is sent again is counted again",
+            "finish",
+            "if record[7] == by then return",
+            "if record[7] == by then count_ended(state, now_ms()) return",
+        ),
+        Weather.of("lines"),
+    ),
+    (
         PlantedFault("a script contains an error", "take_turn", "= now_ms()", "= nil"),
         Weather.of(),
     ),

@@ -1,5 +1,6 @@
 """One simulated run: which faults there are and when, drawn from a seed; then peace, and the reckoning."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from shared.jobs import script as job_script
 from shared.jobs.deliveries import Deliveries
 from shared.jobs.models import Job
 from shared.jobs.queue import JOB_ID
+from shared.jobs.redis_keys import HISTORY_PREFIX
 from shared.jobs.store import Jobs
 from tests.simulation.batch_client import BatchHabits
 from tests.simulation.batches import SimulatedBatches
@@ -354,10 +356,19 @@ class Scenario:
         images = {QUEUE.key(f"image:{job_id}") for job_id in records.keys() - set(kept)}
         pictures = images.intersection(self._server.scan_iter(QUEUE.key("image:*")))
         require(not pictures, f"pictures of jobs that have ended: {pictures}")
+        self._ledger.judge_history(records, self._history())
         self._records = records
         self._batches.reckon(records)
         strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
         require(not strange, f"keys without the prefix: {strange}")
+
+    def _history(self) -> Counter[str]:
+        """Return how many jobs ended in each state, in all minutes: the clock may have been set far from them."""
+        counted: Counter[str] = Counter()
+        for key in self._server.scan_iter(QUEUE.key(f"{HISTORY_PREFIX}*")):
+            for field, count in self._server.hgetall(key).items():
+                counted[field.partition(":")[2]] += int(count)
+        return counted
 
     def _reckon_retries(self, jobs: Jobs) -> None:
         """Check the retries. With a clock that is set ahead, pictures are kept for less time."""

@@ -66,7 +66,7 @@ def test_the_help_of_the_command_line_matches_the_reference() -> None:
     # Then the page has the same commands, options, exit codes and variables
     assert commands == re.findall(r"^## `topthree (\w+)`", COMMAND_LINE, re.MULTILINE)
     assert options(" ".join(names([COMMAND_LINE]))) == options(general + "".join(helps.values())) - {"--help"}
-    common = options(helps["status"])
+    common = options(helps["cancel"])
     told = rows(section(COMMAND_LINE, "Options of every command"))
     assert options(" ".join(row[0] for row in told)) == common - {"--help"}
     for command, text in helps.items():

@@ -8,7 +8,7 @@
 local batch_key, batches_key, open_key, bytes_key, reached_key, queue_key = unpack(KEYS)
 local id, request, fingerprint, answer, max_open_jobs, max_stored_bytes, max_pictures, result_ttl_seconds,
   gone_ttl_seconds, open_ttl_seconds, picture_ttl_seconds, in_redis, message, job_prefix, gone_prefix, picture_prefix,
-  pictures = unpack(ARGV)
+  history_prefix, history_ttl_seconds, pictures = unpack(ARGV)
 -- include: new_job
 
 local batch = redis.call('HMGET', batch_key, 'state', 'added')

@@ -11,7 +11,7 @@ local job_key, open_key, leases_key, bytes_key, deadlines_key, reached_key, gone
   deliveries_clock_key = unpack(KEYS)
 local id, picture_bytes, max_open_jobs, max_stored_bytes, deadline_ms, fingerprint, idempotency_ttl_seconds,
   result_ttl_seconds, gone_ttl_seconds, known, message, picture, picture_ttl_seconds, webhook, max_deliveries,
-  fields = unpack(ARGV)
+  history_prefix, history_ttl_seconds, fields = unpack(ARGV)
 -- include: due
 -- include: deliver
 -- include: new_job

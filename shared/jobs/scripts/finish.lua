@@ -2,8 +2,8 @@
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same. `execution` is that of a
 -- worker's attempt, "" for other callers; an attempt cannot end a job that another execution is running. `allowed`
 -- lists the states the job may be in, joined by ",". `cache_key` is "" for no cache entry. `fields` is a JSON list of
--- alternating names and values. If the job has a webhook, the script also writes its delivery. If it belongs to a
--- batch, the script counts its end there.
+-- alternating names and values. If the job has a webhook, the script also writes its delivery. The script counts
+-- the end in its minute, and in the job's batch, if it has one.
 -- `kept_ttl_seconds` says how long to keep the picture for a retry; 0: delete it. The picture is also deleted if
 -- `max_kept` pictures are already kept, or if the total size of kept pictures would exceed `max_kept_bytes`.
 -- Returns 1 if the job has ended by this call, 2 if its picture is also kept, and 0 if nothing changed: the job had
@@ -13,10 +13,11 @@ local job_key, open_key, leases_key, bytes_key, deadlines_key, drain_key, failed
   deliveries_clock_key, batches_key = unpack(KEYS)
 local id, state, allowed, by, execution, result_ttl_seconds, gone_ttl_seconds, channel, cached, cache_ttl_seconds,
   max_interval_ms, fields, kept_ttl_seconds, max_kept, max_kept_bytes, batch_prefix,
-  delivery_prefix, batch_ttl_seconds = unpack(ARGV)
+  delivery_prefix, batch_ttl_seconds, history_prefix, history_ttl_seconds = unpack(ARGV)
 -- include: due
 -- include: deliver
 -- include: end_batch
+-- include: count_ended
 
 local record = redis.call('HMGET', job_key, 'state', 'bytes', 'begun_ms', 'deadline_ms', 'owner', 'execution', 'ended_by',
                           'webhook', 'batch', 'place')
@@ -71,6 +72,7 @@ if record[3] and open > 0 then
   drain[3], drain[4] = 'interval_ms', 0.95 * (before[2] or interval_ms) + 0.05 * interval_ms
 end
 redis.call('HSET', drain_key, unpack(drain))
+count_ended(state, now)
 if cache_key ~= '' then redis.call('SET', cache_key, cached, 'EX', cache_ttl_seconds) end
 if record[8] then deliver(job_key, delivery_key, id, now) end
 if record[9] then end_in_batch(record[9], record[10], now) end

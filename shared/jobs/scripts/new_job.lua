@@ -1,4 +1,5 @@
 -- Writes new jobs.
+-- include: count_ended
 
 -- Returns the `order` of the next job: the time of acceptance, but always higher than that of earlier jobs, also after the
 -- clock was set back. When no job is open, it starts again from the clock.
@@ -25,4 +26,5 @@ local function write_known(key, tombstone_key, now, fields)
   redis.call('HSET', key, 'state', 'succeeded', 'attempts', 0, 'accepted_ms', now, 'finished_ms', now, unpack(fields))
   redis.call('EXPIRE', key, result_ttl_seconds)
   redis.call('SET', tombstone_key, redis.call('HGET', key, 'owner') or 1, 'EX', gone_ttl_seconds)
+  count_ended('succeeded', now)
 end

@@ -64,13 +64,17 @@ def test_who_has_none_is_told_what_is_wanted(bench: Bench, png: bytes, headers: 
     assert bench.published == []
 
 
-@pytest.mark.parametrize("path", ["/result/0", "/metrics", "/nothing", "/docsx", "/health"])
+@pytest.mark.parametrize("path", ["/result/0", "/metrics", "/nothing", "/docsx", "/health", "/status.json", "/statusx"])
 def test_everything_that_is_not_named_as_open_wants_a_key(bench: Bench, path: str) -> None:
     assert bench.http.get(path).status_code == 401
-    assert bench.http.get(path, headers=bearer(ALICE)).status_code == (200 if path == "/metrics" else 404)
+    assert bench.http.get(path, headers=bearer(ALICE)).status_code == (
+        200 if path in ("/metrics", "/status.json") else 404
+    )
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/x", "/page/x", "/openapi.json", "/health/live", "/health/ready"])
+@pytest.mark.parametrize(
+    "path", ["/", "/status", "/docs", "/docs/x", "/page/x", "/openapi.json", "/health/live", "/health/ready"]
+)
 def test_the_page_the_contract_and_the_health_want_none(bench: Bench, path: str) -> None:
     assert bench.http.get(path).status_code in (200, 404)
 

@@ -16,7 +16,7 @@ from tests.unit.api.conftest import Bench, contract, make_bench
 
 # Routes for people or machines that are no part of the contract, each by its own choice.
 # What is for browsers alone.
-NO_CONTRACT = {"/", "/page/{name}"}
+NO_CONTRACT = {"/", "/page/{name}", "/page/status/{name}"}
 
 
 def test_the_stored_document_is_the_one_that_the_code_makes(bench: Bench) -> None:

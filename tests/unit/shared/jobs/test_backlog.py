@@ -5,6 +5,7 @@ from typing import Any
 import fakeredis
 import pytest
 
+from shared.jobs import backlog
 from shared.jobs.backlog import Backlog, BacklogReader
 from shared.jobs.limits import JobLimits, limits_of
 from shared.jobs.queue import Queue
@@ -78,3 +79,35 @@ def test_a_service_that_was_idle_expects_a_quick_end(client: Any) -> None:
     seen(client, 9_000, HOUR_MS)
     # When a few jobs are open, Then they are expected to end at once
     assert BacklogReader(client, Queue(), limits_of(Settings.from_environ({}))).read().drain_seconds(4) < 0.1
+
+
+def run_jobs(client: Any, *workers: str) -> None:
+    """Have each of the workers run one more job."""
+    for number, worker in enumerate(workers):
+        client.hset(f"job:j{number}", "worker", worker)
+        client.zadd("jobs:leases", {f"j{number}": number})
+
+
+def test_running_jobs_are_counted_by_worker(client: Any) -> None:
+    reader = BacklogReader(client, Queue(), limits_of(Settings.from_environ({})))
+    assert reader.running_by_worker() == {}
+    run_jobs(client, "a", "b", "a")
+    # Redis has evicted the record of a fourth job
+    client.zadd("jobs:leases", {"lost": 9})
+    assert reader.running_by_worker() == {"a": 2, "b": 1}
+
+
+def test_too_many_running_jobs_are_not_read(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = BacklogReader(client, Queue(), limits_of(Settings.from_environ({})))
+    monkeypatch.setattr(backlog, "MOST_RUNNING", 3)
+    run_jobs(client, *"abc")
+    assert reader.running_by_worker() == {"a": 1, "b": 1, "c": 1}
+    run_jobs(client, *"abcd")
+    assert reader.running_by_worker() is None
+
+
+def test_the_oldest_job_is_named(client: Any) -> None:
+    reader = BacklogReader(client, Queue(), limits_of(Settings.from_environ({})))
+    assert reader.read().oldest_id == ""
+    client.zadd("jobs:open", {"new": 2, "old": 1})
+    assert reader.read().oldest_id == "old"
