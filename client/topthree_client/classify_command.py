@@ -11,14 +11,15 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from topthree_client.arguments import FORMATS
-from topthree_client.batch import Answer, Wanted, classify_all
 from topthree_client.client import Client
 from topthree_client.errors import ServiceUnavailable
 from topthree_client.exit_codes import DONE, INTERRUPTED, SOME_FAILED
+from topthree_client.file_answers import Answer, Wanted
 from topthree_client.formats import BadOutput
 from topthree_client.inputs import Inputs, find_inputs, read_list
 from topthree_client.messages import Messages
 from topthree_client.output import Output, ResumeFile, open_output
+from topthree_client.single_uploads import classify_all
 from topthree_client.summary import Tally, summary
 from topthree_client.usage_error import UsageError
 

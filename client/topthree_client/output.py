@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 
 from rich.console import Console
 
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 from topthree_client.formats import (
     BadOutput,
     CsvLines,

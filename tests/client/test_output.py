@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topthree_client import Label, Result
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 from topthree_client.formats import BadOutput, CsvLines, JsonLines, LineFormat, printable
 from topthree_client.output import ResumeFile, open_output
 
