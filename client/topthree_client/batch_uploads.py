@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,26 @@ from typing import Any
 import httpx
 
 from topthree_client.batch_answers import Added, BatchState
-from topthree_client.batch_form import NamedBytes, batch_form, sendable
+from topthree_client.batch_form import BatchForm, NamedBytes, batch_form, sendable
 from topthree_client.connection import ServiceConnection
-from topthree_client.errors import BatchClosed, BatchGone, KeyRefused, PictureFailed, ServiceUnavailable
+from topthree_client.errors import (
+    BatchClosed,
+    BatchGone,
+    KeyRefused,
+    PictureFailed,
+    ServiceUnavailable,
+    UploadInterrupted,
+)
 from topthree_client.packing import packed
 from topthree_client.pictures import Content, Picture, content_of, opened, size_of
 from topthree_client.responses import GONE, detail_of
+from topthree_client.uploads import RequestSize
 
+# After this many, a request is split. If the service had received it and only its answers were lost, its pictures are
+# added once more; so it is not split at once.
+MOST_INTERRUPTIONS = 2
+# The request took too long, is too large, or has more pictures than the service takes at once.
+TOO_MANY = (408, 413, 429)
 # The service accepts no larger requests.
 MEBIBYTES = 64
 TOO_LARGE = f"The picture has more than {MEBIBYTES} MiB; a batch takes none that is so large."
@@ -39,18 +53,22 @@ class BatchUploads:
         self._connection = connection
         self._path = path
         self._ended = 0
+        self.request_size = RequestSize()
 
     def add(self, pictures: Iterable[Picture], names: Iterable[str] | None, salt: str) -> list[Added]:
         """Send pictures as `Batch.add` does."""
-        if isinstance(pictures, str | bytes):
-            raise ValueError("add needs several pictures; put one into a list.")
-        if isinstance(pictures, Sized) and isinstance(names, Sized) and len(pictures) != len(names):
-            raise ValueError(f"There are {len(pictures)} pictures and {len(names)} names.")
+        _check_several(pictures, names)
         self._connection.check_address()
         added: list[Added] = []
-        for group in packed(_named(pictures, names), _size_of):
+        for group in packed(_named(pictures, names), _size_of, self.request_size):
             added += self._add(group, salt)
         return added
+
+    def add_together(self, pictures: Sequence[Picture], names: Sequence[str], salt: str) -> list[Added]:
+        """Send pictures as `Batch.add_together` does."""
+        _check_several(pictures, names)
+        self._connection.check_address()
+        return self._add(list(_named(pictures, names)), salt)
 
     def _add(self, group: Sequence[_Named], salt: str) -> list[Added]:
         read = [_read(each) for each in group]
@@ -58,53 +76,79 @@ class BatchUploads:
         return [next(added) if isinstance(each, NamedBytes) else each for each in read]
 
     def _send(self, pictures: Sequence[NamedBytes], salt: str) -> list[Added]:
-        """Send pictures in one request or, if the service takes fewer at once, in several."""
+        """Send pictures in one request or, if that does not arrive or the service takes fewer, in several."""
         if not pictures:
             return []
         answer = self._upload(pictures, salt)
+        if answer is None or (len(pictures) > 1 and answer.status_code in TOO_MANY):
+            middle = len(pictures) // 2
+            return self._send(pictures[:middle], salt) + self._send(pictures[middle:], salt)
         if answer.status_code in GONE:
             raise BatchGone(detail_of(answer))
         if answer.status_code == httpx.codes.CONFLICT:
             raise BatchClosed(detail_of(answer))
         if answer.status_code == httpx.codes.OK:
             return self._connection.read(answer, lambda body: _added(pictures, body["images"]))
-        if len(pictures) > 1 and answer.status_code in (413, 429):
-            middle = len(pictures) // 2
-            return self._send(pictures[:middle], salt) + self._send(pictures[middle:], salt)
         if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
             return [Added(pictures[0].name, error=PictureFailed(answer.status_code, detail_of(answer)))]
         raise self._connection.unexpected(answer)
 
-    def _upload(self, pictures: Sequence[NamedBytes], salt: str) -> httpx.Response:
-        form = batch_form(pictures, salt)
-        headers = {"Content-Type": form.content_type, "Idempotency-Key": form.key}
+    def _upload(self, pictures: Sequence[NamedBytes], salt: str) -> httpx.Response | None:
+        """Return the answer to one request, None if a request with several pictures is interrupted repeatedly."""
+        request = _Request(batch_form(pictures, salt))
         upload = partial(
             self._connection.upload,
             f"{self._path}/images",
-            partial(io.BytesIO, form.body),
-            len(form.body),
-            headers=headers,
-            # A quota that is smaller than the request never has room for it.
-            is_final=lambda answer: answer.status_code == 429 and len(pictures) > _quota(answer),
+            request.opened,
+            len(request.form.body),
+            headers={"Content-Type": request.form.content_type, "Idempotency-Key": request.form.key},
+            is_final=partial(_is_final, len(pictures)),
+            most_interruptions=MOST_INTERRUPTIONS if len(pictures) > 1 else math.inf,
         )
         while True:
             try:
-                return upload()
+                answer = upload()
+            except UploadInterrupted:
+                self.request_size.note_interruption()
+                return None
             except KeyRefused:
                 raise
             except ServiceUnavailable:
                 # A queue that is full of this batch's own pictures has room again when they end.
                 if not self._has_gone_on():
                     raise
+            else:
+                if answer.status_code == httpx.codes.REQUEST_TIMEOUT:
+                    self.request_size.note_interruption()
+                elif answer.is_success:
+                    self.request_size.note(len(request.form.body), request.seconds)
+                return answer
 
     def _has_gone_on(self) -> bool:
         """Whether pictures of the batch have ended since the last call."""
         try:
-            ended = state_of(self._connection, self._connection.ask("GET", self._path, patience_seconds=0)).counts.ended
+            answer = self._connection.ask("GET", self._path, patience_seconds=0)
+            ended = state_of(self._connection, answer).counts.ended
         except (BatchGone, ServiceUnavailable):
             return False
         before, self._ended = self._ended, ended
         return ended > before
+
+
+class _Request:
+    """The form of a request, which is opened for each attempt; `seconds` is the time since the last one began."""
+
+    def __init__(self, form: BatchForm) -> None:
+        self.form = form
+        self._began = time.monotonic()
+
+    def opened(self) -> io.BytesIO:
+        self._began = time.monotonic()
+        return io.BytesIO(self.form.body)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
 
 
 def state_of(connection: ServiceConnection, answer: httpx.Response) -> BatchState:
@@ -114,6 +158,13 @@ def state_of(connection: ServiceConnection, answer: httpx.Response) -> BatchStat
     if answer.status_code != httpx.codes.OK:
         raise connection.unexpected(answer)
     return connection.read(answer, BatchState.from_record)
+
+
+def _check_several(pictures: Iterable[Picture], names: Iterable[str] | None) -> None:
+    if isinstance(pictures, str | bytes):
+        raise ValueError("add needs several pictures; put one into a list.")
+    if isinstance(pictures, Sized) and isinstance(names, Sized) and len(pictures) != len(names):
+        raise ValueError(f"There are {len(pictures)} pictures and {len(names)} names.")
 
 
 def _named(pictures: Iterable[Picture], names: Iterable[str] | None) -> Iterator[_Named]:
@@ -164,6 +215,13 @@ def _added_picture(name: str, answer: dict[str, Any]) -> Added:
         return Added(name, str(answer["id"]))
     problem = answer["problem"]
     return Added(name, error=PictureFailed(int(problem["status"]), str(problem["detail"])))
+
+
+def _is_final(pictures: int, answer: httpx.Response) -> bool:
+    """Whether the same request would never succeed: it arrives too slowly, or has more pictures than a quota allows."""
+    if pictures == 1:
+        return False
+    return answer.status_code == 408 or (answer.status_code == 429 and pictures > _quota(answer))
 
 
 def _quota(answer: httpx.Response) -> float:

@@ -11,12 +11,12 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from topthree_client.environment import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
-from topthree_client.errors import KeyRefused, ServiceUnavailable
+from topthree_client.errors import KeyRefused, ServiceUnavailable, UploadInterrupted
 from topthree_client.limits import check_seconds
 from topthree_client.loopback import is_loopback
 from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, MOST_DELAY_SECONDS, Patience, read_retry_after, spread
 from topthree_client.responses import cause_of, detail_of, has_lines, is_from_topthree
-from topthree_client.uploads import UploadLimit
+from topthree_client.uploads import NOT_CONNECTED, UploadLimit
 
 # A restart or a full queue is over within this time; a longer outage needs the operator.
 PATIENCE_SECONDS = 300.0
@@ -131,10 +131,12 @@ class ServiceConnection:
         headers: Mapping[str, str],
         params: Mapping[str, Any] | None = None,
         is_final: Callable[[httpx.Response], bool] = lambda _: False,
+        most_interruptions: float = math.inf,
     ) -> httpx.Response:
         """Send the `size` bytes of a file, which `opened` opens for each attempt; not too many at a time.
 
-        An answer that `is_final` is returned, even if requests with its status are retried otherwise.
+        An answer that `is_final` is returned, even if requests with its status are retried otherwise. After
+        `most_interruptions` of the connection, UploadInterrupted is raised.
         """
 
         def send() -> httpx.Response:
@@ -142,7 +144,7 @@ class ServiceConnection:
                 timeout = self._upload_timeout(size)
                 return self._http.post(path, params=params, headers=headers, content=file, timeout=timeout)
 
-        return self._retry(send, limit=self._uploads, is_final=is_final)
+        return self._retry(send, limit=self._uploads, is_final=is_final, most_interruptions=most_interruptions)
 
     def stream(self, path: str, params: Mapping[str, Any]) -> httpx.Response:
         """Return an answer of JSON Lines, whose body is not read yet; the caller closes it. Others are read."""
@@ -195,15 +197,20 @@ class ServiceConnection:
         limit: UploadLimit | None = None,
         patience_seconds: float | None = None,
         is_final: Callable[[httpx.Response], bool] = lambda _: False,
+        most_interruptions: float = math.inf,
     ) -> httpx.Response:
         """Send a request, retrying until the response is about the request and not about the service's state."""
         patience = Patience(self._patience_seconds if patience_seconds is None else patience_seconds)
         # The wait for an upload slot is outside of the attempt, so it does not count towards the limit.
         attempt = partial(patience.attempt, send)
+        interruptions = 0
         while True:
             try:
                 answer = limit.run(attempt) if limit else attempt()
             except httpx.RequestError as error:
+                interruptions += not isinstance(error, NOT_CONNECTED)
+                if interruptions >= most_interruptions:
+                    raise UploadInterrupted(self._unreachable(error)) from None
                 self.pause(patience, error)
                 continue
             self._has_answered = True

@@ -30,5 +30,9 @@ class ServiceUnavailable(TopThreeError):
     """The service is unavailable: unreachable, busy for too long, no valid key, or not a topthree service."""
 
 
+class UploadInterrupted(ServiceUnavailable):
+    """The service is reachable, but an upload was interrupted again and again."""
+
+
 class KeyRefused(ServiceUnavailable):
     """The API key is missing or invalid."""

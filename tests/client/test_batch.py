@@ -83,9 +83,38 @@ def test_a_batch_from_its_first_picture_to_its_results(client: Client, service: 
 def test_many_pictures_take_several_requests_of_limited_size(client: Client, service: BatchService) -> None:
     client.batch().add([b"%d" % number for number in range(250)])
     assert service.sizes == [100, 100, 50]
-    # And no request has more than 8 MiB, unless a picture alone has
-    client.batch().add([bytes(5 << 20), bytes(3 << 20), bytes(9 << 20), bytes(1)])
-    assert service.sizes[3:] == [2, 1, 1]
+    # And no more than 8 MiB, after fewer at the start, when the speed of the line is not known
+    client.batch().add([bytes(300 << 10) for _ in range(60)])
+    assert service.sizes[3:] == [3, 6, 13, 27, 11]
+    # And a larger picture is alone
+    client.batch().add([b"1", bytes(9 << 20), b"2"])
+    assert service.sizes[8:] == [1, 1, 1]
+
+
+def test_a_picture_that_no_batch_takes_is_not_read(client: Client, tmp_path: Path) -> None:
+    # Given a file that is larger than the service allows for a whole request
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    # When it is added, Then the error says so, and the others are added
+    huge, small = client.batch().add([tmp_path / "huge.png", b"1"])
+    assert "more than 64 MiB" in str(huge.error) and small.job_id
+
+
+@pytest.mark.parametrize("trouble", [httpx.WriteError("reset"), httpx.WriteTimeout("slow"), problem(408)], ids=repr)
+def test_a_request_that_does_not_arrive_is_split(
+    client: Client, service: BatchService, clock: Clock, trouble: httpx.Response | Exception
+) -> None:
+    # Given a line that carries no more than two pictures
+    def cut(request: httpx.Request) -> httpx.Response | Exception | None:
+        return trouble if request.url.path.endswith("/images") and len(parts(request)) > 2 else None
+
+    service.before = cut
+    # When five are added, Then all arrive, once and in order
+    batch = client.batch()
+    assert all(each.job_id for each in batch.add([b"%d" % number for number in range(5)]))
+    assert [data for _, _, data in service.batches[batch.id].pictures] == [b"0", b"1", b"2", b"3", b"4"]
+    # And the next request is smaller from the beginning
+    assert batch.request_size.most_bytes < 1 << 20
 
 
 def test_names_are_sent_as_a_form_can_carry_them(client: Client, service: BatchService) -> None:

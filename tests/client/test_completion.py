@@ -29,7 +29,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("words", "candidates"),
     [
-        ([""], {"classify", "get", "cancel", "status", "completion"}),
+        ([""], {"classify", "get", "cancel", "batch", "status", "completion"}),
         (["c"], {"classify", "cancel", "completion"}),
         (["--ver"], {"--version", "--verbose"}),
         (["classify", "--f"], {"--format", "--files-from"}),
@@ -39,6 +39,11 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["get", "--format", ""], {"table", "json"}),
         (["get", "--w"], {"--wait"}),
         (["completion", ""], set(SHELLS)),
+        (["batch", ""], {"list", "show", "results", "cancel"}),
+        (["batch", "--q"], {"--quiet"}),
+        (["batch", "results", "--f"], {"--format"}),
+        (["batch", "results", "--format", "j"], {"json", "jsonl"}),
+        (["batch", "cancel", ""], {""}),
         # Without candidates, bash completes the names of files.
         (["classify", ""], {""}),
         (["classify", "--out", ""], {""}),
