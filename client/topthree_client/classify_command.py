@@ -90,13 +90,12 @@ class _Run:
 
     def how_to_go_on(self) -> str:
         """Return the end of a message that says that the run has stopped."""
-        again = " Run the same command to resume." if self._options.out else ""
+        again = "Run the same command to resume" if self._options.out else ""
         if not self._batch_run or not self._batch_run.ids:
-            return again
-        ids = " ".join(self._batch_run.ids)
-        sent = "All pictures are sent, and the service goes on." if self._batch_run.is_sent else ""
-        read = f"{'Or read' if again else 'Read'} the results with: topthree batch results {ids}"
-        return " ".join(filter(None, ["", sent, again.strip(), read]))
+            return f" {again}." if again else ""
+        sent = " All pictures are sent, and the service goes on." if self._batch_run.is_sent else ""
+        read = "; ".join(f"topthree batch results {batch_id}" for batch_id in self._batch_run.ids)
+        return f"{sent} {f'{again}, or read' if again else 'Read'} the results with: {read}"
 
     def _open(self) -> tuple[Output, ResumeFile]:
         out = self._options.out

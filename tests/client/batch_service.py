@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
+from threading import Lock
 from typing import Any
 
 import httpx
 
 from tests.client.conftest import RECORD, problem
+from tests.support.wait import take_time
 
-Verdict = httpx.Response | Exception | None
+Verdict = httpx.Response | BaseException | None
+# How long a request waits for the end of a batch.
+WAIT_SECONDS = 0.1
 OPENED = "2026-11-27T19:00:58.123+00:00"
 
 
@@ -28,13 +32,15 @@ class StoredBatch:
 
 
 class BatchService:
-    """Answers the requests of a client; a picture with `bad` in it is broken, one with `fails` has no labels.
+    """Answers the requests of a client; a picture that begins with `bad` is broken, one with `fails` has no labels.
 
     `before` is called with each request, and may answer it or raise instead; `after` may lose the answer.
     """
 
     def __init__(self) -> None:
         self.batches: dict[str, StoredBatch] = {}
+        self._lock = Lock()
+        self.opened = 0
         self.asked: list[httpx.Request] = []
         self.most_at_once = 100
         self.held: set[bytes] = set()
@@ -54,10 +60,16 @@ class BatchService:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.asked.append(request)
-        verdict = self.before(request) or self._answer(request)
+        verdict = self.before(request)
+        if verdict is None:
+            # The service adds pictures atomically.
+            with self._lock:
+                verdict = self._answer(request)
+            if request.headers.get("Prefer", "wait=0") != "wait=0" and self.held:
+                take_time(WAIT_SECONDS)
         after = self.after(request)
         verdict = after if after is not None else verdict
-        if isinstance(verdict, Exception):
+        if isinstance(verdict, BaseException):
             raise verdict
         return verdict
 
@@ -67,7 +79,8 @@ class BatchService:
         _, first, *more = request.url.path.split("/")
         assert first == "batches", request.url
         if not more:
-            batch_id = f"{len(self.batches):032x}"
+            self.opened += 1
+            batch_id = f"{self.opened:032x}"
             self.batches[batch_id] = StoredBatch(json.loads(request.content))
             return httpx.Response(201, json=self._record(batch_id))
         if more[0] not in self.batches:
@@ -99,7 +112,7 @@ class BatchService:
             return problem(409, "This batch is closed: it takes no more pictures. Open another one.")
         answers: list[dict[str, Any]] = []
         for name, data in pictures:
-            if b"bad" in data:
+            if data.startswith(b"bad"):
                 answers.append({"name": name, "problem": {"status": 415, "detail": "This is not a picture."}})
                 continue
             job_id = hashlib.sha256(repr([id(batch), len(batch.pictures)]).encode()).hexdigest()[:32]
@@ -117,9 +130,10 @@ class BatchService:
 
     def _line(self, number: int, job_id: str, name: str, data: bytes) -> dict[str, Any]:
         line = {"number": number, "name": name, "id": job_id}
-        if b"fails" in data:
+        if data.startswith(b"fails"):
             return line | {"status": "failed", "problem": {"status": 500, "title": "T", "detail": "The model failed."}}
-        return line | {"status": "succeeded", "result": RECORD["result"], "model": RECORD["model"]}
+        result = RECORD["result"] | {"prediction_1": {"confidence_level": 0.7, "predicted_label": label_of(data)}}
+        return line | {"status": "succeeded", "result": result, "model": RECORD["model"]}
 
     def _ended(self, batch: StoredBatch) -> list[tuple[str, str, bytes]]:
         """Return the pictures before the first one that is held."""
@@ -129,12 +143,17 @@ class BatchService:
     def _record(self, batch_id: str) -> dict[str, Any]:
         batch = self.batches[batch_id]
         open_count = sum(data in self.held for _, _, data in batch.pictures)
-        failed = sum(b"fails" in data for _, _, data in batch.pictures)
+        failed = sum(data.startswith(b"fails") for _, _, data in batch.pictures)
         added = len(batch.pictures)
         state = "completed" if batch.state == "closed" and not open_count else batch.state
         counts = {"added": added, "open": open_count, "succeeded": added - open_count - failed, "failed": failed}
         times = {"opened": OPENED} | ({} if batch.state == "open" else {"closed": OPENED})
         return {"id": batch_id, "status": state, "counts": counts | {"canceled": 0, "expired": 0}, "times": times}
+
+
+def label_of(data: bytes) -> str:
+    """Return the label of a picture: the word after `is`, else cat."""
+    return data.removeprefix(b"is ").decode() if data.startswith(b"is ") else "cat"
 
 
 def parts(request: httpx.Request) -> list[tuple[str, bytes]]:
