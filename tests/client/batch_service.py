@@ -40,6 +40,7 @@ class BatchService:
     def __init__(self) -> None:
         self.batches: dict[str, StoredBatch] = {}
         self._lock = Lock()
+        self.label_of = label_of
         self.opened = 0
         self.asked: list[httpx.Request] = []
         self.most_at_once = 100
@@ -132,7 +133,7 @@ class BatchService:
         line = {"number": number, "name": name, "id": job_id}
         if data.startswith(b"fails"):
             return line | {"status": "failed", "problem": {"status": 500, "title": "T", "detail": "The model failed."}}
-        result = RECORD["result"] | {"prediction_1": {"confidence_level": 0.7, "predicted_label": label_of(data)}}
+        result = RECORD["result"] | {"prediction_1": {"confidence_level": 0.7, "predicted_label": self.label_of(data)}}
         return line | {"status": "succeeded", "result": result, "model": RECORD["model"]}
 
     def _ended(self, batch: StoredBatch) -> list[tuple[str, str, bytes]]:
