@@ -93,8 +93,10 @@ class _Run:
         again = "Run the same command to resume" if self._options.out else ""
         if not self._batch_run or not self._batch_run.ids:
             return f" {again}." if again else ""
-        sent = " All pictures are sent, and the service goes on." if self._batch_run.is_sent else ""
         read = "; ".join(f"topthree batch results {batch_id}" for batch_id in self._batch_run.ids)
+        if not self._batch_run.is_sent:
+            return f" {again}." if again else f" Read the results of what is sent with: {read}"
+        sent = " All pictures are sent, and the service goes on."
         return f"{sent} {f'{again}, or read' if again else 'Read'} the results with: {read}"
 
     def _open(self) -> tuple[Output, ResumeFile]:

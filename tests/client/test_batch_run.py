@@ -140,6 +140,34 @@ def test_a_run_that_is_killed_at_any_request_is_continued(
     assert not Path("out.jsonl.resume").exists()
 
 
+def test_a_request_whose_answer_is_lost_is_repeated_as_it_was_in_a_changed_folder(
+    run: Run, service: BatchService, folder: Path
+) -> None:
+    # Given a run that is killed before it reads the answer to its first pictures, and a new file before all others
+    service.after = lambda request: Killed() if request.url.path.endswith("/images") else None
+    with pytest.raises(Killed):
+        run("classify", "many", "--out", "out.jsonl", "--jobs", "1")
+    (folder / "+.png").write_bytes(b"is first")
+    # When it is run again
+    service.after = lambda _: None
+    assert classify(run) == 0
+    # Then each file has its answer, and no picture was added twice
+    assert lines() == labels(folder)
+    assert set(service.sent.values()) == {1}
+
+
+def test_a_resume_file_that_lost_its_end_is_continued(run: Run, service: BatchService, folder: Path) -> None:
+    # Given a resume file without its end, to which a second run has added its batch
+    interrupt(service, run)
+    file = Path("out.jsonl.resume")
+    os.truncate(file, file.stat().st_size - 20)
+    interrupt(service, run)
+    # When it is run again, Then no picture is sent a third time
+    assert classify(run) == 0
+    assert lines() == labels(folder)
+    assert set(service.sent.values()) <= {1, 2}
+
+
 @pytest.mark.parametrize("lost", [1, 20, 100, 1000, 5000, 9000, 12000, 100_000])
 def test_a_resume_file_that_lost_its_end_costs_no_answer(
     run: Run, service: BatchService, folder: Path, lost: int
