@@ -336,11 +336,13 @@ def read_window(controller: int) -> str:
     return shown.decode()
 
 
-@pytest.mark.parametrize(("form", "bar"), [("table", True), ("csv", False)])
-def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_path: Path, form: str, bar: bool) -> None:
+@pytest.mark.parametrize(("form", "count", "bar"), [("table", 3, True), ("table", 30, True), ("csv", 3, False)])
+def test_a_window_shows_a_bar_unless_lines_come_to_it(
+    stub: StubService, tmp_path: Path, form: str, count: int, bar: bool
+) -> None:
     # Given pictures and a window
     stub.start()
-    draw(tmp_path / "pictures", 3)
+    draw(tmp_path / "pictures", count)
     controller, window = pty.openpty()
     # When they are classified in it
     command = [*COMMAND, "classify", "pictures", "--format", form, "--url", stub.url]
@@ -350,4 +352,6 @@ def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_pat
     shown = read_window(controller)
     # Then answers are there, and a bar that was full in the end, or none
     assert running.wait(30) == 0 and "0002.png" in shown
-    assert ("3/3" in shown) == bar and ("classifying" in shown) == bar
+    assert (f"{count}/{count}" in shown) == bar and ("classifying" in shown) == bar
+    # And for a batch, it shows first how many are sent
+    assert ("sending" in shown) == (count > 20)
