@@ -17,6 +17,8 @@ from tests.support.repository import ROOT
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start with them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Where commands of the tests remember their batches.
+STATE = "XDG_STATE_HOME"
 # Places in `model_dirs`.
 MODELS = [0, 1] if "TOPTHREE_TEST_MODEL" in os.environ else [0]
 
@@ -24,6 +26,13 @@ MODELS = [0, 1] if "TOPTHREE_TEST_MODEL" in os.environ else [0]
 @pytest.fixture(scope="session", autouse=True)
 def _pillow() -> None:
     set_up_pillow()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE, str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

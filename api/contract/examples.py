@@ -25,7 +25,9 @@ COMPLETED_BATCH = {
 }
 BATCH_LINE = (
     '{"number": 1, "name": "traffic_light.png", "id": "dfd4f1afa1d0efaf592cbf83da085ec4", "status": "succeeded", '
-    '"result": {"prediction_1": {"confidence_level": 0.69679, "predicted_label": "traffic light"}}}\n'
+    '"result": {"prediction_1": {"confidence_level": 0.69679, "predicted_label": "traffic light"}}, '
+    '"model": {"name": "efficientnet_lite0", '
+    '"digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e"}}\n'
 )
 FINISHED_JOB = {
     "id": "dfd4f1afa1d0efaf592cbf83da085ec4",

@@ -4,11 +4,29 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from topthree_client.answers import Job, JobCounts, Label, Result, Status, Times, Worker
+    from topthree_client.batch import Batch
+    from topthree_client.batch_answers import Added, BatchCounts, BatchResult, BatchState, BatchTimes
     from topthree_client.client import Client
-    from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable, TopThreeError
+    from topthree_client.errors import (
+        BatchClosed,
+        BatchGone,
+        JobGone,
+        KeyRefused,
+        PictureFailed,
+        ServiceUnavailable,
+        TopThreeError,
+    )
     from topthree_client.outcomes import Outcome
 
 __all__ = [
+    "Added",
+    "Batch",
+    "BatchClosed",
+    "BatchCounts",
+    "BatchGone",
+    "BatchResult",
+    "BatchState",
+    "BatchTimes",
     "Client",
     "Job",
     "JobCounts",
@@ -27,8 +45,18 @@ __all__ = [
 
 _MODULES = {
     "answers": ("Job", "JobCounts", "Label", "Result", "Status", "Times", "Worker"),
+    "batch": ("Batch",),
+    "batch_answers": ("Added", "BatchCounts", "BatchResult", "BatchState", "BatchTimes"),
     "client": ("Client",),
-    "errors": ("JobGone", "KeyRefused", "PictureFailed", "ServiceUnavailable", "TopThreeError"),
+    "errors": (
+        "BatchClosed",
+        "BatchGone",
+        "JobGone",
+        "KeyRefused",
+        "PictureFailed",
+        "ServiceUnavailable",
+        "TopThreeError",
+    ),
     "outcomes": ("Outcome",),
 }
 

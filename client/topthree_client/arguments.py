@@ -34,6 +34,7 @@ examples:
   curl -s https://pictures.example/cat.jpg | topthree classify -
   find . -name '*.jpg' -print0 | topthree classify --null --files-from - --out labels.csv
   topthree classify --format jsonl -- -odd-name.png
+  topthree batch list
   topthree --url http://192.0.2.7:5000 status
 """
 CLASSIFY_EXIT_CODES = """\
@@ -65,6 +66,13 @@ exit codes of cancel:
   2    invalid arguments
   3    the service is unavailable or refuses the API key
 """
+BATCH_EXIT_CODES = """\
+exit codes of batch:
+  0    done; results: every picture has ended and has labels
+  1    a batch is gone; results: some pictures have no labels or have not ended; cancel: a batch had ended before
+  2    invalid arguments, or the output cannot be written
+  3    the service is unavailable or refuses the API key
+"""
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -91,6 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_classify(commands)
     _add_get(commands)
     _add_cancel(commands)
+    _add_batch(commands)
     _add_status(commands)
     completion = _add_command(commands, "completion", "print a script that completes commands and options in a shell")
     completion.add_argument("shell", choices=SHELLS, help="your shell")
@@ -120,22 +129,14 @@ def _add_classify(commands: "Commands") -> None:
         metavar="C",
         help="only labels with at least this confidence, 0 to 1 (default: 0)",
     )
-    classify.add_argument(
-        "--format", choices=FORMATS, help="output format (default: the extension of --out, else table)"
-    )
-    classify.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="output file for json, jsonl or csv; pictures already answered in it are not sent again",
-    )
+    _add_output(classify, "output file for json, jsonl or csv; pictures already answered in it are not sent again")
     classify.add_argument(
         "--jobs",
         type=_up_to(MOST_JOBS),
         default=DEFAULT_JOBS,
         metavar="N",
         help=f"maximum number of pictures in progress at a time, 1 to {MOST_JOBS} (default: {DEFAULT_JOBS}); "
-        "reduced automatically while uploads are slow",
+        "reduced automatically while uploads are slow; in a batch: of requests, at most 4",
     )
 
 
@@ -155,6 +156,26 @@ def _add_status(commands: "Commands") -> None:
     status = _add_command(commands, "status", "show workers, model, queue and failed jobs", STATUS_EXIT_CODES)
     status.add_argument("--watch", action="store_true", help="show it every two seconds until Ctrl-C")
     status.add_argument("--json", action="store_true", help="print the answer of /status.json, a line each time")
+
+
+def _add_batch(commands: "Commands") -> None:
+    batch = _add_command(commands, "batch", "list, show, read or cancel batches of pictures", BATCH_EXIT_CODES)
+    batch_commands = batch.add_subparsers(required=True, metavar="COMMAND", dest="batch_command")
+    _add_command(batch_commands, "list", "list the batches begun on this computer", BATCH_EXIT_CODES)
+    show = _add_command(batch_commands, "show", "show how far a batch is", BATCH_EXIT_CODES)
+    results = _add_command(batch_commands, "results", "print or save the results of a batch", BATCH_EXIT_CODES)
+    for command in (show, results):
+        command.add_argument("batch_id", metavar="ID", help="the id of the batch")
+    _add_output(results, "output file for json, jsonl or csv; it is replaced if it exists")
+    cancel = _add_command(batch_commands, "cancel", "cancel batches that have not ended", BATCH_EXIT_CODES)
+    cancel.add_argument("batch_ids", nargs="+", metavar="ID", help="the id of a batch")
+
+
+def _add_output(command: argparse.ArgumentParser, out: str) -> None:
+    command.add_argument(
+        "--format", choices=FORMATS, help="output format (default: the extension of --out, else table)"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help=out)
 
 
 def _add_command(commands: "Commands", name: str, what: str, epilog: str = "") -> argparse.ArgumentParser:

@@ -1,55 +1,25 @@
 """The HTTP client: sends pictures, waits for their labels, reads the service's status."""
 
 import hashlib
-import math
-import os
 import secrets
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.request import getproxies, proxy_bypass
+from typing import Any, Self
 
 import httpx
 
 from topthree_client.answers import Job, Result, Status
-from topthree_client.environment import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
-from topthree_client.errors import JobGone, KeyRefused, PictureFailed, ServiceUnavailable
-from topthree_client.limits import (
-    DEFAULT_JOBS,
-    check_job_id,
-    check_jobs,
-    check_min_confidence,
-    check_seconds,
-    check_top,
-)
-from topthree_client.loopback import is_loopback
+from topthree_client.batch import Batch, open_batch
+from topthree_client.connection import PATIENCE_SECONDS, ServiceConnection
+from topthree_client.errors import JobGone, PictureFailed
+from topthree_client.limits import DEFAULT_JOBS, check_id, check_jobs, check_min_confidence, check_top
 from topthree_client.outcomes import Outcome, outcomes
-from topthree_client.patience import FIRST_DELAY_SECONDS, LOG, MOST_DELAY_SECONDS, Patience, read_retry_after, spread
 from topthree_client.pictures import Content, Picture, content_of, opened, size_of
-from topthree_client.responses import cause_of, detail_of, is_from_topthree
-from topthree_client.uploads import UploadLimit
+from topthree_client.responses import GONE, detail_of
 
-# A restart or a full queue is over within this time; a longer outage needs the operator.
-PATIENCE_SECONDS = 300.0
-# How long one request waits for a job to end.
-WAIT_SECONDS = 20
-# Timeouts for connecting, for each send and for the response. The service responds shortly after a wait, and at once to
-# all other requests.
-CONNECT_SECONDS = 5.0
-SEND_SECONDS = 35.0
-ANSWER_SECONDS = 15.0
-# When the last byte of an upload is written, this much may still be in the system's send buffers. The timeout for the
-# response allows for this speed.
-MOST_BUFFERED_BYTES = 4 * 1024 * 1024
-SLOWEST_BYTES_PER_SECOND = 32 * 1024
 # How often a picture is submitted if its job is gone before the result was read.
 SUBMISSIONS = 10
-TRY_AGAIN = (408, 429, 502, 503, 504)
-GONE = (404, 410)
-
-T = TypeVar("T")
 
 
 class Client:
@@ -80,35 +50,16 @@ class Client:
             ValueError: `url` is not an http(s) URL, `api_key` has invalid characters, a time is not positive, or the
                 proxy or certificates set in the environment are invalid.
         """
-        url = (os.environ.get(URL_VARIABLE) or DEFAULT_URL) if url is None else url
-        api_key = os.environ.get(KEY_VARIABLE) if api_key is None else api_key
-        check_seconds("timeout_seconds", timeout_seconds)
-        if api_key and not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("The API key contains invalid characters.")
-        try:
-            base = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"{url!r} is not a URL: {error}") from None
-        if base.scheme not in ("http", "https") or not base.host:
-            raise ValueError(f"{url!r} is not the URL of a service, such as {DEFAULT_URL}.")
-        self.url = url
-        self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
-        self._patience_seconds = min(patience_seconds, self._timeout_seconds)
-        self._uploads = UploadLimit()
-        self._has_answered = False
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        try:
-            if transport is None and is_loopback(base.host):
-                # Without an explicit transport, httpx uses the proxy set in the environment.
-                transport = httpx.HTTPTransport()
-            self._proxied = transport is None and _has_proxy(base)
-            self._http = httpx.Client(base_url=base, headers=headers, transport=transport)
-        except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-            raise ValueError(f"The proxy or the certificates set in the environment cannot be used: {error}") from None
+        self._connection = ServiceConnection(url, api_key, timeout_seconds, patience_seconds, transport)
+
+    @property
+    def url(self) -> str:
+        """The address of the service, as it was given."""
+        return self._connection.url
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -195,19 +146,16 @@ class Client:
         if min_confidence:
             params["min_confidence"] = min_confidence
 
-        def send() -> httpx.Response:
-            with opened(content) as file:
-                timeout = self._upload_timeout(size_of(content))
-                return self._http.post("/upload", params=params, headers=headers, content=file, timeout=timeout)
-
-        self._check_address()
-        answer = self._ask(send, limit=self._uploads)
+        self._connection.check_address()
+        answer = self._connection.upload(
+            "/upload", partial(opened, content), size_of(content), headers=headers, params=params
+        )
         if answer.status_code in GONE:
             raise JobGone(detail_of(answer))
         if answer.status_code != 202:
             raise PictureFailed(answer.status_code, detail_of(answer))
-        self._log_note(answer)
-        return self._read(answer, lambda record: str(record["id"]))
+        self._connection.log_note(answer)
+        return self._connection.read(answer, lambda record: str(record["id"]))
 
     def wait(self, job_id: str, seconds: float | None = None) -> Result:
         """Wait until a job has ended and return its labels.
@@ -218,27 +166,18 @@ class Client:
             ValueError: `job_id` is not an id.
             JobGone, ServiceUnavailable: as `classify`.
         """
-        check_job_id(job_id)
-        self._check_address()
-        seconds = self._timeout_seconds if seconds is None else seconds
-        until = time.monotonic() + seconds
-        while True:
-            wait_seconds = int(min(WAIT_SECONDS, max(0, until - time.monotonic())))
-            answer = self._get(f"/result/{job_id}", wait_seconds)
+        check_id(job_id, "a job")
+        self._connection.check_address()
+        seconds = self._connection.timeout_seconds if seconds is None else seconds
+        for answer in self._connection.follow(f"/result/{job_id}", seconds):
             if answer.status_code in GONE:
                 raise JobGone(detail_of(answer))
             if answer.status_code == 200:
-                return self._read(answer, _result)
+                return self._connection.read(answer, _result)
             if answer.status_code != 202:
-                raise self._unexpected(answer)
-            self._log_note(answer)
-            left_seconds = until - time.monotonic()
-            if left_seconds <= 0:
-                raise TimeoutError(f"The job {job_id} has not ended within {seconds:g} s.")
-            if not wait_seconds or "wait=" not in answer.headers.get("Preference-Applied", ""):
-                # The service did not wait: all of its slots were taken.
-                retry_after = min(MOST_DELAY_SECONDS, read_retry_after(answer.headers.get("Retry-After", "")))
-                time.sleep(min(left_seconds, max(FIRST_DELAY_SECONDS, spread(retry_after, math.inf))))
+                raise self._connection.unexpected(answer)
+            self._connection.log_note(answer)
+        raise TimeoutError(f"The job {job_id} has not ended within {seconds:g} s.")
 
     def get(self, job_id: str) -> Job:
         """Return a job as it is now, without waiting.
@@ -248,14 +187,14 @@ class Client:
             ServiceUnavailable: the service is unavailable.
             ValueError: `job_id` is not an id.
         """
-        check_job_id(job_id)
-        self._check_address()
-        answer = self._get(f"/result/{job_id}", wait_seconds=0)
+        check_id(job_id, "a job")
+        self._connection.check_address()
+        answer = next(self._connection.follow(f"/result/{job_id}", 0))
         if answer.status_code in GONE:
             raise JobGone(detail_of(answer))
         if answer.status_code not in (200, 202):
-            raise self._unexpected(answer)
-        return self._read(answer, Job.from_record)
+            raise self._connection.unexpected(answer)
+        return self._connection.read(answer, Job.from_record)
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; return False if it has ended otherwise, and leave its result as it is.
@@ -263,17 +202,31 @@ class Client:
         Raises:
             JobGone, ServiceUnavailable, ValueError: as `get`.
         """
-        check_job_id(job_id)
-        self._check_address()
-        path, timeout = f"/result/{job_id}/cancel", self._timeout(ANSWER_SECONDS)
-        answer = self._ask(partial(self._http.post, path, timeout=timeout))
+        check_id(job_id, "a job")
+        self._connection.check_address()
+        answer = self._connection.ask("POST", f"/result/{job_id}/cancel")
         if answer.status_code in GONE:
             raise JobGone(detail_of(answer))
         if answer.status_code == httpx.codes.CONFLICT:
             return False
         if answer.status_code != 204:
-            raise self._unexpected(answer)
+            raise self._connection.unexpected(answer)
         return True
+
+    def batch(self, top: int = 3, *, min_confidence: float = 0, webhook: str | None = None) -> Batch:
+        """Open a batch, to which any number of pictures can be added; the labels are wanted as in `classify`.
+
+        If the service has webhooks, it sends the end of the batch to the URL `webhook`.
+
+        Raises:
+            ServiceUnavailable: the service is unavailable.
+            ValueError: an argument is invalid.
+        """
+        return open_batch(self._connection, top, min_confidence, webhook)
+
+    def existing_batch(self, batch_id: str) -> Batch:
+        """Return a batch that was opened before, perhaps elsewhere; sends nothing. ValueError if this is no id."""
+        return Batch(self._connection, batch_id)
 
     def status(self) -> Status:
         """Return the ready workers and the job counts; does not retry.
@@ -281,10 +234,10 @@ class Client:
         Raises:
             ServiceUnavailable: the service is unavailable.
         """
-        answer = self._get("/health/ready", patience_seconds=0)
+        answer = self._connection.ask("GET", "/health/ready", patience_seconds=0)
         if answer.status_code != 200:
-            raise self._unexpected(answer)
-        return self._read(answer, Status.from_answer)
+            raise self._connection.unexpected(answer)
+        return self._connection.read(answer, Status.from_answer)
 
     def status_details(self) -> dict[str, Any]:
         """Return all that `GET /status.json` tells, as the service sends it; does not retry.
@@ -292,88 +245,10 @@ class Client:
         Raises:
             ServiceUnavailable: the service is unavailable, or refuses the API key.
         """
-        answer = self._get("/status.json", patience_seconds=0)
+        answer = self._connection.ask("GET", "/status.json", patience_seconds=0)
         if answer.status_code != 200:
-            raise self._unexpected(answer)
-        return self._read(answer, _status_details)
-
-    def _check_address(self) -> None:
-        """Raise ServiceUnavailable if the service does not answer and has never answered this client.
-
-        This is a separate request, because an upload may also fail because the connection is slow.
-        """
-        if self._has_answered:
-            return
-        try:
-            self._http.get("/health/live", timeout=self._timeout(ANSWER_SECONDS))
-        except httpx.RequestError as error:
-            raise ServiceUnavailable(self._unreachable(error)) from None
-        self._has_answered = True
-
-    def _get(self, path: str, wait_seconds: int | None = None, patience_seconds: float | None = None) -> httpx.Response:
-        headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
-        timeout = self._timeout(ANSWER_SECONDS, wait_seconds or 0)
-        send = partial(self._http.get, path, headers=headers, timeout=timeout)
-        return self._ask(send, patience_seconds=patience_seconds)
-
-    def _ask(
-        self,
-        send: Callable[[], httpx.Response],
-        *,
-        limit: UploadLimit | None = None,
-        patience_seconds: float | None = None,
-    ) -> httpx.Response:
-        """Send a request, retrying until the response is about the request and not about the service's state."""
-        patience = Patience(self._patience_seconds if patience_seconds is None else patience_seconds)
-        # The wait for an upload slot is outside of the attempt, so it does not count towards the limit.
-        attempt = partial(patience.attempt, send)
-        while True:
-            try:
-                answer = limit.run(attempt) if limit else attempt()
-            except httpx.RequestError as error:
-                patience.pause(self._unreachable(error))
-                continue
-            self._has_answered = True
-            if answer.status_code in TRY_AGAIN:
-                retry_after = read_retry_after(answer.headers.get("Retry-After", ""))
-                patience.pause(f"{self.url} answers {answer.status_code}: {detail_of(answer)}", retry_after)
-                continue
-            # These responses concern the service, not the picture.
-            if answer.status_code in (401, 403, 405) or answer.is_redirect or not is_from_topthree(answer):
-                raise self._unexpected(answer)
-            return answer
-
-    def _log_note(self, answer: httpx.Response) -> None:
-        """Log why an open job waits longer than usual, such as that no worker is running."""
-        try:
-            if note := answer.json().get("detail"):
-                LOG.info("%s: %s", self.url, note)
-        except (AttributeError, ValueError):
-            return
-
-    def _read(self, answer: httpx.Response, read: Callable[[dict[str, Any]], T]) -> T:
-        """Return the response's JSON as parsed by `read`."""
-        try:
-            return read(answer.json())
-        except (KeyError, TypeError, ValueError):
-            raise self._unexpected(answer) from None
-
-    def _timeout(self, answer_seconds: float, wait_seconds: float = 0) -> httpx.Timeout:
-        """Return the limits of a request whose response takes `answer_seconds`, after a wait that was asked for."""
-        most = self._timeout_seconds
-        answer_seconds = min(answer_seconds, most) + wait_seconds
-        return httpx.Timeout(min(SEND_SECONDS, most), connect=min(CONNECT_SECONDS, most), read=answer_seconds)
-
-    def _upload_timeout(self, size: int) -> httpx.Timeout:
-        return self._timeout(SEND_SECONDS + min(size, MOST_BUFFERED_BYTES) / SLOWEST_BYTES_PER_SECOND)
-
-    def _unreachable(self, error: httpx.RequestError) -> str:
-        proxy = " through the proxy set in the environment" if self._proxied else ""
-        return f"{self.url} cannot be reached{proxy}: {cause_of(error)}"
-
-    def _unexpected(self, answer: httpx.Response) -> ServiceUnavailable:
-        kind = KeyRefused if answer.status_code == 401 else ServiceUnavailable
-        return kind(f"{self.url} answers {answer.status_code}: {detail_of(answer)}")
+            raise self._connection.unexpected(answer)
+        return self._connection.read(answer, _status_details)
 
 
 def _status_details(answer: dict[str, Any]) -> dict[str, Any]:
@@ -388,12 +263,6 @@ def _result(record: dict[str, Any]) -> Result:
     if "problem" in record:
         raise PictureFailed(record["problem"]["status"], record["problem"]["detail"])
     return Result.from_record(record)
-
-
-def _has_proxy(url: httpx.URL) -> bool:
-    """Whether the environment names a proxy for the URL."""
-    proxies = getproxies()
-    return bool({url.scheme, "all"} & proxies.keys()) and not proxy_bypass(url.host)
 
 
 def _key(content: Content, top: int, min_confidence: float, salt: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from topthree_client.arguments import make_parser, parse
+from topthree_client.batch_commands import batch
 from topthree_client.classify_command import classify
 from topthree_client.client import Client
 from topthree_client.completion import completion_script
@@ -48,7 +49,7 @@ def _run(options: argparse.Namespace, messages: Messages) -> int:
     if options.command == "completion":
         print(completion_script(make_parser(), options.shell), end="", flush=True)  # noqa: T201 - its output
         return DONE
-    commands = {"classify": classify, "get": get, "cancel": cancel, "status": status}
+    commands = {"classify": classify, "get": get, "cancel": cancel, "batch": batch, "status": status}
     with _client(options) as client, messages.waits_told():
         return commands[options.command](client, options, messages)
 

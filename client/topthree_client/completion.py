@@ -1,6 +1,7 @@
 """Scripts that complete commands and options in a shell, generated from the parser of the command line."""
 
 import argparse
+from collections.abc import Iterator
 
 from topthree_client.fish_completion import fish_script
 
@@ -11,7 +12,7 @@ BASH = """\
 _topthree() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command= word words=
   for word in "${{COMP_WORDS[@]:1:$((COMP_CWORD-1))}}"; do
-    case $word in {commands}) command=$word; break ;; esac
+    case "${{command:+$command }}$word" in {commands}) command="${{command:+$command }}$word" ;; esac
   done
   COMPREPLY=()
   case "$command $previous" in
@@ -33,24 +34,27 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return the script for `shell`, which is bash, zsh or fish."""
     if shell == "fish":
         return fish_script(parser)
-    commands = _commands(parser)
+    commands = dict(_commands(parser, ""))
     values, options = [], []
+    # The patterns of a command come before those of the command that it belongs to, which match its words too.
     for name, command in commands.items():
         values += [f'    "{name} {each}") words="{_choices(choices)}" ;;' for each, choices in _valued(command)]
         positional = " ".join(_choices(action.choices) for action in _positionals(command) if action.choices)
         options.append(f'      "{name} -"*) words="{" ".join(_names(command))}" ;;')
-        if positional:
-            options.append(f'      "{name} "*) words="{positional}" ;;')
-    options.append(f'      " -"*) words="{" ".join(_names(parser))}" ;;')
-    options.append(f'      " "*) words="{" ".join(commands)}" ;;')
-    script = BASH.format(commands="|".join(commands), values="\n".join(values), options="\n".join(options))
+        options.append(f'      "{name} "*) words="{positional}" ;;')
+    names = "|".join(f'"{name}"' for name in commands if name)
+    script = BASH.format(commands=names, values="\n".join(values), options="\n".join(options))
     load = f"# Load it with: source <(topthree completion {shell})\n"
     return load + (ZSH_HEAD if shell == "zsh" else "") + script
 
 
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    (action,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
-    return dict(action.choices)
+def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield the parsers of the commands below one, such as "batch list", and then that one."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below, command in action.choices.items():
+                yield from _commands(command, f"{name} {below}".lstrip())
+    yield name, parser
 
 
 def _names(parser: argparse.ArgumentParser) -> list[str]:
@@ -69,4 +73,4 @@ def _positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _choices(choices: object) -> str:
-    return " ".join(map(str, choices)) if isinstance(choices, list | tuple) else ""
+    return " ".join(map(str, choices)) if isinstance(choices, dict | list | tuple) else ""

@@ -18,8 +18,20 @@ class JobGone(TopThreeError):
     """The service no longer has the job: it was deleted, has expired, or was lost."""
 
 
+class BatchGone(TopThreeError):
+    """The service no longer has the batch or its results: it was canceled or deleted, has expired, or was lost."""
+
+
+class BatchClosed(TopThreeError):
+    """The batch takes no more pictures."""
+
+
 class ServiceUnavailable(TopThreeError):
     """The service is unavailable: unreachable, busy for too long, no valid key, or not a topthree service."""
+
+
+class UploadInterrupted(ServiceUnavailable):
+    """The service is reachable, but an upload was interrupted again and again."""
 
 
 class KeyRefused(ServiceUnavailable):

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from topthree_client.answers import Label, Result
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 
 
 class BadOutput(ValueError):

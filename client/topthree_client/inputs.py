@@ -11,14 +11,21 @@ from topthree_client.messages import Messages
 from topthree_client.picture_files import find_pictures, kinds_of
 from topthree_client.usage_error import UsageError
 
+# How many paths the list of batches shows.
+MOST_NAMED = 3
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """The names of the pictures, the bytes of those that are no files, and how many paths cannot be read."""
+    """The names of the pictures, the bytes of those that are no files, and how many paths cannot be read.
+
+    `named` is how the user named them, shortened.
+    """
 
     files: Sequence[str]
     contents: Mapping[str, bytes] = field(default_factory=dict)
     unreadable: int = 0
+    named: str = ""
 
 
 def find_inputs(paths: Sequence[str], messages: Messages) -> Inputs:
@@ -47,7 +54,8 @@ def find_inputs(paths: Sequence[str], messages: Messages) -> Inputs:
         )
     if not found.pictures and not contents:
         raise UsageError("Nothing was sent." if errors else "There are no pictures in these folders.")
-    return Inputs([*contents, *found.pictures], contents, len(errors))
+    named = " ".join(paths[:MOST_NAMED]) + (" …" if len(paths) > MOST_NAMED else "")
+    return Inputs([*contents, *found.pictures], contents, len(errors), named)
 
 
 def read_list(source: str, null: bool) -> list[str]:

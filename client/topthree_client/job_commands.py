@@ -14,7 +14,7 @@ from topthree_client.client import Client
 from topthree_client.errors import JobGone, PictureFailed
 from topthree_client.exit_codes import DONE, SOME_FAILED
 from topthree_client.formats import percent, printable
-from topthree_client.limits import check_job_id
+from topthree_client.limits import check_id
 from topthree_client.messages import Messages
 from topthree_client.usage_error import UsageError
 
@@ -61,7 +61,7 @@ def cancel(client: Client, options: argparse.Namespace, messages: Messages) -> i
 def _check_ids(job_ids: Iterable[str]) -> None:
     try:
         for job_id in job_ids:
-            check_job_id(job_id)
+            check_id(job_id, "a job")
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -30,10 +30,10 @@ def check_seconds(name: str, seconds: float | None) -> None:
         raise ValueError(f"{name} must be more than 0 seconds, not {seconds!r}.")
 
 
-def check_job_id(job_id: str) -> None:
-    """Raise ValueError unless `job_id` may be the id of a job; it becomes a part of a URL."""
-    if not isinstance(job_id, str) or not (job_id.isascii() and job_id.isalnum()):
-        raise ValueError(f"{job_id!r} is not the id of a job.")
+def check_id(given: str, what: str) -> None:
+    """Raise ValueError unless `given` may be an id; it becomes a part of a URL. `what` is "a job" or "a batch"."""
+    if not isinstance(given, str) or not (given.isascii() and given.isalnum()):
+        raise ValueError(f"{given!r} is not the id of {what}.")
 
 
 def _check_whole(name: str, number: int, most: int) -> None:

@@ -1,7 +1,6 @@
 """Writes answers to a file or standard output, and reads the answers of an earlier run."""
 
 import json
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import BinaryIO, Protocol
 
 from rich.console import Console
 
-from topthree_client.batch import Answer
+from topthree_client.arguments import FORMATS
+from topthree_client.file_answers import Answer
 from topthree_client.formats import (
     BadOutput,
     CsvLines,
@@ -20,6 +20,7 @@ from topthree_client.formats import (
     as_table,
     from_json,
 )
+from topthree_client.usage_error import UsageError
 
 # Width of a table if standard output is not a terminal.
 NO_WINDOW_COLUMNS = 10_000
@@ -127,6 +128,15 @@ def _by_name(answers: Sequence[Answer]) -> list[Answer]:
     return sorted(answers, key=lambda answer: answer.file)
 
 
+def chosen_format(form: str | None, out: Path | None) -> str:
+    """Return the format that was asked for, or that of the extension of `out`; UsageError if `out` cannot have it."""
+    suffix = out.suffix[1:].lower() if out else ""
+    form = form or (suffix if suffix in FORMATS else "table")
+    if form == "table" and out:
+        raise UsageError("--out needs a file name ending in .json, .jsonl or .csv, or --format json, jsonl or csv.")
+    return form
+
+
 def open_output(form: str, path: Path | None, top: int) -> Output:
     """Return the output for a format: table, json, jsonl or csv; tables go to standard output.
 
@@ -141,22 +151,3 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
     if form == "json":
         return Array(path)
     return Lines(CsvLines(top) if form == "csv" else JsonLines(), path)
-
-
-class ResumeFile:
-    """A file next to an incomplete output; its salt lets a later run join the jobs of this run."""
-
-    def __init__(self, out: Path) -> None:
-        self._path = out.with_name(out.name + ".resume")
-
-    def salt(self) -> str:
-        """Return the salt of the unfinished run, or store a new one; OSError if that fails."""
-        salt = self._path.read_text("utf-8").strip() if self._path.exists() else ""
-        if not salt:
-            salt = secrets.token_hex(16)
-            self._path.write_text(salt + "\n", "utf-8")
-        return salt
-
-    def remove(self) -> None:
-        """Delete the file: every picture has its answer."""
-        self._path.unlink(missing_ok=True)

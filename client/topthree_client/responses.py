@@ -4,6 +4,9 @@ import re
 
 import httpx
 
+# The job or the batch is unknown, or was deleted.
+GONE = (404, 410)
+
 
 def cause_of(error: httpx.RequestError) -> str:
     """Return a message for users: httpx's say nothing about the phase of a timeout, or begin with an error number."""
@@ -19,12 +22,20 @@ def cause_of(error: httpx.RequestError) -> str:
 
 def is_from_topthree(answer: httpx.Response) -> bool:
     """Whether topthree answered, and not a proxy or another service."""
-    return answer.status_code == 204 or _is_json(answer)
+    return answer.status_code == 204 or _is_json(answer) or has_lines(answer)
+
+
+def has_lines(answer: httpx.Response) -> bool:
+    """Whether the answer consists of JSON Lines."""
+    return _kind_of(answer) == "application/x-ndjson"
 
 
 def _is_json(answer: httpx.Response) -> bool:
-    kind = answer.headers.get("Content-Type", "").partition(";")[0]
-    return kind in ("application/json", "application/problem+json")
+    return _kind_of(answer) in ("application/json", "application/problem+json")
+
+
+def _kind_of(answer: httpx.Response) -> str:
+    return str(answer.headers.get("Content-Type", "")).partition(";")[0]
 
 
 def detail_of(answer: httpx.Response) -> str:

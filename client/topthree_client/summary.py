@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""Adapts the number of concurrent uploads to the speed of the connection."""
+"""Adapts the number of concurrent uploads, and the size of requests, to the speed of the connection."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Lock
 
 import httpx
 
@@ -13,6 +13,11 @@ FIRST_CONCURRENT = 4
 # An upload that takes less than QUICK_SECONDS raises the limit; one that takes more than SLOW_SECONDS halves it.
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
+# The size of a request with several pictures, in bytes: at the start, and at least and at most. The service accepts
+# 64 MiB, but above some megabytes a request is not cheaper per picture, and smaller ones are lost less often.
+FIRST_BYTES = 1024 * 1024
+LEAST_BYTES = 64 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 # Failures before any part of the upload is sent: they say nothing about the speed.
 NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -73,3 +78,23 @@ class UploadLimit:
             if started >= self._shrunk_at:
                 self._most = max(1, self._most // 2)
                 self._shrunk_at = time.monotonic()
+
+
+class RequestSize:
+    """How many bytes a request with several pictures should have; adapted like UploadLimit, and thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.most_bytes = FIRST_BYTES
+
+    def note(self, size: int, seconds: float) -> None:
+        """Adapt to a request of `size` bytes that took so long."""
+        with self._lock:
+            if seconds > SLOW_SECONDS:
+                self.most_bytes = max(LEAST_BYTES, self.most_bytes // 2)
+            elif seconds < QUICK_SECONDS and 2 * size > self.most_bytes:
+                self.most_bytes = min(MOST_BYTES, 2 * self.most_bytes)
+
+    def note_interruption(self) -> None:
+        """Adapt to a request that was interrupted."""
+        self.note(0, math.inf)

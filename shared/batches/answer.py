@@ -27,6 +27,8 @@ def result_answer(found: BatchResult) -> dict[str, Any]:
     }
     if found.result is not None:
         body["result"] = found.result
+    if found.model is not None:
+        body["model"] = dict(found.model)
     if found.problem is not None:
         body["problem"] = shown_problem(found.problem)
     return body

@@ -37,7 +37,7 @@ from shared.jobs.script import JobScript, ScriptCall
 from shared.webhook_targets import receiver_of
 
 MAX_OPEN_BATCHES = 10_000
-# Each takes about 500 bytes in Redis until the batch is forgotten.
+# Each takes about 600 bytes in Redis until the batch is forgotten.
 MAX_PICTURES = 100_000
 
 
@@ -159,5 +159,7 @@ class BatchCalls:
 def _parts(picture: NewPicture) -> list[Any]:
     request, known = picture.request, picture.known
     fields = record_fields(request, known) | {"format_version": BATCH_FORMAT_VERSION}
-    outcome = json.dumps({"status": "succeeded", "result": known.first(request.top)}) if known else ""
+    outcome = (
+        json.dumps({"status": "succeeded", "result": known.first(request.top), "model": known.model}) if known else ""
+    )
     return [picture.job_id, json.dumps([picture.job_id, picture.name]), request.picture.bytes, flat(fields), outcome]

@@ -90,7 +90,10 @@ class NewPicture:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """A picture of a batch that has ended: its place from 1, its name and job, and the outcome of the job."""
+    """A picture of a batch that has ended: its place from 1, its name and job, and the outcome of the job.
+
+    `model` is the name and digest of the model that gave the labels.
+    """
 
     number: int
     name: str
@@ -98,3 +101,4 @@ class BatchResult:
     status: str
     result: Mapping[str, Any] | None
     problem: Mapping[str, Any] | None
+    model: Mapping[str, str] | None = None

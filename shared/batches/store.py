@@ -245,7 +245,7 @@ class Batches:
 def _result(batch: Batch, number: int, entry: list[str], outcome: dict[str, Any]) -> BatchResult:
     job_id, name = entry
     result = labels_from(batch.min_confidence, outcome.get("result"))
-    return BatchResult(number, name, job_id, outcome["status"], result, outcome.get("problem"))
+    return BatchResult(number, name, job_id, outcome["status"], result, outcome.get("problem"), outcome.get("model"))
 
 
 def _key_reused() -> KeyReused:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from topthree_client import Client, client, command_line, patience, uploads
+from topthree_client import Client, command_line, connection, patience, uploads
 
 Run = Callable[..., int]
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -112,7 +112,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(patience, "time", clock)
-    monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(connection, "time", clock)
     monkeypatch.setattr(uploads, "time", clock)
     return clock
 

@@ -10,18 +10,18 @@ from threading import Thread
 
 import pytest
 
-from topthree_client import Client, ServiceUnavailable, client, command_line
+from topthree_client import Client, ServiceUnavailable, command_line, connection
 
 LIMIT_SECONDS = 0.5
 # A client that retried would take far longer.
-MOST_SECONDS = client.PATIENCE_SECONDS / 10
+MOST_SECONDS = connection.PATIENCE_SECONDS / 10
 
 
 @pytest.fixture(autouse=True)
 def short_limits(monkeypatch: pytest.MonkeyPatch, no_proxies: None) -> None:
     monkeypatch.delenv("TOPTHREE_API_KEY", raising=False)
-    monkeypatch.setattr(client, "CONNECT_SECONDS", LIMIT_SECONDS)
-    monkeypatch.setattr(client, "ANSWER_SECONDS", LIMIT_SECONDS)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", LIMIT_SECONDS)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", LIMIT_SECONDS)
 
 
 def listen(opened: ExitStack, backlog: int = 5) -> socket.socket:

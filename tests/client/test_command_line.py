@@ -177,19 +177,19 @@ def test_a_picture_that_cannot_be_read_is_tried_by_the_next_run(
 def test_a_service_that_goes_away_for_good_ends_the_run_with_what_it_has(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given 40 pictures and a service that goes away after 20
-    make_pictures(40)
-    use(monkeypatch, Service(most=20))
+    # Given 20 pictures and a service that goes away after 10
+    make_pictures(20)
+    use(monkeypatch, Service(most=10))
     # When they are classified, Then the run ends, with its exit code and what was answered
     assert run("classify", "many", "--out", "out.jsonl") == 3
     first = read_lines(Path("out.jsonl"))
-    assert 0 < len(first) <= 20 and "refused" in capsys.readouterr().err
+    assert 0 < len(first) <= 10 and "refused" in capsys.readouterr().err
     # And when the service is back, the rest follows
     service = Service()
     use(monkeypatch, service)
     assert run("classify", "many", "--out", "out.jsonl") == 0
-    assert len({line["file"] for line in read_lines(Path("out.jsonl"))}) == 40
-    assert sum(request.method == "POST" for request in service.asked) == 40 - len(first)
+    assert len({line["file"] for line in read_lines(Path("out.jsonl"))}) == 20
+    assert sum(request.method == "POST" for request in service.asked) == 20 - len(first)
 
 
 def test_a_missing_worker_is_reported_once(
@@ -214,8 +214,9 @@ def test_a_missing_worker_is_reported_once(
 def test_at_most_this_many_pictures_are_in_progress(
     run: Run, monkeypatch: pytest.MonkeyPatch, option: list[str], most: int
 ) -> None:
-    # Given more pictures than that, and a service that holds its answers
+    # Given more pictures than that, without a batch, and a service that holds its answers
     make_pictures(40)
+    monkeypatch.setattr(classify_command, "MOST_SINGLE", 40)
     service, requests, may_answer = Service(), [], threading.Event()
 
     def hold(request: httpx.Request) -> httpx.Response:
@@ -295,7 +296,7 @@ def test_ctrl_c_is_told_with_what_is_left(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classify_command, "classify_all", interrupted)
+    monkeypatch.setattr(classify_command.SingleUploads, "answers", interrupted)
     assert run("classify", "good.png", *arguments) == 130
     assert capsys.readouterr().err == f"topthree: {told}"
 

@@ -16,7 +16,7 @@ import pytest
 from tests.client.conftest import RECORD, Run, Service, accepted, use
 from tests.support.command_line import COMMAND, ENVIRON, topthree
 from topthree_client import Label, Result
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 from topthree_client.formats import percent
 from topthree_client.output import TableOutput
 from topthree_client.summary import Tally, summary

@@ -64,7 +64,7 @@ def candidates(shell: str, script: Path, *words: str) -> set[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], {"classify", "get", "cancel", "status", "completion"}),
+        ([""], {"classify", "get", "cancel", "batch", "status", "completion"}),
         (["c"], {"classify", "cancel", "completion"}),
         (["--ver"], {"--version", "--verbose"}),
         (["classify", "--f"], {"--format", "--files-from"}),
@@ -75,6 +75,10 @@ def candidates(shell: str, script: Path, *words: str) -> set[str]:
         (["get", "--w"], {"--wait"}),
         (["status", "--w"], {"--watch"}),
         (["completion", ""], set(SHELLS)),
+        (["batch", ""], {"list", "show", "results", "cancel"}),
+        (["batch", "--q"], {"--quiet"}),
+        (["batch", "results", "--f"], {"--format"}),
+        (["batch", "results", "--format", "j"], {"json", "jsonl"}),
     ],
 )
 def test_a_shell_completes(shell: str, script: Path, words: list[str], expected: set[str]) -> None:

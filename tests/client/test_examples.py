@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.client.batch_service import BatchService
 from tests.client.conftest import RECORD, accepted, problem
 from tests.support.documentation import blocks
 from tests.support.repository import ROOT
@@ -29,8 +30,12 @@ class TrafficLights:
 
     def __init__(self) -> None:
         self._top = 3
+        self._batches = BatchService()
+        self._batches.label_of = lambda _: LABELS[0][0]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/batches"):
+            return self._batches(request)
         if request.url.path == "/health/ready":
             return httpx.Response(200, json={"workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}})
         if request.url.path.endswith("/cancel"):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topthree_client import Label, Result
-from topthree_client.batch import Answer
+from topthree_client.file_answers import Answer
 from topthree_client.formats import BadOutput, CsvLines, JsonLines, LineFormat, printable
-from topthree_client.output import ResumeFile, open_output
+from topthree_client.output import open_output
 
 TOP = 2
 # What a file may be called: any bytes but two.
@@ -92,22 +92,6 @@ def test_a_table_for_more_labels_is_not_continued_with_fewer(tmp_path: Path) -> 
     open_output("csv", tmp_path / "out", 5).close()
     with pytest.raises(BadOutput, match="not made with --top"):
         open_output("csv", tmp_path / "out", 3)
-
-
-def test_the_salt_stays_until_the_run_is_complete(tmp_path: Path) -> None:
-    # Given an unfinished run
-    out = tmp_path / "out.csv"
-    salt = ResumeFile(out).salt()
-    # Then the next one has its salt, another output has another one
-    assert ResumeFile(out).salt() == salt != ResumeFile(tmp_path / "other.csv").salt()
-    # And when it is complete, a new one begins
-    ResumeFile(out).remove()
-    assert ResumeFile(out).salt() != salt
-
-
-def test_a_salt_that_was_not_written_to_its_end_is_a_new_one(tmp_path: Path) -> None:
-    (tmp_path / "out.csv.resume").write_text("")
-    assert len(ResumeFile(tmp_path / "out.csv").salt()) == 32
 
 
 def test_what_would_do_something_to_a_terminal_is_escaped() -> None:

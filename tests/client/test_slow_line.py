@@ -10,12 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 
+import httpx
 import pytest
 
+from tests.client.batch_service import BatchService
 from tests.client.conftest import RECORD
 from tests.support.command_line import read_lines
 from tests.support.wait import eventually, take_time
-from topthree_client import Client, command_line, uploads
+from topthree_client import Client, classify_command, command_line, uploads
 
 PICTURES = 24
 PICTURE_BYTES = 64 * 1024
@@ -52,7 +54,13 @@ class SlowServer(ThreadingHTTPServer):
         self.line = line
         self.answer_late = answer_late
         self.cut = 0
+        self.service = BatchService()
         self.keys: list[str] = []
+
+    @property
+    def arrived(self) -> int:
+        """The number of pictures that have arrived."""
+        return len(self.keys) + self.service.sent.total()
 
     def handle_error(self, *_: object) -> None:
         """Do not log clients that have disconnected."""
@@ -63,22 +71,38 @@ class _Handler(BaseHTTPRequestHandler):
     server: SlowServer
 
     def do_GET(self) -> None:
+        if self.path.startswith("/batches"):
+            self._forward(b"")
+            return
         status = {"workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}}
         self._answer(200, status if self.path.startswith("/health/") else RECORD)
 
     def do_POST(self) -> None:
         started = time.monotonic()
         left = int(self.headers["Content-Length"])
+        body = b""
         while left > 0:
             size = min(PIECE_BYTES, left)
             self.server.line.carry(size)
-            self.rfile.read(size)
+            body += self.rfile.read(size)
             left -= size
             if time.monotonic() - started > MOST_UPLOAD_SECONDS:
                 self._cut()
                 return
+        if self.path.startswith("/batches"):
+            self._forward(body)
+            return
         self.server.keys.append(self.headers["Idempotency-Key"])
         self._answer(202, {"id": "a" * 32, "status": "queued", "position": 1})
+
+    def do_PATCH(self) -> None:
+        self._forward(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _forward(self, body: bytes) -> None:
+        """Answer like a service that has batches."""
+        request = httpx.Request(self.command, f"http://service{self.path}", headers=dict(self.headers), content=body)
+        answer = self.server.service(request)
+        self._send(answer.status_code, answer.headers["Content-Type"], answer.content)
 
     def _cut(self) -> None:
         self.server.cut += 1
@@ -89,9 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
+        self._send(status, "application/json", json.dumps(body).encode())
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -112,9 +138,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[SlowServer]:
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "QUICK_SECONDS", 0.1)
     monkeypatch.setattr(uploads, "SLOW_SECONDS", 0.4)
+    # A picture here has a sixteenth of its real size.
+    for name in ("FIRST_BYTES", "LEAST_BYTES", "MOST_BYTES"):
+        monkeypatch.setattr(uploads, name, getattr(uploads, name) // 16)
 
 
-@pytest.mark.usefixtures("short_limits")
+@pytest.fixture(params=[20, 1000], ids=["batch", "single"])
+def _with_and_without_a_batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classify_command, "MOST_SINGLE", request.param)
+
+
+@pytest.mark.usefixtures("short_limits", "_with_and_without_a_batch")
 def test_all_uploads_succeed_over_a_slow_line(
     monkeypatch: pytest.MonkeyPatch, server: SlowServer, tmp_path: Path
 ) -> None:
@@ -128,11 +162,11 @@ def test_all_uploads_succeed_over_a_slow_line(
     assert command_line.main(["classify", str(tmp_path), "--out", str(out), "--url", url]) == 0
     # Then each has its labels, and few uploads were aborted
     assert len(read_lines(out)) == PICTURES
-    assert len(server.keys) == len(set(server.keys)) == PICTURES
+    assert server.arrived == PICTURES and len(server.keys) == len(set(server.keys))
     assert server.cut <= 4
 
 
-@pytest.mark.usefixtures("short_limits")
+@pytest.mark.usefixtures("short_limits", "_with_and_without_a_batch")
 def test_fewer_uploads_run_once_the_line_becomes_slow(
     monkeypatch: pytest.MonkeyPatch, server: SlowServer, tmp_path: Path
 ) -> None:
@@ -144,7 +178,7 @@ def test_fewer_uploads_run_once_the_line_becomes_slow(
     monkeypatch.setattr(command_line, "Client", partial(Client, patience_seconds=20))
 
     def slow_down() -> None:
-        eventually(lambda: len(server.keys) > PICTURES, 15, "the first uploads")
+        eventually(lambda: server.arrived > PICTURES, 15, "the first uploads")
         server.line = Line(LINE_BYTES_PER_SECOND)
 
     Thread(target=slow_down, daemon=True).start()
@@ -152,5 +186,5 @@ def test_fewer_uploads_run_once_the_line_becomes_slow(
     url = f"http://127.0.0.1:{server.server_port}"
     assert command_line.main(["classify", str(tmp_path), "--format", "jsonl", "--url", url]) == 0
     # Then all uploads succeed, and few are aborted besides those that were running
-    assert len(set(server.keys)) == len(sizes)
+    assert server.arrived == len(sizes) and len(server.keys) == len(set(server.keys))
     assert server.cut < 40

@@ -181,14 +181,14 @@ def test_results_come_in_the_order_of_adding_up_to_the_first_that_is_open(bench:
     assert bench.results() == []
     # When the first has ended, Then it is there
     succeed(bench.jobs, "x", LABELS, MODEL)
-    first = BatchResult(1, "x.png", "x", "succeeded", LABELS, None)
+    first = BatchResult(1, "x.png", "x", "succeeded", LABELS, None, MODEL)
     assert bench.results() == [first]
     # And after it come the others, none twice
     assert bench.results(after=1) == []
     fail(bench.jobs, "y", PROBLEM)
     assert bench.results(after=1) == [
         BatchResult(2, "y.png", "y", "failed", None, PROBLEM),
-        BatchResult(3, "z.png", "z", "succeeded", LABELS, None),
+        BatchResult(3, "z.png", "z", "succeeded", LABELS, None, MODEL),
     ]
     assert bench.results(after=3) == bench.results(after=99) == []
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -57,12 +58,12 @@ def test_2000_pictures_are_answered_once_each_while_the_service_is_restarted(
     stub: StubService, server: RedisServer, tmp_path: Path
 ) -> None:
     # Given 2,000 pictures and a service
-    labels = draw(tmp_path / "pictures", MANY)
+    labels = draw(tmp_path / "pictures", MANY, "sleep=0.02")
     stub.start(workers=2)
     # When all are sent, and API, worker and Redis break on the way
     out = tmp_path / "out.jsonl"
     command = start_topthree("classify", tmp_path / "pictures", "--out", out, "--url", stub.url, log=tmp_path / "log")
-    eventually(lambda: len(read_lines(out)) > MANY // 10, 60, "the first answers")
+    eventually(lambda: jobs_accepted(server) > MANY // 10, 60, "the first jobs")
     stub.restart_api()
     eventually(lambda: len(read_lines(out)) > MANY // 3, 60, "answers after the API was killed")
     lost = len(children(stub.workers[0].pid))
@@ -80,6 +81,77 @@ def test_2000_pictures_are_answered_once_each_while_the_service_is_restarted(
     # And no picture was accepted twice, or begun twice but for what the killed worker was at
     assert jobs_accepted(server) == MANY
     assert sum(read_executions(stub.executions_file).values()) <= MANY + lost
+
+
+MOMENTS = ["a batch", "a request", "jobs", "executions", "lines", "half of the lines"]
+
+
+def test_a_batch_goes_on_after_every_kill_of_its_client(stub: StubService, server: RedisServer, tmp_path: Path) -> None:
+    # Given 400 pictures, one of which is broken
+    labels = draw(tmp_path / "pictures", 400, "sleep=0.02")
+    (tmp_path / "pictures" / "broken.png").write_text("no picture")
+    stub.start()
+    out, resume = tmp_path / "out.jsonl", tmp_path / "out.jsonl.resume"
+    arguments = ("classify", tmp_path / "pictures", "--out", out, "--url", stub.url)
+    reached = {
+        "a batch": lambda: resume.exists() and resume.read_bytes().count(b"\n") > 1,
+        "a request": lambda: resume.read_bytes().count(b"\n") > 2,
+        "jobs": lambda: jobs_accepted(server) > 100,
+        "executions": lambda: len(read_executions(stub.executions_file)) > 50,
+        "lines": lambda: len(read_lines(out)) > 20,
+        "half of the lines": lambda: len(read_lines(out)) > 200,
+    }
+    for moment in MOMENTS:
+        # When its client is killed at one moment after the other, and once the API too
+        command = start_topthree(*arguments, log=tmp_path / "log")
+        eventually(lambda: reached[moment]() or not command.running, 60, moment)  # noqa: B023 - called at once
+        command.kill()
+        if moment == "jobs":
+            stub.restart_api()
+    done = topthree(*arguments)
+    # Then every file has its one right answer, and no picture was accepted or begun twice
+    assert done.returncode == 1, done.stderr
+    lines = {line["file"]: line for line in read_lines(out)}
+    assert len(lines) == len(read_lines(out)) == 401
+    assert "not a picture" in lines.pop(str(tmp_path / "pictures" / "broken.png"))["error"]
+    assert {file: line["labels"][0]["label"] for file, line in lines.items()} == labels
+    assert jobs_accepted(server) == 400 and sum(read_executions(stub.executions_file).values()) == 400
+    assert not resume.exists()
+
+
+def test_a_batch_ends_without_its_client_and_is_read_later(
+    stub: StubService, server: RedisServer, tmp_path: Path
+) -> None:
+    # Given a run that has sent all pictures, which wait for a worker
+    labels = draw(tmp_path / "pictures", 250)
+    stub.start_api()
+    out = tmp_path / "out.jsonl"
+    arguments = ("classify", tmp_path / "pictures", "--out", out, "--url", stub.url)
+    command = start_topthree(*arguments, log=tmp_path / "log")
+    # When its user presses Ctrl-C as soon as the batch is closed
+    eventually(lambda: batches(stub.url) == {"closed"}, 60, "a closed batch")
+    command.signal(signal.SIGINT)
+    assert command.wait(10) == 130
+    # Then it says how to read the results later
+    told = re.search(r"All pictures are sent, .*topthree batch results (\w+)", command.output)
+    assert told, command.output
+    batch_id = told[1]
+    # And when workers have done their work, they are read by the same command, which sends nothing
+    stub.start_worker()
+    eventually(lambda: batches(stub.url) == {"completed"}, 60, "the end of the batch")
+    assert topthree(*arguments).returncode == 0
+    assert labels_in(out) == sorted(labels.items())
+    assert jobs_accepted(server) == 250
+    # And, on another computer, by the id
+    read = topthree("batch", "results", batch_id, "--out", tmp_path / "other.jsonl", "--url", stub.url)
+    assert read.returncode == 0, read.stderr
+    assert labels_in(tmp_path / "other.jsonl") == sorted(labels.items())
+
+
+def batches(url: str) -> set[str]:
+    """Return the states of the batches that were begun on this computer."""
+    words = topthree("batch", "list", "--url", url).stdout.decode().split()
+    return {word for word in words if word in ("open", "closed", "completed", "canceled")}
 
 
 @pytest.mark.parametrize(
@@ -267,11 +339,13 @@ def read_window(controller: int) -> str:
     return shown.decode()
 
 
-@pytest.mark.parametrize(("form", "bar"), [("table", True), ("csv", False)])
-def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_path: Path, form: str, bar: bool) -> None:
+@pytest.mark.parametrize(("form", "count", "bar"), [("table", 3, True), ("table", 30, True), ("csv", 3, False)])
+def test_a_window_shows_a_bar_unless_lines_come_to_it(
+    stub: StubService, tmp_path: Path, form: str, count: int, bar: bool
+) -> None:
     # Given pictures and a window
     stub.start()
-    draw(tmp_path / "pictures", 3)
+    draw(tmp_path / "pictures", count)
     controller, window = pty.openpty()
     # When they are classified in it
     command = [*COMMAND, "classify", "pictures", "--format", form, "--url", stub.url]
@@ -281,4 +355,6 @@ def test_a_window_shows_a_bar_unless_lines_come_to_it(stub: StubService, tmp_pat
     shown = read_window(controller)
     # Then answers are there, and a bar that was full in the end, or none
     assert running.wait(30) == 0 and "0002.png" in shown
-    assert ("3/3" in shown) == bar and ("classifying" in shown) == bar
+    assert (f"{count}/{count}" in shown) == bar and ("classifying" in shown) == bar
+    # And for a batch, it shows first how many are sent
+    assert ("sending" in shown) == (count > 20)

@@ -21,14 +21,15 @@ local function end_in_batch(id, place, now)
   local key = batch_prefix .. id
   local batch = redis.call('HMGET', key, 'state', 'added')
   if not batch[1] then return end
-  local job = redis.call('HMGET', job_key, 'state', 'result', 'problem')
+  local job = redis.call('HMGET', job_key, 'state', 'result', 'problem', 'model')
   redis.call('HINCRBY', key, job[1], 1)
   local ended = redis.call('HINCRBY', key, 'ended', 1)
   local is_last = ended == tonumber(batch[2])
   if batch[1] == 'canceled' and is_last then end_batch(id, 'canceled', now) end
   if batch[1] ~= 'open' and batch[1] ~= 'closed' then return end
   local result, problem = job[2] and ',"result":' .. job[2] or '', job[3] and ',"problem":' .. job[3] or ''
-  redis.call('HSET', key .. ':outcomes', place, '{"status":"' .. job[1] .. '"' .. result .. problem .. '}')
+  local model = job[4] and ',"model":' .. job[4] or ''
+  redis.call('HSET', key .. ':outcomes', place, '{"status":"' .. job[1] .. '"' .. result .. problem .. model .. '}')
   if ended == 1 then redis.call('EXPIRE', key .. ':outcomes', redis.call('TTL', key)) end
   if batch[1] == 'closed' and is_last then end_batch(id, 'completed', now) end
 end

@@ -82,7 +82,7 @@ def test_a_batch_from_its_first_picture_to_its_results(bench: Bench) -> None:
     assert state["counts"] == {**NO_COUNTS, "added": 2, "succeeded": 1, "failed": 1}
     assert set(state["times"]) == {"opened", "closed", "finished"}
     # And its results are there, also after the last one that a client has
-    first = {"number": 1, **images[0], "status": "succeeded", "result": LABELS}
+    first = {"number": 1, **images[0], "status": "succeeded", "result": LABELS, "model": MODEL}
     second = {"number": 2, **images[1], "status": "failed", "problem": {"type": "about:blank", **PROBLEM}}
     assert lines(bench, path) == [first, second]
     assert lines(bench, path, after=1) == [second]
@@ -427,7 +427,8 @@ def test_cached_results_end_at_once(bench: Bench) -> None:
     add(bench, path, ("a.png", PNG))
     assert bench.published == []
     assert close(bench, path).json["status"] == "completed"
-    assert lines(bench, path)[0]["result"] == {"prediction_1": LABELS["prediction_1"]}
+    (line,) = lines(bench, path)
+    assert (line["result"], line["model"]) == ({"prediction_1": LABELS["prediction_1"]}, MODEL)
 
 
 def test_the_end_of_a_batch_is_sent_once() -> None:
