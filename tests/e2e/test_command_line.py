@@ -58,7 +58,8 @@ def test_2000_pictures_are_answered_once_each_while_the_service_is_restarted(
     stub: StubService, server: RedisServer, tmp_path: Path
 ) -> None:
     # Given 2,000 pictures and a service
-    labels = draw(tmp_path / "pictures", MANY, "sleep=0.02")
+    # Each takes long enough for all of them to outlast the restarts.
+    labels = draw(tmp_path / "pictures", MANY, "sleep=0.05")
     stub.start(workers=2)
     # When all are sent, and API, worker and Redis break on the way
     out = tmp_path / "out.jsonl"
