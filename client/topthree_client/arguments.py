@@ -69,7 +69,8 @@ exit codes of cancel:
 BATCH_EXIT_CODES = """\
 exit codes of batch:
   0    done; results: every picture has ended and has labels
-  1    a batch is gone; results: some pictures have no labels or have not ended; cancel: a batch had ended before
+  1    a batch is gone or, for cancel, had ended before; results: some
+       pictures have no labels or have not ended
   2    invalid arguments, or the output cannot be written
   3    the service is unavailable or refuses the API key
 """

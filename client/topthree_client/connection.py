@@ -208,7 +208,8 @@ class ServiceConnection:
             try:
                 answer = limit.run(attempt) if limit else attempt()
             except httpx.RequestError as error:
-                interruptions += not isinstance(error, NOT_CONNECTED)
+                # If only the answer is late, the upload has arrived.
+                interruptions += not isinstance(error, (*NOT_CONNECTED, httpx.ReadTimeout))
                 if interruptions >= most_interruptions:
                     raise UploadInterrupted(self._unreachable(error)) from None
                 self.pause(patience, error)

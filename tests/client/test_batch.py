@@ -117,6 +117,15 @@ def test_a_request_that_does_not_arrive_is_split(
     assert batch.request_size.most_bytes < 1 << 20
 
 
+def test_a_request_whose_answer_is_late_is_not_split(client: Client, service: BatchService, clock: Clock) -> None:
+    # Given a service whose answers are late three times, after it has added the pictures
+    late = [httpx.ReadTimeout("late") for _ in range(3)]
+    service.after = lambda request: late.pop() if request.url.path.endswith("/images") and late else None
+    # When pictures are added, Then the request is repeated as it is, and none is there twice
+    assert all(each.job_id for each in client.batch().add([b"1", b"2", b"3"]))
+    assert service.sizes == [3, 3, 3, 3] and set(service.sent.values()) == {1}
+
+
 def test_names_are_sent_as_a_form_can_carry_them(client: Client, service: BatchService) -> None:
     # Given names that no header takes as they are
     names = ["ä🐈.png", 'quo"te.png', "new\nline.png", "latin\udce9.png", "", "x" * 3000]

@@ -58,23 +58,24 @@ def test_2000_pictures_are_answered_once_each_while_the_service_is_restarted(
     stub: StubService, server: RedisServer, tmp_path: Path
 ) -> None:
     # Given 2,000 pictures and a service
-    labels = draw(tmp_path / "pictures", MANY, "sleep=0.02")
+    # Each takes long enough for all of them to outlast the restarts.
+    labels = draw(tmp_path / "pictures", MANY, "sleep=0.05")
     stub.start(workers=2)
     # When all are sent, and API, worker and Redis break on the way
     out = tmp_path / "out.jsonl"
     command = start_topthree("classify", tmp_path / "pictures", "--out", out, "--url", stub.url, log=tmp_path / "log")
     eventually(lambda: jobs_accepted(server) > MANY // 10, 60, "the first jobs")
     stub.restart_api()
-    eventually(lambda: len(read_lines(out)) > MANY // 3, 60, "answers after the API was killed")
+    eventually(lambda: len(read_lines(out)) > MANY // 10, 60, "answers after the API was killed")
     lost = len(children(stub.workers[0].pid))
     stub.workers[0].kill()
-    eventually(lambda: len(read_lines(out)) > MANY // 2, 60, "answers after a worker was killed")
+    eventually(lambda: len(read_lines(out)) > MANY // 4, 60, "answers after a worker was killed")
     server.stop()
     server.start()
     assert stub.api is not None
     stub.api.stop()
-    stub.start_api()
     assert command.running, command.output
+    stub.start_api()
     # Then every file has its one answer, and it is the right one
     assert command.wait(120) == 0, command.output
     assert labels_in(out) == sorted(labels.items())
