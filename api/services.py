@@ -16,6 +16,7 @@ from api.picture_batches import PictureBatches
 from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
+from api.traces import RequestTraces
 from api.uploads import UploadLimits
 from api.waiters import Waiters
 from api.webhook_rules import WebhookRules
@@ -30,6 +31,7 @@ from shared.jobs.store import Jobs
 from shared.redis_server import RedisServer
 from shared.result_cache import ResultCache
 from shared.settings import Settings
+from shared.tracing import Tracing, open_tracing
 from shared.worker_registry import WorkerRegistry
 
 
@@ -55,6 +57,8 @@ class Services:
     webhook_rules: WebhookRules
     keys: Keys
     headers: CommonHeaders
+    tracing: Tracing
+    traces: RequestTraces
     access_log: AccessLog
     metrics: ApiMetrics
 
@@ -63,8 +67,9 @@ class Services:
         """Create all objects; starts nothing and does not access Redis.
 
         `client` decodes replies to `str`. The calls of the image store run in `threads`, by default Python's. Raises
-        SettingsError if the image store cannot be used.
+        SettingsError if the image store cannot be used, or traces are on and OpenTelemetry is not installed.
         """
+        tracing = open_tracing(settings, "topthree-api")
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)
         redis_server = RedisServer(client)
@@ -104,6 +109,8 @@ class Services:
             webhook_rules=WebhookRules(bool(settings.webhook_secret), settings.webhook_hosts),
             keys=keys,
             headers=CommonHeaders(settings.allowed_origins),
+            tracing=tracing,
+            traces=RequestTraces(tracing),
             access_log=AccessLog(settings.access_log),
             metrics=metrics,
         )
