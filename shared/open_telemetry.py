@@ -80,11 +80,9 @@ class OpenTelemetry:
                 self._started = self._provider.get_tracer("topthree")
             return self._started
 
-    @contextmanager
-    def request(self, traceparent: str, attributes: Attributes) -> Iterator[Span]:
-        parent = self._context(traceparent)
-        with self._running(self._tracer.start_span("request", parent, SpanKind.SERVER, attributes)) as span:
-            yield span
+    def request(self, traceparent: str, attributes: Attributes) -> AbstractContextManager[Span]:
+        parent = self._context(traceparent) if traceparent else Context()
+        return self._running(self._tracer.start_span("request", parent, SpanKind.SERVER, attributes))
 
     def span(
         self, name: str, parent: str, *, kind: Kind = "internal", began_ms: int = 0

@@ -35,6 +35,8 @@ class TraceReceiver:
 
     def __init__(self) -> None:
         self.headers: list[dict[str, str]] = []
+        # The addresses of the other ends, one for each connection.
+        self.connections: set[tuple[str, int]] = set()
         self._spans: list[ReceivedSpan] = []
         self._lock = threading.Lock()
         receiver = self
@@ -63,6 +65,7 @@ class TraceReceiver:
         if handler.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
         with self._lock:
+            self.connections.add(handler.client_address)
             if handler.path == "/v1/traces":
                 self.headers.append({name.lower(): value for name, value in handler.headers.items()})
                 self._spans += parse(body)

@@ -1,5 +1,6 @@
 """Traces cost nothing while they are off, and a process that cannot record them says so at its start."""
 
+import os
 import subprocess
 import sys
 
@@ -21,6 +22,24 @@ open_tracing(Settings.from_environ({}), "topthree")
 # redis-py imports the SDK's metrics where it is installed, whether they are used or not.
 ours = ("opentelemetry.exporter", "opentelemetry.sdk.trace", "shared.open_telemetry")
 print([name for name in sys.modules if name.startswith(ours)])
+"""
+
+FORKING = """
+import os, sys
+from shared.settings import Settings
+from shared.tracing import open_tracing
+tracing = open_tracing(Settings.from_environ(os.environ), "topthree")
+def record(name):
+    with tracing.request("", {}) as span:
+        span.rename(name)
+record("before")
+sys.stdin.readline()
+child = os.fork()
+record("after" if child else "child")
+tracing.close()
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
 """
 
 
@@ -93,3 +112,18 @@ def test_steps_without_a_parent_are_not_recorded(monkeypatch: pytest.MonkeyPatch
         # Then only that is recorded, and takes no time
         [span] = eventually(lambda: receiver.spans, 30, "a span")
         assert (span.name, span.trace_id, span.began, span.seconds) == ("queue", "ab" * 16, 2.0, 0.0)
+
+
+def test_a_child_sends_its_own_spans_over_its_own_connection() -> None:
+    with TraceReceiver() as receiver:
+        # Given a process that has sent a span, and keeps its connection
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING]
+        environ = {**os.environ, **receiver.settings}
+        with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=subprocess.PIPE) as process:
+            eventually(lambda: receiver.spans, 60, "a span")
+            # When it forks, and both record a span and end
+            process.communicate(b"\n", timeout=60)
+        assert process.returncode == 0
+        # Then each span has arrived once, and the two have not shared a connection
+        assert sorted(span.name for span in receiver.spans) == ["after", "before", "child"]
+        assert len(receiver.connections) == 2
