@@ -5,8 +5,8 @@ Only `shared.tracing` imports this module, and only if traces are on.
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 
 # Unused here, but the exporter would import it with the first span, which takes longer than a job.
 import requests  # noqa: F401
@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.tracing import NO_SPAN, Attributes, Kind, Span, current_traceparent, inside
+from shared.tracing import NO_SPAN, Attributes, Inside, Kind, Span, current_traceparent
 
 HEADER = "traceparent"
 # How long a process that ends waits for a collector that does not answer.
@@ -29,13 +29,19 @@ NANOSECONDS = 1_000_000
 KINDS = {"internal": SpanKind.INTERNAL, "consumer": SpanKind.CONSUMER, "client": SpanKind.CLIENT}
 
 
-class OpenTelemetrySpan:
-    """A span of the SDK."""
+class OpenTelemetrySpan(Inside):
+    """A span of the SDK, which ends with its `with` block."""
 
     def __init__(self, span: trace.Span) -> None:
-        self._span = span
         context = span.get_span_context()
-        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+        super().__init__(f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}")
+        self._span = span
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        super().__exit__(kind, error, _)
+        if error is not None:
+            self.fail(f"{type(error).__name__}: {error}")
+        self._span.end()
 
     def rename(self, name: str) -> None:
         self._span.update_name(name)
@@ -82,7 +88,7 @@ class OpenTelemetry:
 
     def request(self, traceparent: str, attributes: Attributes) -> AbstractContextManager[Span]:
         parent = self._context(traceparent) if traceparent else Context()
-        return self._running(self._tracer.start_span("request", parent, SpanKind.SERVER, attributes))
+        return OpenTelemetrySpan(self._tracer.start_span("request", parent, SpanKind.SERVER, attributes))
 
     def span(
         self, name: str, parent: str, *, kind: Kind = "internal", began_ms: int = 0
@@ -90,7 +96,7 @@ class OpenTelemetry:
         if not parent:
             return nullcontext(NO_SPAN)
         began = began_ms * NANOSECONDS or None
-        return self._running(self._tracer.start_span(name, self._context(parent), KINDS[kind], start_time=began))
+        return OpenTelemetrySpan(self._tracer.start_span(name, self._context(parent), KINDS[kind], start_time=began))
 
     def step(self, name: str) -> AbstractContextManager[Span]:
         return self.span(name, current_traceparent())
@@ -121,18 +127,6 @@ class OpenTelemetry:
         closing = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
-
-    @contextmanager
-    def _running(self, begun: trace.Span) -> Iterator[Span]:
-        span = OpenTelemetrySpan(begun)
-        try:
-            with inside(span.traceparent):
-                yield span
-        except BaseException as error:
-            span.fail(f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            begun.end()
 
     def _context(self, traceparent: str) -> Context:
         return self._propagator.extract({HEADER: traceparent}, Context())

@@ -18,7 +18,7 @@ from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, KEPT_BYTES_KEY, KEPT_KEY
 from shared.jobs.retries import Retries, admit_picture
 from shared.jobs.store import Jobs
-from shared.tracing import inside
+from shared.tracing import Inside
 from tests.support.claims import claim_job, new_claim
 from tests.support.outcomes import fail, succeed
 from tests.support.processes import RedisServer
@@ -116,7 +116,7 @@ def test_a_job_that_failed_by_a_fault_of_the_service_is_done_again(
 
 def test_a_retry_within_a_request_belongs_to_its_trace(jobs: Jobs, images: ImageStore, retries: Retries) -> None:
     break_down(jobs, images, A)
-    with inside("00-other-0-01"):
+    with Inside("00-other-0-01"):
         retries.retry(jobs.get(A), B, "r2")
     assert jobs.get(B).traceparent == "00-other-0-01"
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from shared.settings import Settings, SettingsError
-from shared.tracing import NO_TRACING, current_traceparent, inside, open_tracing
+from shared.tracing import NO_TRACING, Inside, current_traceparent, open_tracing
 from tests.support.repository import ROOT
 from tests.support.trace_receiver import TraceReceiver
 from tests.support.wait import eventually
@@ -76,8 +76,8 @@ def test_an_endpoint_is_an_http_address(endpoint: str) -> None:
 
 
 def test_a_thread_is_in_one_span_at_a_time() -> None:
-    with inside(PARENT):
-        with inside("inner"):
+    with Inside(PARENT):
+        with Inside("inner"):
             assert current_traceparent() == "inner"
         assert current_traceparent() == PARENT
     assert current_traceparent() == ""
