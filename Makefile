@@ -8,7 +8,7 @@ MODEL ?= mobilenet_v2
 export MODEL
 # The packages of another environment do not count as installed, nor those of one whose Python is gone.
 unexport PYTHONPATH PYTHONHOME
-$(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(VENV)/.int8)
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(VENV)/.int8 $(VENV)/.traces)
 
 .DEFAULT_GOAL := help
 .PHONY: help run stop status model test browser check lint types imports contract reference screenshots faults simulate nightly hostile fuzz
@@ -23,7 +23,10 @@ help: ## list the targets
 # Photographs for PRECISION=int8, unless others are given, or the engine cannot run it.
 INT8 := $(if $(and $(filter int8,$(PRECISION)),$(if $(CALIBRATION_IMAGES)$(filter-out litert,$(ENGINE)),,default)),$(VENV)/.int8)
 
-run: $(VENV)/.run $(INT8) $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),$(IMAGE_STORE_URL))),$(VENV)/.s3) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, PRECISION=, WORKERS= change it)
+S3 := $(if $(filter s3://%,$(or $(TOPTHREE_IMAGE_STORE_URL),$(IMAGE_STORE_URL))),$(VENV)/.s3)
+TRACES := $(if $(or $(TOPTHREE_OTEL_EXPORTER_OTLP_ENDPOINT),$(OTEL_EXPORTER_OTLP_ENDPOINT)),$(VENV)/.traces)
+
+run: $(VENV)/.run $(INT8) $(S3) $(TRACES) ## set everything up and serve on http://127.0.0.1:5000 (PORT=, MODEL=, PRECISION=, WORKERS= change it)
 	@exec $(BIN)/python -m deploy.local $$PPID
 
 stop: ## stop the `make run` of this checkout (PORT= chooses the instance)
@@ -95,7 +98,7 @@ screenshots: $(VENV)/.dev browser ## take the pictures of the page and the comma
 lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	cd requirements && lock="../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header" && \
 	$$lock dev.in -o dev.txt && \
-	for name in api worker prepare worker-gpu s3 int8 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
+	for name in api worker prepare worker-gpu s3 traces int8 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
 	for name in litserve bentoml mosec original; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
@@ -166,6 +169,12 @@ $(VENV)/.run: requirements/run.txt client/pyproject.toml | $(BIN)/python
 # What pictures in S3 need beside the rest; the development environment has it anyway.
 $(VENV)/.s3: requirements/s3.txt $(VENV)/.run
 	@echo "Installing what pictures in S3 need."
+	@$(BIN)/python -m deploy.local.install $<
+	@touch $@
+
+# What traces need beside the rest; the development environment has it anyway.
+$(VENV)/.traces: requirements/traces.txt $(VENV)/.run
+	@echo "Installing what traces need."
 	@$(BIN)/python -m deploy.local.install $<
 	@touch $@
 

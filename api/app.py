@@ -10,6 +10,7 @@ from api.problems import register_problem_handlers
 from api.proxies import TrustedProxies
 from api.quotas import register_quotas
 from api.services import Services
+from api.traces import name_span
 from api.views.batches import batches_blueprint
 from api.views.docs import docs_blueprint
 from api.views.health import health_blueprint
@@ -32,6 +33,7 @@ def create_app(services: Services) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     register_metrics(app, services.metrics)
     register_problem_handlers(app)
+    app.before_request(name_span)
     app.before_request(_refuse_doubled_slash)
     register_keys(app, services.keys)
     app.register_blueprint(upload_blueprint(services.submission, services.responses, limits, services.webhook_rules))
@@ -56,7 +58,7 @@ def create_app(services: Services) -> Flask:
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     app.wsgi_app = Middleware(  # type: ignore[method-assign]
-        app.wsgi_app, services.headers, services.access_log
+        app.wsgi_app, services.headers, services.traces, services.access_log
     )
     return app
 

@@ -25,6 +25,7 @@ from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, JobRequest, new_job_id
 from shared.jobs.events import JobEvents
 from shared.log import current_request_id
+from shared.tracing import current_traceparent
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class BatchIntake:
                 top=batch.top,
                 owner=batch.owner,
                 request_id=current_request_id(),
+                traceparent=current_traceparent(),
                 min_confidence=batch.min_confidence,
             )
             new = NewPicture(new_job_id(), each.name, request)

@@ -14,6 +14,7 @@ from shared.batches.models import BatchRequest
 from shared.errors import BadRequest
 from shared.jobs.admission import MAX_TOP
 from shared.log import current_request_id
+from shared.tracing import current_traceparent
 
 MOST_BYTES = 16 * 1024
 OPTIONS = ("top", "min_confidence", "webhook")
@@ -48,6 +49,7 @@ def read_batch_request(request: Request, webhooks: WebhookRules) -> BatchRequest
         webhook=webhook or "",
         owner=current_owner(),
         request_id=current_request_id(),
+        traceparent=current_traceparent(),
     )
 
 

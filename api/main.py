@@ -51,4 +51,5 @@ def main() -> int:
         log.error("Not ready: %s", flaw)
     log.info("serving on %s", url_of(settings.host, settings.port))
     server.serve(on_stop=services.waiters.close)
+    services.tracing.close()
     return 0

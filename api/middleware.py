@@ -1,4 +1,4 @@
-"""WSGI middleware around the application: request id, common headers, access log.
+"""WSGI middleware around the application: request id, common headers, traces, access log.
 
 `create_app` adds it, so that the application is safe behind any web server.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from api.access_log import AccessLog
 from api.headers import CommonHeaders
 from api.request_id import choose_request_id
+from api.traces import RequestTraces, note_status
 from shared.log import begin_request
 
 if TYPE_CHECKING:
@@ -17,23 +18,28 @@ if TYPE_CHECKING:
 
 
 class Middleware:
-    """Sets the request id, adds the common headers to the response and logs the request."""
+    """Sets the request id, adds the common headers to the response, traces and logs the request."""
 
-    def __init__(self, app: "WSGIApplication", headers: CommonHeaders, access_log: AccessLog) -> None:
+    def __init__(
+        self, app: "WSGIApplication", headers: CommonHeaders, traces: RequestTraces, access_log: AccessLog
+    ) -> None:
         self._app = app
         self._headers = headers
+        self._traces = traces
         self._access_log = access_log
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle a request."""
         began = time.monotonic()
         name = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        # From here on, every log line carries the request id, and so does the job.
-        begin_request(name)
         common = self._headers.of(name, environ.get("HTTP_ORIGIN"), "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            note_status(span, status)
             self._access_log.write(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), status, headers, began)
             return start_response(status, headers + common, exc_info)
 
-        return self._app(environ, start)
+        with self._traces.of(environ, name) as span:
+            # From here on, every log line carries the ids of request and trace, and so does the job.
+            begin_request(name, span.traceparent)
+            return self._app(environ, start)

@@ -18,6 +18,7 @@ from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.responses import JobResponses
 from api.service_status import StatusReader
+from api.traces import RequestTraces
 from api.uploads import UploadLimits
 from api.waiters import Waiters
 from api.webhook_rules import WebhookRules
@@ -33,6 +34,7 @@ from shared.jobs.store import Jobs
 from shared.redis_server import RedisServer
 from shared.result_cache import ResultCache
 from shared.settings import Settings
+from shared.tracing import Tracing, open_tracing
 from shared.worker_registry import WorkerRegistry
 
 
@@ -60,6 +62,8 @@ class Services:
     operators: Operators
     status_reader: StatusReader
     headers: CommonHeaders
+    tracing: Tracing
+    traces: RequestTraces
     access_log: AccessLog
     metrics: ApiMetrics
 
@@ -68,8 +72,9 @@ class Services:
         """Create all objects; starts nothing and does not access Redis.
 
         `client` decodes replies to `str`. The calls of the image store run in `threads`, by default Python's. Raises
-        SettingsError if the image store cannot be used, or if an operator has no key.
+        SettingsError if the image store cannot be used, an operator has no key, or traces are on without OpenTelemetry.
         """
+        tracing = open_tracing(settings, "topthree-api")
         queue = Queue(settings.redis_prefix)
         limits = limits_of(settings)
         redis_server = RedisServer(client, settings.redis_min_replicas)
@@ -115,6 +120,8 @@ class Services:
                 jobs, JobHistory(client, queue), workers, batches, deliveries, admission_control
             ),
             headers=CommonHeaders(settings.allowed_origins),
+            tracing=tracing,
+            traces=RequestTraces(tracing),
             access_log=AccessLog(settings.access_log),
             metrics=metrics,
         )

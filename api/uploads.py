@@ -19,6 +19,7 @@ from shared.jobs.admission import MAX_TOP, JobRequest
 from shared.jobs.models import ImageInfo
 from shared.log import current_request_id
 from shared.settings import MEBIBYTE
+from shared.tracing import current_traceparent
 
 DEFAULT_TOP = 3
 # One day: no client waits longer for a job to start.
@@ -113,6 +114,7 @@ def read_upload(request: Request, limits: UploadLimits, webhooks: WebhookRules) 
             deadline_seconds=deadline_seconds,
             owner=current_owner(),
             request_id=current_request_id(),
+            traceparent=current_traceparent(),
             min_confidence=min_confidence,
             webhook=webhook or "",
         ),

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import (
+    bind_contextvars,
+    bound_contextvars,
+    clear_contextvars,
+    get_contextvars,
+    unbind_contextvars,
+)
 from structlog.typing import Processor
 
 from shared.settings import LogFormat
@@ -35,9 +41,11 @@ def configure_logging(level: str, form: LogFormat = "auto", handler: logging.Han
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-def begin_request(request_id: str) -> None:
-    """Add the id of a request to all further log lines of this thread."""
-    bind_contextvars(request_id=request_id)
+def begin_request(request_id: str, traceparent: str = "") -> None:
+    """Add the ids of a request and its trace, if it has one, to all further log lines of this thread."""
+    # The request before on this connection may have had one.
+    unbind_contextvars("trace_id")
+    bind_contextvars(request_id=request_id, **_trace_id(traceparent))
 
 
 def current_request_id() -> str:
@@ -45,11 +53,11 @@ def current_request_id() -> str:
     return str(get_contextvars().get("request_id", ""))
 
 
-def begin_job(job: str, request: str) -> None:
-    """Add the ids of a job and its request to all log lines of this thread until `end_job`."""
+def begin_job(job: str, request: str, traceparent: str = "") -> None:
+    """Add the ids of a job, its request and its trace to all log lines of this thread until `end_job`."""
     # Remove the ids that a failed attempt has left.
     clear_contextvars()
-    bind_contextvars(**_ids(job, request))
+    bind_contextvars(**_ids(job, request, traceparent))
 
 
 def end_job() -> None:
@@ -58,15 +66,20 @@ def end_job() -> None:
 
 
 @contextmanager
-def about_job(job: str, request: str) -> Iterator[None]:
-    """Add the ids of a job and its request to the log lines of the block."""
-    with bound_contextvars(**_ids(job, request)):
+def about_job(job: str, request: str, traceparent: str = "") -> Iterator[None]:
+    """Add the ids of a job, its request and its trace to the log lines of the block."""
+    with bound_contextvars(**_ids(job, request, traceparent)):
         yield
 
 
-def _ids(job: str, request: str) -> dict[str, str]:
+def _ids(job: str, request: str, traceparent: str) -> dict[str, str]:
     # Job records of older versions have no request id.
-    return {"job_id": job} | ({"request_id": request} if request else {})
+    return {"job_id": job} | ({"request_id": request} if request else {}) | _trace_id(traceparent)
+
+
+def _trace_id(traceparent: str) -> dict[str, str]:
+    # The form is <version>-<trace id>-<span id>-<flags>.
+    return {"trace_id": traceparent.split("-")[1]} if traceparent else {}
 
 
 def _formatter(text: bool, colors: bool) -> logging.Formatter:

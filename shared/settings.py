@@ -153,6 +153,11 @@ class Settings(BaseModel):
     """Other origins whose pages may use the API, separated by commas: `https://example.org,http://localhost:3000`."""
     metrics_port: Annotated[int | None, WORKER] = Field(None, ge=1, le=65535)
     """Port on which a worker serves [`/metrics`](metrics.md), if set."""
+    otel_exporter_otlp_endpoint: Annotated[str, BOTH] = Field(
+        "", pattern=r"^(https?://\S+)?$", examples=["http://localhost:4318"]
+    )
+    """The OpenTelemetry collector that gets [traces](how-to/traces.md), over HTTP: `http://localhost:4318`. If not set,
+    nothing is traced."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BOTH] = "INFO"
     """Lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."""
     access_log: Annotated[bool, API] = False

@@ -63,7 +63,7 @@ def _serve(services: Services, folder: ModelFolder) -> int:
         return serve_in_batches(services, folder, partial(load_engine, engine, folder))
 
     def load_classifier(progress: SharedProgress) -> Classifier:
-        return Classifier(load_engine(engine, folder), folder, progress, services.metrics)
+        return Classifier(load_engine(engine, folder), folder, progress, services.times)
 
     worker = create_worker(services, load_classifier)
     worker.start()

@@ -68,6 +68,7 @@ def assemble_worker(services: Services, pool: Pool, warmed: Flag) -> Any:
         return main.foreign.take_in(message)
 
     attach_filter(app, take_in)
+    signals.worker_shutdown.connect(lambda **_: services.tracing.close(), weak=False)
     attach_maintenance(app, main.maintenance, main.watchdog, main.sweep)
     register_commands(main.maintenance.cancel)
     return QuietWorker(

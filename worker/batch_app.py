@@ -102,7 +102,7 @@ def _make_worker(services: Services, folder: ModelFolder, pool: DecodePool, batc
     threads = count_threads(services.settings.max_batch, services.settings.workers)
     # One job per task: a thread leases its decoder for one picture only.
     consumer = services.connect_consumer(NoProgress(), consume_seconds=0, connections=threads)
-    runner = BatchRunner(consumer, pool, batcher, folder, services.metrics)
+    runner = BatchRunner(consumer, pool, batcher, folder, services.times)
     warmed = threading.Event()
     warmed.set()
     return assemble_worker(services, Pool("threads", threads, runner.run), warmed)

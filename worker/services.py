@@ -15,6 +15,7 @@ from shared.jobs.store import Jobs
 from shared.redis_client import connect
 from shared.result_cache import ResultCache
 from shared.settings import Settings
+from shared.tracing import NO_TRACING, Tracing, open_tracing
 from shared.worker_registry import WorkerRecord, WorkerRegistry
 from worker.decoding.decode import PREPROCESSING_VERSION
 from worker.jobs.consumer import ConsumerTerms, JobConsumer
@@ -28,6 +29,7 @@ from worker.jobs.turns import Turns
 from worker.metrics import WorkerMetrics
 from worker.runtime.maintenance import WorkerMaintenance
 from worker.runtime.watchdog import Flag, Watchdog, stop_this_process
+from worker.stage_times import StageTimes
 
 # A lease is this much longer than the longest task (`consume_seconds` plus the time limit of one job), so that it ends
 # only if the worker is gone.
@@ -61,19 +63,26 @@ class MainParts:
 class Services:
     """Creates the parts of one worker. Every call opens its own connections, because none may be used across a fork."""
 
-    def __init__(self, settings: Settings, record: WorkerRecord, metrics: WorkerMetrics) -> None:
+    def __init__(
+        self, settings: Settings, record: WorkerRecord, metrics: WorkerMetrics, tracing: Tracing = NO_TRACING
+    ) -> None:
         self.settings = settings
         self.record = record
         self.metrics = metrics
+        self.tracing = tracing
+        self.times = StageTimes(metrics, tracing)
         self.queue = Queue(settings.redis_prefix)
 
     @classmethod
     def from_settings(cls, settings: Settings, model: Model, metrics: WorkerMetrics) -> "Services":
-        """Return the services of this process as a worker with `model`; nothing is connected yet."""
+        """Return the services of this process as a worker with `model`; nothing is connected yet.
+
+        Raises SettingsError: traces are on, and OpenTelemetry is not installed.
+        """
         name = f"{socket.gethostname()}-{os.getpid()}"
         result_version = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
         record = WorkerRecord(name, settings.engine, model.name, model.digest, result_version, settings.workers)
-        return cls(settings, record, metrics)
+        return cls(settings, record, metrics, open_tracing(settings, "topthree-worker"))
 
     @property
     def task_limit_seconds(self) -> int:
@@ -110,12 +119,13 @@ class Services:
         images = self._open_images(client)
         runner = JobRunner(images, cache, self.record.result_version, self.metrics, progress)
         terms = ConsumerTerms(self.record.name, self.task_limit_seconds + LEASE_MARGIN_SECONDS, consume_seconds)
-        return JobConsumer(self._jobs(client), runner, ForeignMessages(client, self.queue, self.metrics), terms)
+        foreign = ForeignMessages(client, self.queue, self.metrics)
+        return JobConsumer(self._jobs(client), runner, foreign, terms, self.tracing)
 
     def _reaper(self, client: redis.Redis) -> Reaper:
         turns = Turns(client, self.queue, REAP_SECONDS)
         images = RemoverOfProcess(lambda: self._open_images(client))
-        return Reaper(turns, self._jobs(client), StalledJobs(client, self.queue), images, self.metrics)
+        return Reaper(turns, self._jobs(client), StalledJobs(client, self.queue), images, self.metrics, self.tracing)
 
     def _jobs(self, client: redis.Redis) -> Jobs:
         return Jobs(client, self.queue, limits_of(self.settings), self.metrics)

@@ -49,7 +49,7 @@ class WebServer:
         settings = services.settings
         self._site = Site(
             app,
-            partial(Middleware, headers=services.headers, access_log=services.access_log),
+            partial(Middleware, headers=services.headers, traces=services.traces, access_log=services.access_log),
             services.metrics.refused,
             Receiving(MOST_RECEIVING_BYTES),
             base_environ(settings.host, settings.port),

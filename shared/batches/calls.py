@@ -70,7 +70,7 @@ class BatchCalls:
         key = self._queue.key
         fields: dict[str, Any] = {
             name: value
-            for name in ("top", "min_confidence", "webhook", "owner", "request_id")
+            for name in ("top", "min_confidence", "webhook", "owner", "request_id", "traceparent")
             if (value := getattr(request, name))
         }
         if request.webhook:

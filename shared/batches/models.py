@@ -37,6 +37,7 @@ class BatchRequest:
     webhook: str = ""
     owner: str = ""
     request_id: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Batch:
     webhook: str
     owner: str
     request_id: str
+    traceparent: str
 
     @classmethod
     def from_hash(cls, batch_id: str, record: Mapping[str, str]) -> "Batch":
@@ -75,6 +77,7 @@ class Batch:
             webhook=record.get("webhook", ""),
             owner=record.get("owner", ""),
             request_id=record.get("request_id", ""),
+            traceparent=record.get("traceparent", ""),
         )
 
 

@@ -17,8 +17,8 @@ class JobRequest:
     """A client's request for `top` labels of a picture, to be started within `deadline_seconds` (0: no deadline).
 
     Labels below `min_confidence` (0 to 1) are left out. `owner` is the name of the client's API key, "" without keys;
-    `request_id` is the id of the HTTP request. `retry_of` is the id of the failed job to retry, "" for an upload.
-    `webhook` is the URL that the outcome is sent to, "" for none.
+    `request_id` is the id of the HTTP request, and `traceparent` names its span, "" without traces. `retry_of` is the
+    id of the failed job to retry, "" for an upload. `webhook` is the URL that the outcome is sent to, "" for none.
     """
 
     picture: ImageInfo
@@ -26,6 +26,7 @@ class JobRequest:
     deadline_seconds: float = 0
     owner: str = ""
     request_id: str = ""
+    traceparent: str = ""
     min_confidence: float = 0
     retry_of: str = ""
     webhook: str = ""

@@ -48,7 +48,7 @@ from shared.webhook_targets import receiver_of
 # No client retries after a day.
 IDEMPOTENCY_TTL_SECONDS = 24 * 3600
 # Fields of a request that are written to the job's record only if they are set.
-OPTIONAL_FIELDS = ("owner", "request_id", "min_confidence", "retry_of", "webhook")
+OPTIONAL_FIELDS = ("owner", "request_id", "traceparent", "min_confidence", "retry_of", "webhook")
 # How many messages of other programs are kept for inspection.
 MAX_FOREIGN = 100
 

@@ -83,7 +83,8 @@ class Job:
     `result` has no labels below the `min_confidence` of the upload. `retry_of` is the id of the failed job that is
     retried, `webhook` the URL that the outcome is sent to, "" for none. `poison`: the process died at each attempt.
     `kept_until_ms` says how long the picture of a failed job is kept, unless it is retried or deleted before; 0 if it
-    is not kept.
+    is not kept. `published_ms` is when its message was published last. `traceparent` names the span of the upload, ""
+    without traces.
     """
 
     id: str
@@ -106,6 +107,8 @@ class Job:
     webhook: str = ""
     poison: bool = False
     kept_until_ms: int = 0
+    published_ms: int = 0
+    traceparent: str = ""
 
     @classmethod
     def from_hash(cls, job_id: str, record: Mapping[str, str]) -> "Job":
@@ -139,7 +142,18 @@ class Job:
             webhook=record.get("webhook", ""),
             poison="poison" in record,
             kept_until_ms=int(record.get("kept_until_ms", 0)),
+            published_ms=int(record.get("published_ms", 0)),
+            traceparent=record.get("traceparent", ""),
         )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What logs and traces need to know of a job: its request and that one's span, and when it was begun last."""
+
+    request_id: str = ""
+    traceparent: str = ""
+    begun_ms: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.models import Job, JobState
 from shared.jobs.store import Jobs
 from shared.result_cache import KnownResult
+from shared.tracing import current_traceparent
 
 # The scope of a client's key is the name of its API key, which has no space. So clients cannot use this scope.
 SCOPE = "retry of"
@@ -88,6 +89,8 @@ def request_again(job: Job, request_id: str) -> JobRequest:
         top=job.top,
         owner=job.owner,
         request_id=request_id,
+        # A retry by an operator belongs to the trace of the failed job.
+        traceparent=current_traceparent() or job.traceparent,
         min_confidence=job.min_confidence,
         retry_of=job.id,
         webhook=job.webhook,

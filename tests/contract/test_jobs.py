@@ -12,7 +12,7 @@ from shared.jobs.admission import IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.claims import Claim
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import TRANSITIONS, EndNotice, ImageInfo, JobState, Outcome, Requeued
+from shared.jobs.models import TRANSITIONS, EndNotice, ImageInfo, JobState, Origin, Outcome, Requeued
 from shared.jobs.queue import QUEUE_NAME, Queue
 from shared.jobs.redis_keys import BYTES_KEY, DEADLINES_KEY, LEASES_KEY, OPEN_KEY
 from shared.jobs.store import Jobs
@@ -676,11 +676,11 @@ def test_a_job_of_somebody_else_or_of_nobody_is_unknown_to_its_end_and_beyond(jo
             jobs.delete(job_id)
 
 
-def test_the_requests_of_jobs_are_known(jobs: Jobs) -> None:
-    jobs.admit("a", JobRequest(PICTURE, 3, request_id="r1"))
+def test_the_requests_and_traces_of_jobs_are_known(jobs: Jobs) -> None:
+    jobs.admit("a", JobRequest(PICTURE, 3, request_id="r1", traceparent="00-t-s-01"))
     admit(jobs, "b")
-    assert jobs.request_ids(["a", "b", "never was"]) == ["r1", "", ""]
-    assert jobs.request_ids([]) == []
+    assert jobs.origins(["a", "b", "never was"]) == [Origin("r1", "00-t-s-01"), Origin(), Origin()]
+    assert jobs.origins([]) == []
 
 
 def test_failed_jobs_are_listed(jobs: Jobs) -> None:

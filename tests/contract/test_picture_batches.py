@@ -317,7 +317,7 @@ def test_batches_of_others_and_of_nobody_are_unknown(bench: Bench) -> None:
 @pytest.mark.parametrize("canceled", [False, True])
 def test_the_end_of_a_batch_is_delivered_once(bench: Bench, canceled: bool) -> None:
     # Given a batch with a webhook
-    bench.open(owner="alice", webhook="https://alice.example/hook")
+    bench.open(owner="alice", webhook="https://alice.example/hook", traceparent="00-t-s-01")
     bench.add("x", "y")
     succeed(bench.jobs, "x", LABELS, MODEL)
     bench.batches.close(BATCH)
@@ -333,6 +333,7 @@ def test_the_end_of_a_batch_is_delivered_once(bench: Bench, canceled: bool) -> N
     (delivery,) = bench.deliveries.claim(10)
     assert isinstance(delivery.subject, Batch)
     assert (delivery.message_id, delivery.url) == ("msg_b", "https://alice.example/hook")
+    assert delivery.subject.traceparent == "00-t-s-01"
     if canceled:
         expected = BatchState.CANCELED, ends(succeeded=1, canceled=1)
     else:

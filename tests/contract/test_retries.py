@@ -18,6 +18,7 @@ from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, KEPT_BYTES_KEY, KEPT_KEY
 from shared.jobs.retries import Retries, admit_picture
 from shared.jobs.store import Jobs
+from shared.tracing import Inside
 from tests.support.claims import claim_job, new_claim
 from tests.support.outcomes import fail, succeed
 from tests.support.processes import RedisServer
@@ -25,8 +26,11 @@ from tests.support.turned_clock import TurnedClock
 from tests.support.twice import TwiceRedis
 
 DATA = b"\xff a picture"
+TRACE = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
 PICTURE = ImageInfo(hashlib.sha256(DATA).hexdigest(), "PNG", 1, 1, len(DATA))
-REQUEST = JobRequest(PICTURE, top=5, deadline_seconds=50, owner="alice", request_id="r1", min_confidence=0.25)
+REQUEST = JobRequest(
+    PICTURE, top=5, deadline_seconds=50, owner="alice", request_id="r1", traceparent=TRACE, min_confidence=0.25
+)
 KEPT_SECONDS, RESULT_SECONDS, GONE_SECONDS = 500, 100, 300
 LIMITS = JobLimits(5, 5_000, 3, RESULT_SECONDS, GONE_SECONDS - RESULT_SECONDS, KEPT_SECONDS, 3 * len(DATA))
 QUEUE = Queue("r:")
@@ -105,8 +109,16 @@ def test_a_job_that_failed_by_a_fault_of_the_service_is_done_again(
     assert kept(client) == ([], {})
     assert picture_of(jobs, images, B) == DATA
     assert int(client.get(QUEUE.key(BYTES_KEY))) == len(DATA)
-    # And the failed one is still that
+    # And it belongs to the trace of the failed one, which is still that
+    assert again.traceparent == TRACE
     assert (jobs.get(A).state, jobs.get(A).problem) == (JobState.FAILED, OWN_FAULT)
+
+
+def test_a_retry_within_a_request_belongs_to_its_trace(jobs: Jobs, images: ImageStore, retries: Retries) -> None:
+    break_down(jobs, images, A)
+    with Inside("00-other-0-01"):
+        retries.retry(jobs.get(A), B, "r2")
+    assert jobs.get(B).traceparent == "00-other-0-01"
 
 
 def test_whoever_asks_twice_gets_the_same_new_job(jobs: Jobs, images: ImageStore, retries: Retries) -> None:

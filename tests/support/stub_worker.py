@@ -25,6 +25,7 @@ from worker.app import create_worker
 from worker.inference.labels import Prediction
 from worker.metrics import open_metrics
 from worker.services import Services
+from worker.stage_times import StageTimes
 
 # The variable that names the file to which every execution adds a line: the picture's digest and the child's id.
 EXECUTIONS = "STUB_EXECUTIONS"
@@ -78,15 +79,17 @@ class StubClassifier:
 
     model: Mapping[str, str] = {"name": StubModel.name, "digest": StubModel.digest}
 
-    def __init__(self, executions: Path) -> None:
+    def __init__(self, executions: Path, times: StageTimes) -> None:
         self._executions = executions
+        self._times = times
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         digest = digest_of(data)
         self._note(digest)
-        with Image.open(io.BytesIO(data)) as picture:
+        with self._times.decode_timing(), Image.open(io.BytesIO(data)) as picture:
             behaviour, _, argument = str(picture.info.get(BEHAVIOUR, "")).partition("=")
-        BEHAVIOURS[behaviour](argument)
+        with self._times.model_step():
+            BEHAVIOURS[behaviour](argument)
         return [Prediction(digest, round(1 / place, 5)) for place in range(1, top + 1)]
 
     def _note(self, digest: str) -> None:
@@ -150,7 +153,7 @@ def main() -> int:
 
 
 def serve(services: Services, executions: Path) -> int:
-    worker = create_worker(services, lambda _progress: StubClassifier(executions))
+    worker = create_worker(services, lambda _progress: StubClassifier(executions, services.times))
     if VISIBILITY_TIMEOUT in os.environ:
         redelivering = {
             "ack_emulation": True,

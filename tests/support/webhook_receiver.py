@@ -16,9 +16,10 @@ class WebhookReceiver:
 
     def __init__(self, secret: str = SECRET, status: int = 204) -> None:
         self.status = status
-        # How often each delivery arrived and was answered with success, and the newest message of each.
+        # How often each delivery arrived and was answered with success, and the newest message and headers of each.
         self.arrived: Counter[str] = Counter()
         self.messages: dict[str, dict[str, Any]] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.seconds: dict[str, float] = {}
         self.attempts = 0
         self.flaws: list[str] = []
@@ -62,12 +63,14 @@ class WebhookReceiver:
             status = 401
         else:
             if status < 300:
-                self._note(handler.headers["webhook-id"], message)
+                self._note(dict(handler.headers), message)
         handler.send_response(status)
         handler.end_headers()
 
-    def _note(self, message_id: str, message: dict[str, Any]) -> None:
+    def _note(self, headers: dict[str, str], message: dict[str, Any]) -> None:
+        message_id = headers["webhook-id"]
         with self._lock:
+            self.headers[message_id] = headers
             self.arrived[message_id] += 1
             self.messages[message_id] = message
             self.seconds.setdefault(message_id, time.monotonic())

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from worker.decoding.decode import as_input
 from worker.decoding.pool import DecodePool, DecoderLease
 from worker.inference.batcher import Batcher
-from worker.inference.classifier import Times
 from worker.inference.labels import Prediction, top_predictions
 from worker.inference.model_folder import ModelFolder
 from worker.jobs.consumer import JobConsumer
+from worker.stage_times import StageTimes
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,24 @@ class BatchClassifier:
     labels: Sequence[str]
     batcher: Batcher
     lease: DecoderLease
-    times: Times
+    times: StageTimes
 
     def classify(self, data: bytes, top: int) -> list[Prediction]:
         """Return the `top` most likely labels of the picture in `data`; raises as `DecoderLease.decode`."""
         with self.times.decode_timing():
             pixels = self.lease.decode(data)
-        return top_predictions(self.batcher.logits(as_input(pixels)), self.labels, top)
+        with self.times.model_step():
+            logits = self.batcher.logits(as_input(pixels))
+        return top_predictions(logits, self.labels, top)
 
 
 class BatchRunner:
     """Runs tasks, each in the calling thread."""
 
     def __init__(
-        self, consumer: JobConsumer, pool: DecodePool, batcher: Batcher, folder: ModelFolder, times: Times
+        self, consumer: JobConsumer, pool: DecodePool, batcher: Batcher, folder: ModelFolder, times: StageTimes
     ) -> None:
-        """All threads share the `consumer`; `times` measures decoding."""
+        """All threads share the `consumer`; `times` measures their stages."""
         self._consumer = consumer
         self._pool = pool
         self._batcher = batcher

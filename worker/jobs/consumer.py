@@ -14,8 +14,10 @@ from shared.jobs.claims import Claim, Claimed, ClaimedJob
 from shared.jobs.models import Ended, Outcome
 from shared.jobs.store import Jobs
 from shared.log import about_job
+from shared.tracing import NO_TRACING, Tracing
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.runner import JobRunner, PictureClassifier
+from worker.jobs.traces import JobTraces
 
 # The answer to a claim may take this share of the lease: it may carry a large picture over a slow network. After that,
 # too little is left of the lease and of the task's time limit.
@@ -46,7 +48,15 @@ class ConsumerTerms:
 class JobConsumer:
     """Claims jobs for a worker, runs them and writes their outcomes. Threads may share an instance."""
 
-    def __init__(self, jobs: Jobs, runner: JobRunner, foreign: ForeignMessages, terms: ConsumerTerms) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        runner: JobRunner,
+        foreign: ForeignMessages,
+        terms: ConsumerTerms,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
+        self._traces = JobTraces(tracing)
         self._jobs = jobs
         self._runner = runner
         self._foreign = foreign
@@ -72,13 +82,17 @@ class JobConsumer:
     def _run(self, claimed: ClaimedJob, classifier: PictureClassifier, next_for: str) -> list[ClaimedJob]:
         """Run a job and write its outcome; with a task id in `next_for`, claim further jobs in the same round trip."""
         job, began = claimed.job, time.monotonic()
-        outcome = self._runner.run(claimed, classifier)
-        if next_for:
-            following = self._end_and_claim(claimed, outcome, self._claim(next_for))
-        else:
-            following = Claimed(ended=self._jobs.end(job.id, outcome, claimed.execution))
+        with self._traces.attempt(job) as attempt:
+            outcome = self._runner.run(claimed, classifier)
+            with self._traces.end(attempt, outcome):
+                following = self._end(claimed, outcome, next_for)
         self._runner.leave(job, began, forget=following.ended is Ended.YES)
         return self._noted(following)
+
+    def _end(self, claimed: ClaimedJob, outcome: Outcome, next_for: str) -> Claimed:
+        if next_for:
+            return self._end_and_claim(claimed, outcome, self._claim(next_for))
+        return Claimed(ended=self._jobs.end(claimed.job.id, outcome, claimed.execution))
 
     def _claim(self, task_id: str) -> Claim:
         return Claim(execution_of(task_id), self._terms.worker, self._terms.lease_seconds)
@@ -88,7 +102,8 @@ class JobConsumer:
         with self._given_back_unless_heard(claim):
             jobs = self._noted(self._jobs.claim(claim, task_id))
         if not jobs:
-            with about_job(task_id, self._jobs.request_ids([task_id])[0]):
+            origin = self._jobs.origins([task_id])[0]
+            with about_job(task_id, origin.request_id, origin.traceparent):
                 log.info("A message was dropped: its job cannot be claimed.")
         return jobs
 

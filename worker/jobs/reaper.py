@@ -6,11 +6,13 @@ from typing import Any
 
 from shared.images.store import PictureRemover, forget_picture
 from shared.jobs.events import JobEvents
-from shared.jobs.models import Ended, Requeued
+from shared.jobs.models import Ended, JobState, Origin, Requeued
 from shared.jobs.store import Jobs
 from shared.log import about_job
+from shared.tracing import NO_TRACING, Tracing
 from worker.jobs.consumer import is_of_task
 from worker.jobs.stalled import StalledJobs
+from worker.jobs.traces import JobTraces
 from worker.jobs.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,10 @@ class Reaper:
         stalled: StalledJobs,
         images: PictureRemover,
         events: JobEvents,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """`events.requeued` is called for jobs that were requeued or published again."""
+        self._traces = JobTraces(tracing)
         self._turns = turns
         self._events = events
         self._jobs = jobs
@@ -41,9 +45,7 @@ class Reaper:
         now_ms = self._turns.take()
         if now_ms is None:
             return []
-        for job_id in self._stalled.past_deadline(now_ms):
-            if self._jobs.expire(job_id):
-                forget_picture(self._images, job_id)
+        self._expire(self._stalled.past_deadline(now_ms))
         reason = "its worker stopped answering"
         published = [
             job_id
@@ -80,15 +82,26 @@ class Reaper:
         if ended is Ended.YES:
             forget_picture(self._images, job_id)
         if ended:
-            self._log([job_id], f"failed: {problem['title']}")
+            [origin] = self._log([job_id], f"failed: {problem['title']}")
+            self._traces.ended(origin, JobState.FAILED, str(problem["title"]))
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; False if it has already ended or does not exist."""
         canceled = self._jobs.cancel(job_id)
         if canceled:
             forget_picture(self._images, job_id)
-            self._log([job_id], "canceled through Celery", logging.INFO)
+            [origin] = self._log([job_id], "canceled through Celery", logging.INFO)
+            self._traces.ended(origin, JobState.CANCELED)
         return canceled
+
+    def _expire(self, job_ids: Sequence[str]) -> None:
+        expired = []
+        for job_id in job_ids:
+            if self._jobs.expire(job_id):
+                forget_picture(self._images, job_id)
+                expired.append(job_id)
+        for origin in self._jobs.origins(expired):
+            self._traces.ended(origin, JobState.EXPIRED)
 
     def _forget_outdated(self, now_ms: int) -> None:
         """Delete pictures of failed jobs that have been kept for long enough."""
@@ -96,13 +109,22 @@ class Reaper:
             forget_picture(self._images, job_id)
             self._jobs.kept.forget(job_id)
 
-    def _log(self, job_ids: Sequence[str], what: str, level: int = logging.WARNING) -> None:
-        for job_id, name in zip(job_ids, self._jobs.request_ids(job_ids), strict=True):
-            with about_job(job_id, name):
+    def _log(self, job_ids: Sequence[str], what: str, level: int = logging.WARNING) -> list[Origin]:
+        """Log a line for each job; return where the jobs come from."""
+        origins = self._jobs.origins(job_ids)
+        for job_id, origin in zip(job_ids, origins, strict=True):
+            with about_job(job_id, origin.request_id, origin.traceparent):
                 log.log(level, "A job was %s.", what)
+        return origins
 
     def _requeue(self, job_id: str, execution: str, reason: str, **options: bool) -> Requeued:
+        # Read first: once the job is queued again, another worker may begin it.
+        [origin] = self._jobs.origins([job_id])
         requeued = self._jobs.requeue(job_id, execution, reason, **options)
+        if requeued is not Requeued.NONE:
+            self._traces.lost(origin, reason)
+        if requeued in (Requeued.EXHAUSTED, Requeued.KEPT):
+            self._traces.ended(origin, JobState.FAILED, reason)
         if requeued is Requeued.EXHAUSTED:
             forget_picture(self._images, job_id)
         if requeued is Requeued.QUEUED and options.get("counted", True):

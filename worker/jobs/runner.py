@@ -69,7 +69,7 @@ class JobRunner:
         """
         job = claimed.job
         # From here on, log lines have the ids of the job and its request, including Celery's lines about an error.
-        begin_job(job.id, job.request_id)
+        begin_job(job.id, job.request_id, job.traceparent)
         self._progress.run(job.id)
         self._metrics.begun(job)
         outcome = self._classify(claimed, classifier)

@@ -38,8 +38,9 @@ class Child:
         self._parent_pid = os.getpid()
 
     def attach(self) -> None:
-        """Have Celery call `start` in every forked child."""
+        """Have Celery call `start` in every forked child, and `end` in every child that ends by itself."""
         signals.worker_process_init.connect(self.start, weak=False)
+        signals.worker_process_shutdown.connect(self.end, weak=False)
 
     def start(self, **_: Any) -> None:
         """Load the model and open the stores; if that fails, end the whole worker: it would fork children forever."""
@@ -52,6 +53,10 @@ class Child:
                 os.kill(self._parent_pid, signal.SIGTERM)
             os._exit(1)
         self._warmed.set()
+
+    def end(self, **_: Any) -> None:
+        """Send the spans that were recorded last."""
+        self._services.tracing.close()
 
     def run(self, task_id: str) -> None:
         """Run the delivered job and the jobs that its consumer claims; Celery calls this after `start`."""

@@ -16,6 +16,7 @@ from shared.jobs.queue import Queue
 from shared.log import configure_logging
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError, unknown_settings
+from shared.tracing import Tracing, open_tracing
 from shared.webhook_secrets import secret_of, spelled
 from worker.webhooks import given_up
 from worker.webhooks.guarded_http import GuardedHttp
@@ -66,9 +67,14 @@ def _print_secret(settings: Settings, owner: str) -> int:
 
 
 def _serve(settings: Settings) -> int:
+    try:
+        tracing = open_tracing(settings, "topthree-webhooks")
+    except SettingsError as error:
+        print(f"webhooks: {error}", file=sys.stderr)
+        return 2
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    loop = _make_loop(settings) if settings.webhook_secret else None
+    loop = _make_loop(settings, tracing) if settings.webhook_secret else None
     thread = threading.Thread(target=loop.run if loop else threading.Event().wait, name="deliveries", daemon=True)
     thread.start()
     # Without a secret the process waits: if it ended, a supervisor would restart it again and again.
@@ -81,12 +87,13 @@ def _serve(settings: Settings) -> int:
         if loop:
             loop.stop()
             thread.join()
+        tracing.close()
         return 0
     # The loop ends by itself only on an error; its traceback has been printed.
     return 1
 
 
-def _make_loop(settings: Settings) -> SendLoop:
+def _make_loop(settings: Settings, tracing: Tracing) -> SendLoop:
     queue = Queue(settings.redis_prefix)
     client: redis.Redis = connect(
         settings.redis_url,
@@ -96,7 +103,8 @@ def _make_loop(settings: Settings) -> SendLoop:
     )
     deliveries = Deliveries(client, queue)
     http = GuardedHttp(settings.webhook_hosts)
-    sender = Sender(deliveries, http, settings.webhook_secret, RetrySchedule(settings.webhook_retry_seconds))
+    schedule = RetrySchedule(settings.webhook_retry_seconds)
+    sender = Sender(deliveries, http, settings.webhook_secret, schedule, tracing=tracing)
     loop = SendLoop(deliveries, sender)
     wake_on_notice(connect(settings.redis_url, max_connections=1), queue, loop)
     return loop

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from shared.jobs.deliveries import Deliveries, Delivery, DeliveryOutcome, Settlement
 from shared.log import about_job
+from shared.tracing import NO_TRACING, Tracing
 from shared.webhook_secrets import secret_of
 from shared.webhook_targets import TargetRefused
 from worker.webhooks.guarded_http import NoAnswer
@@ -37,8 +38,10 @@ class Sender:
         secrets: Sequence[bytes],
         schedule: RetrySchedule,
         clock: Callable[[], float] = time.time,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """`clock` gives the time since the epoch in seconds, for the signature."""
+        self._tracing = tracing
         self._deliveries = deliveries
         self._http = http
         self._secrets = secrets
@@ -47,18 +50,25 @@ class Sender:
 
     def send(self, delivery: Delivery) -> Settlement:
         """Make one attempt and settle it."""
-        with about_job(delivery.subject.id, delivery.subject.request_id):
-            settlement = self._attempt(delivery)
+        subject = delivery.subject
+        with about_job(subject.id, subject.request_id, subject.traceparent):
+            with self._tracing.span("webhook", subject.traceparent, kind="client") as span:
+                settlement = self._attempt(delivery, span.traceparent)
+                span.describe({"topthree.attempt": delivery.attempts, "topthree.outcome": settlement.outcome.value})
+                if settlement.outcome is not DeliveryOutcome.DELIVERED:
+                    span.fail(settlement.reason)
             if not self._deliveries.settle(delivery, settlement):
                 log.warning("An attempt took too long: another sender repeats it")
             return settlement
 
-    def _attempt(self, delivery: Delivery) -> Settlement:
+    def _attempt(self, delivery: Delivery, traceparent: str) -> Settlement:
         body = body_of(delivery.subject)
         secrets = [secret_of(secret, delivery.subject.owner) for secret in self._secrets]
-        headers = signed_headers(delivery.message_id, self._clock(), body, secrets)
+        headers = HEADERS | signed_headers(delivery.message_id, self._clock(), body, secrets)
+        if traceparent:
+            headers["traceparent"] = traceparent
         try:
-            status = self._http.post(delivery.url, HEADERS | headers, body)
+            status = self._http.post(delivery.url, headers, body)
         except (TargetRefused, NoAnswer) as error:
             # A refused target takes no time, so its receiver does not count as silent.
             return self._failed(delivery, str(error), answered=isinstance(error, TargetRefused))

@@ -35,6 +35,12 @@ class Stubs:
         yield
         self.calls.append("end of the timing")
 
+    @contextmanager
+    def model_step(self) -> Iterator[None]:
+        self.calls.append("step")
+        yield
+        self.calls.append("end of the step")
+
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         self.calls.append(f"decode {data.decode()}")
         return np.full((1, 1, 3), 255, np.uint8)
@@ -56,7 +62,7 @@ def test_a_task_is_run_with_a_decoder_and_the_shared_model() -> None:
     # When a thread runs a task
     BatchRunner(*parts).run("t")
     # Then the job starts once a decoder is leased, and only decoding is timed as decoding
-    steps = ["lease", "run t", "timing", "decode data", "end of the timing", "model 1", "end of the lease"]
-    assert stubs.calls == steps
+    decoding = ["timing", "decode data", "end of the timing"]
+    assert stubs.calls == ["lease", "run t", *decoding, "step", "model 1", "end of the step", "end of the lease"]
     # And the result has the labels of this model
     assert (stubs.found, stubs.model) == ([Prediction("dog", 1.0)], {"name": "stub", "digest": "0"})

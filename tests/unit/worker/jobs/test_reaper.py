@@ -17,7 +17,9 @@ from shared.jobs.models import ImageInfo, JobState
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLOCK_KEY, KEPT_KEY, LEASES_KEY
 from shared.jobs.store import Jobs
+from shared.tracing import NO_TRACING, Tracing
 from tests.support.claims import claim_job
+from tests.support.kept_spans import KeptSpans
 from tests.support.messages import take_all
 from tests.support.wait import eventually
 from worker.jobs.consumer import execution_of
@@ -48,9 +50,15 @@ def reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore) -> Reape
     return make_reaper(client, jobs, images)
 
 
-def make_reaper(client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore, events: JobEvents = NO_EVENTS) -> Reaper:
+def make_reaper(
+    client: fakeredis.FakeRedis,
+    jobs: Jobs,
+    images: ImageStore,
+    events: JobEvents = NO_EVENTS,
+    tracing: Tracing = NO_TRACING,
+) -> Reaper:
     turns = Turns(client, Queue(), REAP_SECONDS)
-    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, events)
+    return Reaper(turns, jobs, StalledJobs(client, Queue()), images, events, tracing)
 
 
 class SeenEvents(JobEvents):
@@ -212,6 +220,40 @@ def test_lost_attempts_and_lost_messages_are_counted_by_reason(
     claim_job(jobs, "killed", Claim("x3", "w", 60))
     reaper.requeue("killed", "x3", "killed")
     assert (jobs.get("killed").state, len(events.seen)) == (JobState.FAILED, 2)
+
+
+def test_lost_attempts_and_the_ends_of_the_reaper_are_in_the_traces_of_their_jobs(
+    client: fakeredis.FakeRedis, jobs: Jobs, images: ImageStore
+) -> None:
+    # Given jobs that may be begun twice, each with a trace
+    for job_id in ("lost", "slow", "canceled"):
+        jobs.admit(job_id, JobRequest(PICTURE, 3, traceparent=f"00-{job_id}-0-01"))
+    jobs.admit("late", JobRequest(PICTURE, 3, traceparent="00-late-0-01", deadline_seconds=0.001))
+    eventually(lambda: StalledJobs(client, Queue()).past_deadline(int(time.time() * 1000)))
+    spans = KeptSpans()
+    reaper = make_reaper(client, jobs, images, tracing=spans)
+    # When one loses its process twice, one takes too long, one is canceled, and the deadline of one has passed
+    for attempt in (1, 2):
+        claim_job(jobs, "lost", Claim(f"x{attempt}", "w", 60))
+        reaper.requeue("lost", f"x{attempt}", "killed")
+    claim_job(jobs, "slow", Claim("x3", "w", 60))
+    reaper.fail("slow", "x3", {"status": 500, "title": "Time limit", "detail": "Too long."})
+    reaper.cancel("canceled")
+    reaper.run_once()
+    # Then each is told in its trace
+    assert spans.steps == [
+        ("lost attempt", "00-lost-0-01", "killed"),
+        ("lost attempt", "00-lost-0-01", "killed"),
+        ("end", "00-lost-0-01", "killed"),
+        ("end", "00-slow-0-01", "Time limit"),
+        ("end", "00-canceled-0-01", ""),
+        ("end", "00-late-0-01", ""),
+    ]
+    assert all(0 <= seconds < 60 for seconds in spans.seconds)
+    # And what changes nothing leaves no trace
+    reaper.requeue("lost", "x1", "killed")
+    reaper.cancel("canceled")
+    assert len(spans.steps) == 6
 
 
 def test_an_accepted_job_whose_record_was_evicted_is_logged_and_gone(

@@ -44,7 +44,7 @@ class Bench:
         client: Any = fakeredis.FakeRedis(decode_responses=True)
         jobs = Jobs(client, Queue(), JobLimits(10, 10_000, 1, 100, 100))
         picture = ImageInfo("0" * 64, "PNG", 1, 1, 4)
-        jobs.admit("j", JobRequest(picture, 1, owner="alice", webhook=URL))
+        jobs.admit("j", JobRequest(picture, 1, owner="alice", webhook=URL, traceparent="00-t-s-01"))
         succeed(jobs, "j", {}, {})
         self.deliveries = Deliveries(client, Queue())
         self.http = StubHttp(200)
@@ -67,6 +67,12 @@ def test_an_attempt_is_signed_with_the_secrets_of_the_jobs_key(bench: Bench) -> 
     assert (url, headers["Content-Type"], headers["webhook-id"]) == (URL, "application/json", "msg_j")
     for secret in SECRETS:
         assert Webhook(secret_of(secret, "alice")).verify(body, dict(headers))["data"]["id"] == "j"
+
+
+def test_a_trace_passes_through_a_sender_that_does_not_trace(bench: Bench) -> None:
+    bench.send(200)
+    [(_, headers, _)] = bench.http.sent
+    assert headers["traceparent"] == "00-t-s-01"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
