@@ -21,6 +21,7 @@ class StandInModel:
 
     name = "stand-in"
     digest = "0" * 64
+    labels = (LABEL,)
 
 
 class StandIn:

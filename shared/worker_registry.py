@@ -28,6 +28,8 @@ class WorkerRecord:
     result_version: str
     """Engine, preprocessing version, model digest. Workers with equal tags give identical results."""
     children: int
+    labels: int = 0
+    """Number of labels that the model knows; 0 if unknown, as of workers of earlier versions."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record with the names used in Redis and in API answers."""
@@ -87,4 +89,5 @@ def _read(name: str, fields: dict[str, str]) -> WorkerRecord:
         digest=fields["digest"],
         result_version=fields.get(WIRE_NAMES["result_version"], ""),
         children=int(fields["children"]),
+        labels=int(fields.get("labels", 0)),
     )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,11 +40,15 @@ SOFT_LIMIT_MARGIN_SECONDS = 2
 
 
 class Model(Protocol):
-    """The name and the digest of a worker's model."""
+    """The name, the labels and the digest of a worker's model."""
 
     @property
     def name(self) -> str:
         """Name of the model."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels that it knows."""
 
     @property
     def digest(self) -> str:
@@ -81,7 +86,15 @@ class Services:
         """
         name = f"{socket.gethostname()}-{os.getpid()}"
         result_version = f"{settings.engine}-{PREPROCESSING_VERSION}:{model.digest}"
-        record = WorkerRecord(name, settings.engine, model.name, model.digest, result_version, settings.workers)
+        record = WorkerRecord(
+            name=name,
+            engine=settings.engine,
+            model=model.name,
+            digest=model.digest,
+            result_version=result_version,
+            children=settings.workers,
+            labels=len(model.labels),
+        )
         return cls(settings, record, metrics, open_tracing(settings, "topthree-worker"))
 
     @property

@@ -156,6 +156,7 @@ class ReadyWorker(TypedDict):
     digest: Annotated[str, Field(description="SHA-256 of the model's files.")]
     answers: Annotated[str, Field(description="Workers with the same value give identical results.")]
     children: Annotated[int, Field(ge=0, description="Pictures that it processes at a time.")]
+    labels: Annotated[int, Field(ge=0, description="Labels that the model knows; 0 if unknown.")]
 
 
 class JobCounts(TypedDict):

@@ -15,10 +15,14 @@ export function watchHealth() {
 }
 
 function show(answer) {
-  const models = new Set(answer.body.workers?.map(({ model }) => model));
+  const models = new Set(answer.body.workers?.map(named));
   // While no worker is running, the last known model stays.
   if (models.size) say("model", `Model: ${[...models].join(", ")}`);
   say("notice", notice(answer));
+}
+
+function named({ model, labels }) {
+  return labels ? `${model}, which knows ${labels.toLocaleString()} things` : model;
 }
 
 function notice({ status, body }) {

@@ -20,6 +20,7 @@ READY_EXAMPLE = {
             "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
             "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
             "children": 2,
+            "labels": 1000,
         }
     ],
     "jobs": {"open": 12, "running": 2, "failed": 0},

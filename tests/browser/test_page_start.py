@@ -64,7 +64,9 @@ def test_an_example_that_cannot_be_loaded_says_so(open_desk: OpenDesk, stubbed: 
 
 def test_the_header_names_the_model_and_leads_to_the_contract_and_back(open_desk: OpenDesk, stubbed: Service) -> None:
     desk = open_desk(stubbed.url)
-    expect(desk.page.get_by_role("banner")).to_contain_text(re.compile("topthree.*Model: stub", re.DOTALL))
+    expect(desk.page.get_by_role("banner")).to_contain_text(
+        re.compile("topthree.*Model: stub, which knows 2 things", re.DOTALL)
+    )
     desk.page.get_by_role("link", name="API docs").click()
     expect(desk.page.get_by_text("/upload", exact=True)).to_be_visible()
     desk.page.get_by_role("link", name="Classify pictures").click()
@@ -75,7 +77,7 @@ def test_the_page_says_that_no_worker_is_running(open_desk: OpenDesk, tmp_path: 
     with stub_service(tmp_path) as service:
         desk = open_desk(service.url)
         notice = desk.page.locator("#notice")
-        expect(desk.page.locator("#model")).to_have_text("Model: stub")
+        expect(desk.page.locator("#model")).to_have_text("Model: stub, which knows 2 things")
         expect(notice).to_be_empty()
         # When the only worker stops, Then the page says so, without any picture
         assert service.workers[0].stop() == 0

@@ -72,6 +72,7 @@ class StubModel:
 
     name = os.environ.get(MODEL, "stub")
     digest = "0" * 64
+    labels = ("cat", "dog")
 
 
 class StubClassifier:

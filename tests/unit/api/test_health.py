@@ -48,12 +48,12 @@ def test_a_failed_job_that_can_no_longer_be_read_is_no_longer_counted(bench: Ben
 
 
 def test_ready_names_workers_and_models(bench: Bench) -> None:
-    bench.registry.beat(WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2))
+    bench.registry.beat(WorkerRecord("w1", "litert", "mobilenet_v2", "d" * 64, "litert-1:d", 2, 1001))
     answer = bench.http.get("/health/ready")
     assert answer.json["workers"] == [
         {
             **{"name": "w1", "engine": "litert", "model": "mobilenet_v2", "digest": "d" * 64},
-            **{"answers": "litert-1:d", "children": 2},
+            **{"answers": "litert-1:d", "children": 2, "labels": 1001},
         }
     ]
 
