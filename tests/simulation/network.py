@@ -47,6 +47,8 @@ class Network:
         self.gave_up = 0
         self.unheard_ends = 0
         self.under_way = 0
+        # How long a patient process has waited for an answer that it then heard.
+        self.longest_wait_seconds = 0.0
 
     def clock(self) -> Clock:
         """Return the clock of this world, for scripts and for Python."""
@@ -64,7 +66,10 @@ class Network:
 
         for _ in range(PATIENT_TRIES if self.world.current.patient else 2):
             try:
-                return self._send(ask)
+                answer = self._send(ask)
+                if self.world.current.patient:
+                    self.longest_wait_seconds = max(self.longest_wait_seconds, self.world.now - asked_at)
+                return answer
             except redis.TimeoutError as timeout:
                 error = timeout
                 if not self.world.current.patient:

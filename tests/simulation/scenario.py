@@ -21,9 +21,11 @@ from tests.simulation.ledger import Broken, Ledger, require
 from tests.simulation.network import CLOCK_KEY, Network
 from tests.simulation.service import (
     KEPT_PICTURES,
+    LEASE_SECONDS,
     LOST,
     PICTURE_BYTES,
     QUEUE,
+    SLOWEST_PICTURE_SECONDS,
     STOPPED,
     TIME_LIMIT_SECONDS,
     Child,
@@ -344,9 +346,12 @@ class Scenario:
             require(job_id in records, f"{job_id} was accepted and never was")
         self._ledger.short_leases = self.weather.leases
         self._ledger.unheard_ends = self._network.unheard_ends
-        # A lease that ends while its job is run costs the job an attempt, and one that another may run.
-        self._ledger.cut_off = self.weather.leases or (self._network.gave_up > 0 and self.weather.lines)
-        self._ledger.judge(records, calm=self.weather.calm and not self._network.gave_up)
+        network = self._network
+        # A lease that ends while its job is run costs the job an attempt, and one that another may run. Short leases
+        # do, and those of claims whose answer is heard so late that too little is left for a slow picture.
+        late = bool(self._service.slow) and network.longest_wait_seconds > LEASE_SECONDS - SLOWEST_PICTURE_SECONDS
+        self._ledger.cut_off = self.weather.leases or late or (network.gave_up > 0 and self.weather.lines)
+        self._ledger.judge(records, calm=self.weather.calm and not network.gave_up and not late)
         if not self.weather.clocks:
             self._reckon_retries(jobs)
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")

@@ -46,6 +46,7 @@ QUEUE = Queue("s:")
 KEPT_PICTURES = 5
 TIME_LIMIT_SECONDS = 11.0
 LEASE_SECONDS = 12.0
+SLOWEST_PICTURE_SECONDS = 9.0
 CHILD_START_SECONDS = 1.5
 
 
@@ -131,7 +132,9 @@ class SimulatedModel:
         self._ledger.begun[picture] += 1
         self._world.note(f"runs {picture}")
         rng = self._world.rng
-        self._world.pause(rng.uniform(2, 9) if rng.random() < self._slow else rng.uniform(0.01, 0.3))
+        self._world.pause(
+            rng.uniform(2, SLOWEST_PICTURE_SECONDS) if rng.random() < self._slow else rng.uniform(0.01, 0.3)
+        )
         self._ledger.completed[picture] += 1
         return [Prediction(f"label of {picture}", 0.5)]
 
