@@ -77,6 +77,7 @@ class StatusReader:
                 "digest": record.digest,
                 "answers": record.result_version,
                 "children": record.children,
+                "labels": record.labels,
             }
             if running is not None:
                 worker["running"] = running.get(record.name, 0)

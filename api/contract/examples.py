@@ -46,6 +46,15 @@ FINISHED_JOB = {
     },
 }
 # With three minutes instead of 180.
+WORKER = {
+    "name": "myhost-7902",
+    "engine": "litert",
+    "model": "efficientnet_lite0",
+    "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
+    "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
+    "children": 2,
+    "labels": 1000,
+}
 STATUS = {
     "time": "2026-11-22T17:02:07.412+00:00",
     "jobs": {"queued": 3, "running": 2, "failed": 1, "oldest_seconds": 0.231},
@@ -56,17 +65,7 @@ STATUS = {
         "canceled": [0, 0, 0],
         "expired": [0, 0, 0],
     },
-    "workers": [
-        {
-            "name": "myhost-7902",
-            "engine": "litert",
-            "model": "efficientnet_lite0",
-            "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
-            "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
-            "children": 2,
-            "running": 2,
-        }
-    ],
+    "workers": [WORKER | {"running": 2}],
     "batches": {"open": 0},
     "webhooks": {"open": 0, "overdue_seconds": 0, "given_up": 0},
     "may_act": True,

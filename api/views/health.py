@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
+from api.contract.examples import WORKER
 from api.contract.operation import Answer, operation
 from api.contract.schemas import Live, Ready
 from shared.errors import ServerUnfit
@@ -12,17 +13,7 @@ from shared.worker_registry import WorkerRegistry
 
 READY_EXAMPLE = {
     "status": "ready",
-    "workers": [
-        {
-            "name": "myhost-7902",
-            "engine": "litert",
-            "model": "efficientnet_lite0",
-            "digest": "9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
-            "answers": "litert-3:9b24976dbfb7f122ab1bd3da35dc6ad3c82621aa50ae64b17fa622d38782ae3e",
-            "children": 2,
-            "labels": 1000,
-        }
-    ],
+    "workers": [WORKER],
     "jobs": {"open": 12, "running": 2, "failed": 0},
 }
 
