@@ -94,6 +94,18 @@ def test_the_command_prints_the_folder_alone_and_asks_the_hub_only_once(
     assert len(hub.requests) == asked
 
 
+def test_a_model_that_has_moved_is_found_at_its_new_home(hub: HubServer, small_model: Path, tmp_path: Path) -> None:
+    # Given a hub that sends its users elsewhere, where the download is somewhere else again
+    with HubServer() as home:
+        archive_url = home.add_download("/bucket/archive.tar.gz", small_model) + "?signature=abc"
+        download = home.add_redirect("/api/v1/models/google/mobilenet-v2/download", archive_url)
+        handle = hub.add_redirect(PATH, f"{download}?tf-hub-format=compressed")
+        # When the model is prepared, Then it is the one from there, under its old name and handle
+        folder = ModelFolder.open(prepare(handle, None, tmp_path))
+        assert (folder.name, folder.manifest.source) == (NAME, handle)
+        assert home.requests[-2:] == ["/api/v1/models/google/mobilenet-v2/download", "/bucket/archive.tar.gz"]
+
+
 def test_the_users_own_hub_cache_is_used(
     hub: HubServer, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ class HubServer:
     def __init__(self) -> None:
         self.requests: list[str] = []
         self._answers: dict[str, Callable[[_Handler], None]] = {}
+        self._without_query: set[str] = set()
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.hub = self  # type: ignore[attr-defined]
@@ -67,6 +68,15 @@ class HubServer:
 
         return self._add(path, answer)
 
+    def add_redirect(self, path: str, url: str) -> str:
+        """Send whoever asks for a model to another URL, as tfhub.dev does since the models are at Kaggle."""
+        return self._add(path, lambda handler: handler.send_redirect(url))
+
+    def add_download(self, path: str, saved_model: Path) -> str:
+        """Serve a model as its new home does: without the query of TF-Hub."""
+        self._without_query.add(path)
+        return self.add_model(path, saved_model)
+
     def add_status(self, path: str, status: int) -> str:
         """Answer with an error."""
         return self._add(path, lambda handler: handler.send_error(status))
@@ -75,7 +85,8 @@ class HubServer:
         """Do what was asked for at the path; without the query of a download there are only web pages."""
         parts = urlsplit(handler.path)
         self.requests.append(parts.path)
-        if parts.path in self._answers and parse_qs(parts.query).get("tf-hub-format") == ["compressed"]:
+        is_download = parse_qs(parts.query).get("tf-hub-format") == ["compressed"] or parts.path in self._without_query
+        if parts.path in self._answers and is_download:
             self._answers[parts.path](handler)
         else:
             handler.send_error(404)
@@ -101,6 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         self.wfile.flush()
         self.close_connection = True
+
+    def send_redirect(self, url: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
