@@ -21,7 +21,7 @@ from tests.support.wait import eventually
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 CONFIGURATION = ROOT / "tests" / "support" / "schemathesis.toml"
-MOST_SECONDS = 240
+MOST_SECONDS = 420
 # Of a line of its report: it shows whole pictures.
 MOST_SHOWN = 400
 
