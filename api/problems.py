@@ -67,7 +67,8 @@ def as_problem(status: int, detail: str, *, title: str = "") -> Problem:
 
 def problem(status: int, detail: str, *, title: str = "", headers: dict[str, str] | None = None) -> Response:
     """Return a problem as a response."""
-    body = json.dumps(as_problem(status, detail, title=title))
+    # With a line break, as all other JSON: a terminal's prompt follows it.
+    body = json.dumps(as_problem(status, detail, title=title)) + "\n"
     response = Response(body, status, headers, content_type=PROBLEM_TYPE)
     # By default, caches may store a 404, 405, 410 or 501 (RFC 9111, 4.2.2), but any of these may be temporary.
     response.headers["Cache-Control"] = "no-store"
