@@ -1,6 +1,7 @@
 """Who may see failed jobs, and retry and cancel the jobs of others."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Collection, Mapping
 from enum import IntEnum
@@ -9,6 +10,7 @@ from typing import Any
 from flask import request
 
 from api.auth import current_owner
+from api.peer_user import PEER_USER
 from shared.errors import NotAllowed
 from shared.settings import Settings, SettingsError
 
@@ -75,19 +77,26 @@ class Operators:
 def is_from_this_machine(environ: Mapping[str, Any]) -> bool:
     """Whether a request comes directly from this machine, from a program or from a page of this service.
 
-    A proxy on this machine that adds no headers and sends `Host: localhost` cannot be told from a program.
+    A proxy that the service's own user has started, and that adds no headers and passes or sends `Host: localhost`,
+    cannot be told from a program; where the system does not tell users (not Linux), no such proxy can.
     """
     host = environ.get("HTTP_HOST", "")
     return (
         _is_loopback(environ.get("REMOTE_ADDR", ""))
         and _LOCAL_HOST.fullmatch(host) is not None
         and not any(name.startswith(_FORWARDED) for name in environ)
+        # A proxy has a user of its own, unless it was started by hand.
+        and environ.get(PEER_USER, _unknown)() in (None, os.getuid())
         # nginx adds no header unless it is told to, but by default speaks HTTP/1.0, which no browser does.
         and environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
         # Pages of other sites can send requests to this machine, too.
         and environ.get("HTTP_SEC_FETCH_SITE", "") in _OWN_SITE
         and environ.get("HTTP_ORIGIN", "") in ("", f"http://{host}", f"https://{host}")
     )
+
+
+def _unknown() -> None:
+    return None
 
 
 def _is_loopback(address: str) -> bool:

@@ -66,6 +66,8 @@ class OpenTelemetry:
         self._service = service
         self._propagator = TraceContextTextMapPropagator()
         self._after_fork()
+        # Fail here for a value that the SDK does not take, and not at every span.
+        self._make_provider().shutdown()
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
@@ -80,11 +82,15 @@ class OpenTelemetry:
     def _start(self) -> trace.Tracer:
         with self._lock:
             if self._started is None:
-                named = {SERVICE_NAME: self._service, **OTELResourceDetector().detect().attributes}
-                self._provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
-                self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+                self._provider = self._make_provider()
                 self._started = self._provider.get_tracer("topthree")
             return self._started
+
+    def _make_provider(self) -> TracerProvider:
+        named = {SERVICE_NAME: self._service, **OTELResourceDetector().detect().attributes}
+        provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        return provider
 
     def request(self, traceparent: str, attributes: Attributes) -> AbstractContextManager[Span]:
         parent = self._context(traceparent) if traceparent else Context()

@@ -53,7 +53,9 @@ def _pool(url: RedisUrl, *, blocking: bool) -> tuple[type[redis.ConnectionPool],
     """Return the kind of pool, and its arguments that say where connections lead to."""
     if url.primary:
         addresses = [(address.host, address.port) for address in url.addresses]
-        sentinel = Sentinel(addresses, sentinel_kwargs=url.sentinel_options())  # type: ignore[no-untyped-call]
+        # Without retries of their own: there are other sentinels, and whoever calls retries.
+        options = {**url.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
+        sentinel = Sentinel(addresses, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
         kind = BlockingSentinelPool if blocking else SentinelConnectionPool
         return kind, {"service_name": url.primary, "sentinel_manager": sentinel}
     where = {"connection_class": _connection_class(url)}

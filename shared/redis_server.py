@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 from redis import exceptions
+from redis.sentinel import MasterNotFoundError
 
 # Required by the scripts and by redis-py.
 OLDEST_VERSION = (6, 2)
@@ -22,6 +23,7 @@ REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (redis.ReadOnlyError, "", "Redis is a read-only replica; REDIS_URL must point to the primary."),
     (exceptions.ClusterError, "", "Redis runs in cluster mode, which the service does not support."),
     (exceptions.ClusterCrossSlotError, "", "Redis runs in cluster mode, which the service does not support."),
+    (MasterNotFoundError, "", "The sentinels in REDIS_URL cannot be reached, or know no primary of this name."),
     (redis.BusyLoadingError, "", "Redis is still loading its data."),
     (redis.OutOfMemoryError, "", "Redis has no memory left."),
     (redis.ResponseError, "misconf", "Redis cannot write to its disk and refuses changes."),

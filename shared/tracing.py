@@ -134,15 +134,20 @@ def open_tracing(settings: Settings, service: str) -> Tracing:
     """Return what records spans of this process, which has the name `service` unless OTEL_SERVICE_NAME is set.
 
     Without OTEL_EXPORTER_OTLP_ENDPOINT it records nothing, and OpenTelemetry is not imported. Nothing is sent, and no
-    thread is started, before the first span. Raises SettingsError: OpenTelemetry is not installed.
+    thread is started, before the first span. Raises SettingsError: OpenTelemetry is not installed, or one of its
+    variables has a value that it does not take.
     """
     if not settings.otel_exporter_otlp_endpoint:
         return NO_TRACING
     try:
         from shared.open_telemetry import OpenTelemetry
+
+        return OpenTelemetry(settings.otel_exporter_otlp_endpoint, service)
     except ImportError as error:
         raise SettingsError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed ({error}): "
             "install requirements/traces.txt."
         ) from None
-    return OpenTelemetry(settings.otel_exporter_otlp_endpoint, service)
+    except Exception as error:
+        # OpenTelemetry reads its variables when it is imported, and when its parts are made.
+        raise SettingsError(f"OpenTelemetry does not take one of the OTEL_… variables: {error}") from None

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
 
 from api.client_left import CLIENT_LEFT
+from api.peer_user import PEER_USER, user_of_peer
 from api.problems import INTERNAL_ERROR, problem
 from api.server.environ import announces_body, environ_of, flaw_of
 from api.server.pace import BLOCK_BYTES, Pace, yield_to_others
@@ -127,6 +129,7 @@ class Connection:
         self._body = RequestBody(self._http, self._socket, self._pace, self._site.receiving)
         environ["wsgi.input"] = self._body
         environ[CLIENT_LEFT] = self.client_left
+        environ[PEER_USER] = partial(user_of_peer, self._socket)
         try:
             self._call(self._site.app, environ)
         finally:
@@ -159,7 +162,17 @@ class Connection:
         return self._next_cycle()
 
     def _call(self, app: "WSGIApplication", environ: "WSGIEnvironment") -> None:
-        """Send the response of `app`."""
+        """Send the response of `app`; if it fails, that of an internal error."""
+        if self._responds(app, environ):
+            return
+        self._site.on_refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+        failure = problem(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
+        # The middleware may be what has failed.
+        if not self._responds(self._site.middleware(failure), environ):
+            self._responds(failure, environ)
+
+    def _responds(self, app: "WSGIApplication", environ: "WSGIEnvironment") -> bool:
+        """Send the response of `app`; return False if it failed and nothing was sent."""
         head = b""
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -175,9 +188,9 @@ class Connection:
             if head:
                 raise
             log.exception("A request failed")
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_ERROR, environ)
-        else:
-            self._send(head, result)
+            return False
+        self._send(head, result)
+        return True
 
     def _send(self, head: bytes, result: Iterable[bytes]) -> None:
         try:

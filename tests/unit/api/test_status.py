@@ -1,10 +1,12 @@
 """`/status.json`: what is told to whom, and who may retry and cancel."""
 
+import os
 from typing import Any
 
 import pytest
 
 from api.operators import Access, Operators, is_from_this_machine
+from api.peer_user import PEER_USER
 from api.service_status import MOST_FAILURES
 from shared.api_keys import digest_of
 from shared.jobs.history import MINUTES
@@ -238,6 +240,13 @@ class TestWithoutKeys:
     def test_a_host_that_is_no_name_of_this_machine_is_none(self, host: str | None) -> None:
         environ = {"REMOTE_ADDR": "127.0.0.1"} | ({} if host is None else {"HTTP_HOST": host})
         assert not is_from_this_machine(environ)
+
+    @pytest.mark.parametrize(("user", "may_act"), [(None, True), (os.getuid(), True), (os.getuid() + 1, False)])
+    def test_a_proxy_that_adds_nothing_is_known_by_its_user(
+        self, bench: Bench, user: int | None, may_act: bool
+    ) -> None:
+        environ = {"REMOTE_ADDR": "127.0.0.1", PEER_USER: lambda: user}
+        assert status(bench, environ_overrides=environ, headers=HERE["headers"])["may_act"] == may_act
 
     def test_a_proxy_that_adds_nothing_is_known_by_its_old_protocol(self, bench: Bench) -> None:
         # Given nginx on this machine, as it is without further settings

@@ -127,3 +127,22 @@ def test_a_child_sends_its_own_spans_over_its_own_connection() -> None:
         # Then each span has arrived once, and the two have not shared a connection
         assert sorted(span.name for span in receiver.spans) == ["after", "before", "child"]
         assert len(receiver.connections) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-5"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "abc"),
+    ],
+)
+def test_a_value_that_opentelemetry_does_not_take_is_told_at_the_start(name: str, value: str) -> None:
+    # In a process of its own: OpenTelemetry reads some variables when it is imported
+    program = "import os, sys; from shared.tracing import *; open_tracing(Settings.from_environ(os.environ), 'x')"
+    environ = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "SettingsError: OpenTelemetry does not take one of the OTEL_… variables: " in done.stderr
