@@ -20,7 +20,7 @@ from topthree_client.client import Client
 from topthree_client.errors import BatchGone
 from topthree_client.exit_codes import DONE, SOME_FAILED
 from topthree_client.file_answers import Answer
-from topthree_client.formats import printable
+from topthree_client.formats import printable, shown_time
 from topthree_client.messages import Messages
 from topthree_client.output import chosen_format, open_output
 from topthree_client.summary import Tally, summary
@@ -132,8 +132,9 @@ def _as_table(rows: Iterable[tuple[BegunBatch, BatchState]]) -> Table:
     table = Table("batch", "state", "ended", "begun", box=SIMPLE_HEAD)
     for each, state in rows:
         named = Text(f"{each.id}\n{printable(each.pictures)}", overflow="fold")
-        begun = datetime.fromisoformat(each.begun).astimezone()
-        table.add_row(named, state.state, f"{state.counts.ended}/{state.counts.added}", f"{begun:%Y-%m-%d %H:%M}")
+        # In two lines, a row fits 80 columns without a break in the id.
+        begun = shown_time(datetime.fromisoformat(each.begun)).replace(" ", "\n", 1)
+        table.add_row(named, state.state, f"{state.counts.ended}/{state.counts.added}", begun)
     return table
 
 
@@ -142,7 +143,7 @@ def _rows(state: BatchState) -> Sequence[tuple[str, str]]:
     ends = [(name, getattr(counts, name)) for name in ("succeeded", "failed", "canceled", "expired", "open")]
     pictures = ", ".join([f"{counts.added} added", *(f"{count} {name}" for name, count in ends if count)])
     times = (("opened", state.times.opened), ("closed", state.times.closed), ("finished", state.times.finished))
-    shown = [(name, f"{moment:%Y-%m-%d %H:%M:%S %Z}") for name, moment in times if moment]
+    shown = [(name, shown_time(moment)) for name, moment in times if moment]
     return [("batch", printable(state.id)), ("state", printable(state.state)), ("pictures", pictures), *shown]
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
@@ -148,6 +149,11 @@ def as_narrow_table(answers: Iterable[Answer]) -> Table:
 def percent(confidence: float) -> str:
     """Return a confidence from 0 to 1 as people read it: "69.7%", "<0.1%"."""
     return "<0.1%" if confidence < 0.001 else f"{100 * confidence:.1f}%"
+
+
+def shown_time(moment: datetime) -> str:
+    """Return a time as people read it, with its zone: "2026-11-27 19:00:58 UTC"."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _label(label: Label) -> str:

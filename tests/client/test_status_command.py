@@ -117,7 +117,7 @@ def test_others_see_reasons_without_ids(
 ) -> None:
     answers(monkeypatch, failures=[FAILURE])
     run("status")
-    assert "2026-11-22 17:02:03   Model failed" in capsys.readouterr().out
+    assert "2026-11-22 17:02:03 UTC   Model failed" in capsys.readouterr().out
 
 
 def test_json_is_what_the_service_tells(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
