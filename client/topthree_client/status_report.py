@@ -56,7 +56,13 @@ def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _failure(failure: Mapping[str, Any]) -> tuple[str, ...]:
-    reason = f"{failure['title']}: {failure['detail']}" if "detail" in failure else failure["title"]
+    title, detail = failure["title"], failure.get("detail", "")
+    if not detail:
+        reason = title
+    elif title.lower() in detail.lower():
+        reason = detail
+    else:
+        reason = f"{title}: {detail}"
     return shown_time(datetime.fromisoformat(failure["finished"])), reason, failure.get("id", "-")
 
 
