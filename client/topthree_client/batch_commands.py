@@ -99,13 +99,19 @@ def _cancel(client: Client, options: argparse.Namespace, messages: Messages) -> 
     for each in batches:
         try:
             if each.cancel():
-                messages.note(f"{each.id}: canceled")
+                messages.note(f"{each.id}: canceled; its results are deleted")
                 continue
-            messages.error(f"{each.id}: The batch had ended before; its results are kept.")
+            messages.error(f"{each.id}: {_why_not_canceled(each)}")
         except BatchGone as error:
             messages.error(f"{each.id}: {error}")
         code = SOME_FAILED
     return code
+
+
+def _why_not_canceled(ended: Batch) -> str:
+    if ended.state().state == "canceled":
+        return "The batch was canceled before; its results are deleted."
+    return "The batch had ended before; its results are kept."
 
 
 def _batch(client: Client, batch_id: str) -> Batch:
@@ -144,6 +150,8 @@ def _rows(state: BatchState) -> Sequence[tuple[str, str]]:
     pictures = ", ".join([f"{counts.added} added", *(f"{count} {name}" for name, count in ends if count)])
     times = (("opened", state.times.opened), ("closed", state.times.closed), ("finished", state.times.finished))
     shown = [(name, shown_time(moment)) for name, moment in times if moment]
+    if state.state == "canceled":
+        shown.append(("results", "deleted, because the batch was canceled; they cannot be read any more"))
     return [("batch", printable(state.id)), ("state", printable(state.state)), ("pictures", pictures), *shown]
 
 

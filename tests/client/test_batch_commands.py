@@ -233,9 +233,15 @@ def test_cancel_names_each_batch(
     assert run("batch", "cancel", ended, other) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"topthree: {ended}: The batch had ended before; its results are kept.",
-        f"topthree: {other}: canceled",
+        f"topthree: {other}: canceled; its results are deleted",
     ]
     assert [batch.state for batch in service.batches.values()] == ["closed", "canceled"]
     # And the results of the canceled one are gone
     assert run("batch", "results", other) == 1
     assert "was canceled" in capsys.readouterr().err
+    assert run("batch", "show", other) == 0
+    assert "results   deleted, because the batch was canceled" in capsys.readouterr().out
+    # And when it is canceled again, nobody is told that it has results
+    assert run("batch", "cancel", other) == 1
+    told = capsys.readouterr().err
+    assert told == f"topthree: {other}: The batch was canceled before; its results are deleted.\n"
