@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,21 +70,52 @@ def test_a_list_fits_80_columns_and_escapes_names(
     assert "\x1b" not in shown and "x1b[2J" in re.sub(r"\s", "", shown) and batch_id in shown
 
 
-def test_batches_that_the_service_does_not_have_are_forgotten(
+def test_batches_that_the_service_does_not_find_stay_in_the_list(
     run: Run, service: BatchService, begun: BegunBatches, batch_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a batch that the service has forgotten, and one at another address
+    # Given a batch that the service does not find, because it has forgotten it or the key is another one
+    kept = dict(service.batches)
     service.batches.clear()
-    begun.add(BegunBatch.now("e" * 32, "http://elsewhere", "more"))
     capsys.readouterr()
-    # When batches are listed, Then the first is dropped, and the other one is not asked for
+    # When batches are listed, Then it is there, and it is said what may be the reason
     assert run("batch", "list") == 0
-    assert capsys.readouterr().err.splitlines() == [
-        f"topthree: No batch that was begun on this computer is kept by {URL}.",
-        "topthree: Other batches are at http://elsewhere; use --url.",
+    shown = capsys.readouterr()
+    assert re.search(rf"{batch_id} +not found +-", shown.out)
+    assert shown.err.splitlines() == [
+        "topthree: Not found: the service has forgotten these batches, or they belong to another API key."
     ]
-    assert [each.id for each in begun.read()] == ["e" * 32]
+    # And it has its state when the service finds it again
+    service.batches.update(kept)
+    assert run("batch", "list") == 0
+    assert re.search(rf"{batch_id} +completed", capsys.readouterr().out)
+
+
+def test_old_batches_that_the_service_does_not_find_are_forgotten(
+    run: Run, service: BatchService, begun: BegunBatches, batch_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given old batches: one that the service has, one that it has not, one at another address; and a younger one
+    old, young = (datetime.now(UTC) - timedelta(days=days) for days in (31, 29))
+    begun.add(BegunBatch(batch_id, URL, old.isoformat(), "many"))
+    begun.add(BegunBatch("b" * 32, URL, old.isoformat(), "old"))
+    begun.add(BegunBatch("c" * 32, URL, young.isoformat(), "young"))
+    begun.add(BegunBatch("e" * 32, "http://elsewhere", old.isoformat(), "more"))
+    capsys.readouterr()
+    # When batches are listed, Then the one that it has not is dropped, and the one elsewhere is not asked for
+    assert run("batch", "list") == 0
+    shown = capsys.readouterr()
+    assert batch_id in shown.out and "c" * 32 in shown.out and "b" * 32 not in shown.out
+    assert "topthree: Other batches are at http://elsewhere; use --url.\n" in shown.err
+    assert {each.id for each in begun.read()} == {batch_id, "c" * 32, "e" * 32}
     assert not [request for request in service.asked if "e" * 32 in request.url.path]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_loses_no_batch(
+    run: Run, service: BatchService, begun: BegunBatches, batch_id: str, status: int
+) -> None:
+    service.before = lambda _: problem(status)
+    assert run("batch", "list") == 3
+    assert [each.id for each in begun.read()] == [batch_id]
 
 
 def test_batches_are_kept_while_the_service_is_away(
@@ -100,6 +132,7 @@ def test_the_latest_batch_comes_first_and_files_of_others_are_left(begun: BegunB
     folder = tmp_path / "state" / "topthree" / "batches"
     (folder / "other.json").write_text("{}")
     (folder / "cut.json").write_text('{"id": "x", ')
+    (folder / "never.json").write_text('{"id": "x", "url": "", "begun": "never", "pictures": ""}')
     assert [each.id for each in begun.read()] == ["c", "b", "a"]
 
 
