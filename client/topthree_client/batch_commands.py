@@ -50,6 +50,9 @@ def _list(client: Client, _: argparse.Namespace, messages: Messages) -> int:
             here.append(each)
         else:
             elsewhere.add(each.url)
+    if not here:
+        # No request for a batch shows whether the service can be used with this API key.
+        client.status_details()
     rows = [(each, _state(client, each)) for each in here]
     forgotten = [each for each, state in rows if state is None and each.is_older_than(KEPT_IF_NOT_FOUND)]
     for each in forgotten:

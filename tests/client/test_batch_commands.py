@@ -118,6 +118,16 @@ def test_a_key_that_is_refused_loses_no_batch(
     assert [each.id for each in begun.read()] == [batch_id]
 
 
+def test_an_empty_list_needs_a_key_too(run: Run, service: BatchService, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a service that needs keys, and no batches
+    assert run("batch", "list") == 0
+    service.before = lambda request: None if request.url.path.startswith("/health/") else problem(401, "A wrong key.")
+    capsys.readouterr()
+    # When batches are listed, Then the wrong key is told
+    assert run("batch", "list") == 3
+    assert "A wrong key." in capsys.readouterr().err
+
+
 def test_batches_are_kept_while_the_service_is_away(
     run: Run, service: BatchService, begun: BegunBatches, batch_id: str
 ) -> None:
