@@ -35,11 +35,20 @@ class LineFormat(Protocol):
         """
 
 
+def check_labels(answers: Iterable[Answer], top: int) -> None:
+    """Raise BadOutput if an answer has more than `top` labels. It may have fewer: a model may know no more."""
+    if any(len(answer.result.labels) > top for answer in answers if answer.result):
+        raise BadOutput(f"it was not made with --top {top}; use another file or the same --top")
+
+
 class JsonLines:
     """One JSON object per line. In file names, bytes that are not UTF-8 are kept as lone surrogates."""
 
     header = ""
     _beginning = b'{"file": "'
+
+    def __init__(self, top: int) -> None:
+        self._top = top
 
     def line(self, answer: Answer) -> str:
         return json.dumps(as_json(answer)) + "\n"
@@ -50,9 +59,11 @@ class JsonLines:
         if cut[: len(self._beginning)] != self._beginning[: len(cut)]:
             raise BadOutput("its last line was not written by this command")
         try:
-            return [from_json(json.loads(line)) for line in data[:end].splitlines()], end
+            answers = [from_json(json.loads(line)) for line in data[:end].splitlines()]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BadOutput("it has lines that this command did not write") from None
+        check_labels(answers, self._top)
+        return answers, end
 
 
 class CsvLines:
