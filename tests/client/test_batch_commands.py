@@ -232,9 +232,9 @@ def test_results_without_failures_are_0(run: Run, service: BatchService, batch_i
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["results", "a/b"], "'a/b' is not the id of a batch."),
-        (["show", "a/b"], "'a/b' is not the id of a batch."),
-        (["cancel", "a", "a/b"], "'a/b' is not the id of a batch."),
+        (["results", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
+        (["show", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
+        (["cancel", "a", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
         (["results", "a", "--out", "out.txt"], "--format"),
         (["results", "BATCH", "--out", "nosuch/out.csv"], "nosuch/out.csv cannot be written: No such file"),
         (["results", "BATCH", "--out", "many", "--format", "csv"], "not a regular file"),

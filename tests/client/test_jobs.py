@@ -165,4 +165,7 @@ def test_what_is_no_id_is_a_bad_argument(
 ) -> None:
     use(monkeypatch, script := Script(QUEUED))
     assert run(*command) == 2
-    assert "'a/b' is not the id of a job." in capsys.readouterr().err and not script.asked
+    assert (
+        "'a/b' is not the id of a job: an id has only digits and letters, such as " in capsys.readouterr().err
+        and not script.asked
+    )
