@@ -168,7 +168,9 @@ def _add_batch(commands: "Commands") -> None:
     for command in (show, results):
         command.add_argument("batch_id", metavar="ID", help="the id of the batch")
     _add_output(results, "output file for json, jsonl or csv; it is replaced if it exists")
-    cancel = _add_command(batch_commands, "cancel", "cancel batches that have not ended", BATCH_EXIT_CODES)
+    cancel = _add_command(
+        batch_commands, "cancel", "cancel batches that have not ended, and delete their results", BATCH_EXIT_CODES
+    )
     cancel.add_argument("batch_ids", nargs="+", metavar="ID", help="the id of a batch")
 
 

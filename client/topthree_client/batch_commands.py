@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -15,16 +15,19 @@ from rich.text import Text
 
 from topthree_client.batch import Batch
 from topthree_client.batch_answers import BatchState
-from topthree_client.begun_batches import BegunBatch, BegunBatches, begun_batches
+from topthree_client.begun_batches import BegunBatch, begun_batches
 from topthree_client.client import Client
 from topthree_client.errors import BatchGone
 from topthree_client.exit_codes import DONE, SOME_FAILED
 from topthree_client.file_answers import Answer
-from topthree_client.formats import printable
+from topthree_client.formats import printable, shown_time
 from topthree_client.messages import Messages
 from topthree_client.output import chosen_format, open_output
 from topthree_client.summary import Tally, summary
 from topthree_client.usage_error import UsageError
+
+# A batch that the service does not find stays in the list for so long: it may be found with another API key.
+KEPT_IF_NOT_FOUND = timedelta(days=30)
 
 
 def batch(client: Client, options: argparse.Namespace, messages: Messages) -> int:
@@ -39,7 +42,7 @@ def batch(client: Client, options: argparse.Namespace, messages: Messages) -> in
 
 
 def _list(client: Client, _: argparse.Namespace, messages: Messages) -> int:
-    """Print the batches that were begun on this computer; forget those that the service does not have."""
+    """Print the batches that were begun on this computer; forget old ones that the service does not find."""
     begun = begun_batches()
     here, elsewhere = [], set()
     for each in begun.read():
@@ -47,11 +50,21 @@ def _list(client: Client, _: argparse.Namespace, messages: Messages) -> int:
             here.append(each)
         else:
             elsewhere.add(each.url)
-    rows = [(each, state) for each in here if (state := _state_or_drop(client, each, begun))]
+    if not here:
+        # No request for a batch shows whether the service can be used with this API key.
+        client.status_details()
+    rows = [(each, _state(client, each)) for each in here]
+    forgotten = [each for each, state in rows if state is None and each.is_older_than(KEPT_IF_NOT_FOUND)]
+    for each in forgotten:
+        with suppress(OSError):
+            begun.drop(each.id)
+    rows = [(each, state) for each, state in rows if each not in forgotten]
     if rows:
         Console(highlight=False).print(_as_table(rows))
     else:
-        messages.note(f"No batch that was begun on this computer is kept by {client.url}.")
+        messages.note(f"No batch at {client.url} was begun on this computer.")
+    if not all(state for _, state in rows):
+        messages.note("Not found: the service has forgotten these batches, or they belong to another API key.")
     if elsewhere:
         messages.note(f"Other batches are at {', '.join(sorted(elsewhere))}; use --url.")
     return DONE
@@ -99,13 +112,19 @@ def _cancel(client: Client, options: argparse.Namespace, messages: Messages) -> 
     for each in batches:
         try:
             if each.cancel():
-                messages.note(f"{each.id}: canceled")
+                messages.note(f"{each.id}: canceled; its results are deleted")
                 continue
-            messages.error(f"{each.id}: The batch had ended before; its results are kept.")
+            messages.error(f"{each.id}: {_why_not_canceled(each)}")
         except BatchGone as error:
             messages.error(f"{each.id}: {error}")
         code = SOME_FAILED
     return code
+
+
+def _why_not_canceled(ended: Batch) -> str:
+    if ended.state().state == "canceled":
+        return "The batch was canceled before; its results are deleted."
+    return "The batch had ended before; its results are kept."
 
 
 def _batch(client: Client, batch_id: str) -> Batch:
@@ -119,21 +138,22 @@ def _same(url: str, other: str) -> bool:
     return url.rstrip("/") == other.rstrip("/")
 
 
-def _state_or_drop(client: Client, each: BegunBatch, begun: BegunBatches) -> BatchState | None:
+def _state(client: Client, each: BegunBatch) -> BatchState | None:
+    """Return the state of a batch; None if the service does not find it."""
     try:
         return client.existing_batch(each.id).state()
     except BatchGone:
-        with suppress(OSError):
-            begun.drop(each.id)
         return None
 
 
-def _as_table(rows: Iterable[tuple[BegunBatch, BatchState]]) -> Table:
+def _as_table(rows: Iterable[tuple[BegunBatch, BatchState | None]]) -> Table:
     table = Table("batch", "state", "ended", "begun", box=SIMPLE_HEAD)
     for each, state in rows:
         named = Text(f"{each.id}\n{printable(each.pictures)}", overflow="fold")
-        begun = datetime.fromisoformat(each.begun).astimezone()
-        table.add_row(named, state.state, f"{state.counts.ended}/{state.counts.added}", f"{begun:%Y-%m-%d %H:%M}")
+        # In two lines, a row fits 80 columns without a break in the id.
+        begun = shown_time(each.begun_at).replace(" ", "\n", 1)
+        ended = f"{state.counts.ended}/{state.counts.added}" if state else "-"
+        table.add_row(named, state.state if state else "not found", ended, begun)
     return table
 
 
@@ -142,7 +162,9 @@ def _rows(state: BatchState) -> Sequence[tuple[str, str]]:
     ends = [(name, getattr(counts, name)) for name in ("succeeded", "failed", "canceled", "expired", "open")]
     pictures = ", ".join([f"{counts.added} added", *(f"{count} {name}" for name, count in ends if count)])
     times = (("opened", state.times.opened), ("closed", state.times.closed), ("finished", state.times.finished))
-    shown = [(name, f"{moment:%Y-%m-%d %H:%M:%S %Z}") for name, moment in times if moment]
+    shown = [(name, shown_time(moment)) for name, moment in times if moment]
+    if state.state == "canceled":
+        shown.append(("results", "deleted, because the batch was canceled; they cannot be read any more"))
     return [("batch", printable(state.id)), ("state", printable(state.state)), ("pictures", pictures), *shown]
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 
@@ -17,6 +17,15 @@ class BegunBatch:
     url: str
     begun: str
     pictures: str
+
+    @property
+    def begun_at(self) -> datetime:
+        """When it was begun; ValueError or TypeError if `begun` is not a time."""
+        return datetime.fromisoformat(self.begun).astimezone(UTC)
+
+    def is_older_than(self, age: timedelta) -> bool:
+        """Whether it was begun longer ago than this."""
+        return datetime.now(UTC) - self.begun_at > age
 
     @classmethod
     def now(cls, batch_id: str, url: str, pictures: str) -> "BegunBatch":
@@ -61,6 +70,9 @@ def begun_batches() -> BegunBatches:
 
 def _read(file: Path) -> BegunBatch | None:
     try:
-        return BegunBatch(**json.loads(file.read_bytes()))
+        batch = BegunBatch(**json.loads(file.read_bytes()))
+        # Each has a time.
+        _ = batch.begun_at
     except (OSError, TypeError, ValueError):
         return None
+    return batch

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
@@ -34,11 +35,20 @@ class LineFormat(Protocol):
         """
 
 
+def check_labels(answers: Iterable[Answer], top: int) -> None:
+    """Raise BadOutput if an answer has more than `top` labels. It may have fewer: a model may know no more."""
+    if any(len(answer.result.labels) > top for answer in answers if answer.result):
+        raise BadOutput(f"it was not made with --top {top}; use another file or the same --top")
+
+
 class JsonLines:
     """One JSON object per line. In file names, bytes that are not UTF-8 are kept as lone surrogates."""
 
     header = ""
     _beginning = b'{"file": "'
+
+    def __init__(self, top: int) -> None:
+        self._top = top
 
     def line(self, answer: Answer) -> str:
         return json.dumps(as_json(answer)) + "\n"
@@ -49,9 +59,11 @@ class JsonLines:
         if cut[: len(self._beginning)] != self._beginning[: len(cut)]:
             raise BadOutput("its last line was not written by this command")
         try:
-            return [from_json(json.loads(line)) for line in data[:end].splitlines()], end
+            answers = [from_json(json.loads(line)) for line in data[:end].splitlines()]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BadOutput("it has lines that this command did not write") from None
+        check_labels(answers, self._top)
+        return answers, end
 
 
 class CsvLines:
@@ -148,6 +160,11 @@ def as_narrow_table(answers: Iterable[Answer]) -> Table:
 def percent(confidence: float) -> str:
     """Return a confidence from 0 to 1 as people read it: "69.7%", "<0.1%"."""
     return "<0.1%" if confidence < 0.001 else f"{100 * confidence:.1f}%"
+
+
+def shown_time(moment: datetime) -> str:
+    """Return a time as people read it, with its zone: "2026-11-27 19:00:58 UTC"."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _label(label: Label) -> str:

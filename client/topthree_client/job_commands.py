@@ -13,7 +13,7 @@ from topthree_client.answers import Job
 from topthree_client.client import Client
 from topthree_client.errors import JobGone, PictureFailed
 from topthree_client.exit_codes import DONE, SOME_FAILED
-from topthree_client.formats import percent, printable
+from topthree_client.formats import percent, printable, shown_time
 from topthree_client.limits import check_id
 from topthree_client.messages import Messages
 from topthree_client.usage_error import UsageError
@@ -78,7 +78,7 @@ def _as_table(job: Job) -> Table:
         rows.append(("model", f"{job.result.model} ({job.result.digest[:12]})"))
     if job.times:
         times = (("accepted", job.times.accepted), ("started", job.times.begun), ("finished", job.times.finished))
-        rows += [(name, f"{moment:%Y-%m-%d %H:%M:%S %Z}") for name, moment in times if moment]
+        rows += [(name, shown_time(moment)) for name, moment in times if moment]
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         table.add_row(name, Text(printable(value), overflow="fold"))

@@ -7,6 +7,8 @@ DEFAULT_JOBS = 16
 # Each needs a thread and a connection.
 MOST_JOBS = 64
 
+EXAMPLE_ID = "dfd4f1afa1d0efaf592cbf83da085ec4"
+
 
 def check_top(top: int) -> None:
     """Raise ValueError unless `top` is a number of labels that the service returns."""
@@ -33,7 +35,7 @@ def check_seconds(name: str, seconds: float | None) -> None:
 def check_id(given: str, what: str) -> None:
     """Raise ValueError unless `given` may be an id; it becomes a part of a URL. `what` is "a job" or "a batch"."""
     if not isinstance(given, str) or not (given.isascii() and given.isalnum()):
-        raise ValueError(f"{given!r} is not the id of {what}.")
+        raise ValueError(f"{given!r} is not the id of {what}: an id has only digits and letters, such as {EXAMPLE_ID}.")
 
 
 def _check_whole(name: str, number: int, most: int) -> None:

@@ -18,6 +18,7 @@ from topthree_client.formats import (
     as_json,
     as_narrow_table,
     as_table,
+    check_labels,
     from_json,
 )
 from topthree_client.usage_error import UsageError
@@ -77,7 +78,7 @@ class Lines:
 class Array:
     """Writes one JSON array at the end."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, top: int) -> None:
         """Extend the array in the file at `path`; raises as `Lines`."""
         self._path = path
         self.answered: list[Answer] = []
@@ -86,6 +87,7 @@ class Array:
                 self.answered = [from_json(each) for each in json.loads(path.read_bytes())]
             except (AttributeError, KeyError, TypeError, ValueError):
                 raise BadOutput("it is not a JSON array written by this command") from None
+            check_labels(self.answered, top)
         self._answers = list(self.answered)
 
     def add(self, answer: Answer) -> None:
@@ -149,5 +151,5 @@ def open_output(form: str, path: Path | None, top: int) -> Output:
     if form == "table":
         return TableOutput(top)
     if form == "json":
-        return Array(path)
-    return Lines(CsvLines(top) if form == "csv" else JsonLines(), path)
+        return Array(path, top)
+    return Lines(CsvLines(top) if form == "csv" else JsonLines(top), path)

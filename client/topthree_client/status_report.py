@@ -1,6 +1,7 @@
 """The status of the service as text for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -8,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from topthree_client.formats import printable
+from topthree_client.formats import printable, shown_time
 
 MOST_FAILURES = 5
 MINUTES_OF_AN_HOUR = 60
@@ -55,8 +56,14 @@ def _worker(worker: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _failure(failure: Mapping[str, Any]) -> tuple[str, ...]:
-    reason = f"{failure['title']}: {failure['detail']}" if "detail" in failure else failure["title"]
-    return failure["finished"][:19].replace("T", " "), reason, failure.get("id", "-")
+    title, detail = failure["title"], failure.get("detail", "")
+    if not detail:
+        reason = title
+    elif title.lower() in detail.lower():
+        reason = detail
+    else:
+        reason = f"{title}: {detail}"
+    return shown_time(datetime.fromisoformat(failure["finished"])), reason, failure.get("id", "-")
 
 
 def _table(*heads: str | Column, rows: Iterable[Sequence[str]]) -> Table:

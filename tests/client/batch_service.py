@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.client.conftest import RECORD, problem
+from tests.client.conftest import RECORD, STATUS, problem
 from tests.support.wait import take_time
 
 Verdict = httpx.Response | BaseException | None
@@ -77,6 +77,8 @@ class BatchService:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.startswith("/health/"):
             return httpx.Response(200, json={"workers": [], "jobs": {"open": 0, "running": 0, "failed": 0}})
+        if request.url.path == "/status.json":
+            return httpx.Response(200, json=STATUS)
         _, first, *more = request.url.path.split("/")
         assert first == "batches", request.url
         if not more:

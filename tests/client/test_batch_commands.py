@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,14 @@ def batch_id(run: Run, service: BatchService) -> str:
 
 
 def test_batches_begun_here_are_listed_with_their_state(
-    run: Run, batch_id: str, capsys: pytest.CaptureFixture[str]
+    run: Run, begun: BegunBatches, batch_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    begun.add(BegunBatch(batch_id, URL, "2026-11-27T20:00:58+01:00", "many"))
     capsys.readouterr()
     assert run("batch", "list") == 0
     shown = capsys.readouterr()
-    assert re.search(rf"{batch_id} +completed +30/30 +20\d\d-\d\d-\d\d \d\d:\d\d", shown.out)
-    assert "many" in shown.out and shown.err == ""
+    assert re.search(rf"{batch_id} +completed +30/30 +2026-11-27 *\n +many +19:00:58 UTC", shown.out)
+    assert shown.err == ""
 
 
 def test_a_list_fits_80_columns_and_escapes_names(
@@ -68,21 +70,62 @@ def test_a_list_fits_80_columns_and_escapes_names(
     assert "\x1b" not in shown and "x1b[2J" in re.sub(r"\s", "", shown) and batch_id in shown
 
 
-def test_batches_that_the_service_does_not_have_are_forgotten(
+def test_batches_that_the_service_does_not_find_stay_in_the_list(
     run: Run, service: BatchService, begun: BegunBatches, batch_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a batch that the service has forgotten, and one at another address
+    # Given a batch that the service does not find, because it has forgotten it or the key is another one
+    kept = dict(service.batches)
     service.batches.clear()
-    begun.add(BegunBatch.now("e" * 32, "http://elsewhere", "more"))
     capsys.readouterr()
-    # When batches are listed, Then the first is dropped, and the other one is not asked for
+    # When batches are listed, Then it is there, and it is said what may be the reason
     assert run("batch", "list") == 0
-    assert capsys.readouterr().err.splitlines() == [
-        f"topthree: No batch that was begun on this computer is kept by {URL}.",
-        "topthree: Other batches are at http://elsewhere; use --url.",
+    shown = capsys.readouterr()
+    assert re.search(rf"{batch_id} +not found +-", shown.out)
+    assert shown.err.splitlines() == [
+        "topthree: Not found: the service has forgotten these batches, or they belong to another API key."
     ]
-    assert [each.id for each in begun.read()] == ["e" * 32]
+    # And it has its state when the service finds it again
+    service.batches.update(kept)
+    assert run("batch", "list") == 0
+    assert re.search(rf"{batch_id} +completed", capsys.readouterr().out)
+
+
+def test_old_batches_that_the_service_does_not_find_are_forgotten(
+    run: Run, service: BatchService, begun: BegunBatches, batch_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given old batches: one that the service has, one that it has not, one at another address; and a younger one
+    old, young = (datetime.now(UTC) - timedelta(days=days) for days in (31, 29))
+    begun.add(BegunBatch(batch_id, URL, old.isoformat(), "many"))
+    begun.add(BegunBatch("b" * 32, URL, old.isoformat(), "old"))
+    begun.add(BegunBatch("c" * 32, URL, young.isoformat(), "young"))
+    begun.add(BegunBatch("e" * 32, "http://elsewhere", old.isoformat(), "more"))
+    capsys.readouterr()
+    # When batches are listed, Then the one that it has not is dropped, and the one elsewhere is not asked for
+    assert run("batch", "list") == 0
+    shown = capsys.readouterr()
+    assert batch_id in shown.out and "c" * 32 in shown.out and "b" * 32 not in shown.out
+    assert "topthree: Other batches are at http://elsewhere; use --url.\n" in shown.err
+    assert {each.id for each in begun.read()} == {batch_id, "c" * 32, "e" * 32}
     assert not [request for request in service.asked if "e" * 32 in request.url.path]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_loses_no_batch(
+    run: Run, service: BatchService, begun: BegunBatches, batch_id: str, status: int
+) -> None:
+    service.before = lambda _: problem(status)
+    assert run("batch", "list") == 3
+    assert [each.id for each in begun.read()] == [batch_id]
+
+
+def test_an_empty_list_needs_a_key_too(run: Run, service: BatchService, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a service that needs keys, and no batches
+    assert run("batch", "list") == 0
+    service.before = lambda request: None if request.url.path.startswith("/health/") else problem(401, "A wrong key.")
+    capsys.readouterr()
+    # When batches are listed, Then the wrong key is told
+    assert run("batch", "list") == 3
+    assert "A wrong key." in capsys.readouterr().err
 
 
 def test_batches_are_kept_while_the_service_is_away(
@@ -99,6 +142,7 @@ def test_the_latest_batch_comes_first_and_files_of_others_are_left(begun: BegunB
     folder = tmp_path / "state" / "topthree" / "batches"
     (folder / "other.json").write_text("{}")
     (folder / "cut.json").write_text('{"id": "x", ')
+    (folder / "never.json").write_text('{"id": "x", "url": "", "begun": "never", "pictures": ""}')
     assert [each.id for each in begun.read()] == ["c", "b", "a"]
 
 
@@ -188,9 +232,9 @@ def test_results_without_failures_are_0(run: Run, service: BatchService, batch_i
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["results", "a/b"], "'a/b' is not the id of a batch."),
-        (["show", "a/b"], "'a/b' is not the id of a batch."),
-        (["cancel", "a", "a/b"], "'a/b' is not the id of a batch."),
+        (["results", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
+        (["show", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
+        (["cancel", "a", "a/b"], "'a/b' is not the id of a batch: an id has only digits and letters, such as "),
         (["results", "a", "--out", "out.txt"], "--format"),
         (["results", "BATCH", "--out", "nosuch/out.csv"], "nosuch/out.csv cannot be written: No such file"),
         (["results", "BATCH", "--out", "many", "--format", "csv"], "not a regular file"),
@@ -232,9 +276,15 @@ def test_cancel_names_each_batch(
     assert run("batch", "cancel", ended, other) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"topthree: {ended}: The batch had ended before; its results are kept.",
-        f"topthree: {other}: canceled",
+        f"topthree: {other}: canceled; its results are deleted",
     ]
     assert [batch.state for batch in service.batches.values()] == ["closed", "canceled"]
     # And the results of the canceled one are gone
     assert run("batch", "results", other) == 1
     assert "was canceled" in capsys.readouterr().err
+    assert run("batch", "show", other) == 0
+    assert "results   deleted, because the batch was canceled" in capsys.readouterr().out
+    # And when it is canceled again, nobody is told that it has results
+    assert run("batch", "cancel", other) == 1
+    told = capsys.readouterr().err
+    assert told == f"topthree: {other}: The batch was canceled before; its results are deleted.\n"

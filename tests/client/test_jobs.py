@@ -1,12 +1,14 @@
 """Single jobs: `Client.get`, `Client.cancel`, `topthree get` and `topthree cancel`."""
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
 
 from tests.client.conftest import RECORD, Run, Script, labels, problem, use
 from topthree_client import JobGone, Label, ServiceUnavailable
+from topthree_client.formats import shown_time
 
 JOB_ID = "a" * 32
 TIMES = {"accepted": "2026-11-27T19:00:58.123Z", "begun": "2026-11-27T19:00:59Z", "finished": "2026-11-27T19:01:00Z"}
@@ -52,6 +54,12 @@ def test_getting_a_job_does_not_wait() -> None:
     with script.client() as client:
         client.get(JOB_ID)
     assert [request.headers["Prefer"] for request in script.asked] == ["wait=0"]
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30))])
+def test_a_time_is_shown_with_its_zone(zone: timezone) -> None:
+    moment = datetime(2026, 11, 27, 19, 0, 58, 999, tzinfo=UTC).astimezone(zone)
+    assert shown_time(moment) == "2026-11-27 19:00:58 UTC"
 
 
 def test_an_open_job_is_canceled() -> None:
@@ -157,4 +165,7 @@ def test_what_is_no_id_is_a_bad_argument(
 ) -> None:
     use(monkeypatch, script := Script(QUEUED))
     assert run(*command) == 2
-    assert "'a/b' is not the id of a job." in capsys.readouterr().err and not script.asked
+    assert (
+        "'a/b' is not the id of a job: an id has only digits and letters, such as " in capsys.readouterr().err
+        and not script.asked
+    )

@@ -23,7 +23,7 @@ results = st.builds(
 answers = st.one_of(
     st.builds(Answer, names, results), st.builds(lambda name: Answer(name, problem='No "labels",\n'), names)
 )
-forms = st.sampled_from([CsvLines(TOP), JsonLines()])
+forms = st.sampled_from([CsvLines(TOP), JsonLines(TOP)])
 
 
 @settings(deadline=None)
@@ -88,10 +88,26 @@ def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path, suffix: str, c
     assert (tmp_path / "out").read_bytes() == content
 
 
-def test_a_table_for_more_labels_is_not_continued_with_fewer(tmp_path: Path) -> None:
-    open_output("csv", tmp_path / "out", 5).close()
-    with pytest.raises(BadOutput, match="not made with --top"):
-        open_output("csv", tmp_path / "out", 3)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_a_file_with_more_labels_is_not_continued_with_fewer(tmp_path: Path, suffix: str) -> None:
+    # Given a file whose answer has two labels
+    output = open_output(suffix, tmp_path / "out", TOP)
+    output.add(ONE)
+    output.close()
+    before = (tmp_path / "out").read_bytes()
+    # When it is opened for one label, Then it is refused, and left as it is
+    with pytest.raises(BadOutput, match="not made with --top 1; use another file"):
+        open_output(suffix, tmp_path / "out", 1)
+    assert (tmp_path / "out").read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+def test_a_model_may_know_fewer_labels_than_are_wanted(tmp_path: Path, suffix: str) -> None:
+    for _ in range(2):
+        output = open_output(suffix, tmp_path / "out", 5)
+        output.add(ONE)
+        output.close()
+    assert output.answered == [ONE]
 
 
 def test_what_would_do_something_to_a_terminal_is_escaped() -> None:

@@ -112,12 +112,24 @@ def test_operators_see_why_jobs_failed_and_nothing_controls_the_terminal(
     assert max(map(len, told.splitlines())) <= 80
 
 
+def test_a_title_that_the_detail_repeats_is_not_shown_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    detail = "The picture cannot be decoded: image file is truncated."
+    answers(
+        monkeypatch, failures=[{**FAILURE, **FOR_OPERATORS, "title": "Picture cannot be decoded", "detail": detail}]
+    )
+    run("status")
+    assert f"2026-11-22 17:02:03 UTC   {detail}   {'a' * 32}" in capsys.readouterr().out
+
+
 def test_others_see_reasons_without_ids(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers(monkeypatch, failures=[FAILURE])
     run("status")
-    assert "2026-11-22 17:02:03   Model failed" in capsys.readouterr().out
+    assert "2026-11-22 17:02:03 UTC   Model failed" in capsys.readouterr().out
 
 
 def test_json_is_what_the_service_tells(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

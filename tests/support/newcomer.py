@@ -120,7 +120,7 @@ def _compare(answer: Block, printed: str) -> None:
     """What was printed has the shape of what the page shows; values and names of machines differ."""
     where = f"{answer.page}:{answer.line} shows something else than this:\n{printed}"
     if answer.language == "text":
-        assert _words(printed) == _words(answer.text), where
+        assert _cells(printed) == _cells(answer.text), where
     elif answer.language == "json":
         assert _shape(json.loads(printed)) == _shape(json.loads(answer.text)), where
     else:
@@ -145,6 +145,10 @@ def _shape(value: Any) -> Any:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-def _words(text: str) -> list[str]:
-    """Return the words; those with a digit, cut short or very long are alike, and lines that are drawn are left out."""
-    return [re.sub(r"\S*[\d…]\S*|\S{40,}", "#", word) for word in text.split() if set(word) != {"─"}]
+def _cells(text: str) -> list[str]:
+    """Return the parts between line breaks or two spaces, as a table has them, without lines that are drawn.
+
+    Words with a digit, cut short or very long are alike.
+    """
+    cells = (" ".join(cell.split()) for cell in re.split(r"\n|  +", text))
+    return [re.sub(r"\S*[\d…]\S*|\S{40,}", "#", cell) for cell in cells if cell and set(cell) != {"─"}]
