@@ -88,6 +88,7 @@ def test_the_page_follows_the_service(open_desk: OpenDesk, stubbed: Service, gat
     expect(value(desk, "Running")).to_have_text("0")
     expect(desk.page.get_by_role("img", name=re.compile(r"2 in all, 0 of them failed"))).to_be_visible()
     expect(desk.page.locator("#graph .done")).to_have_attribute("d", re.compile("^M17"))
+    expect(value(desk, "Done in the last full minute")).to_have_text(re.compile(r"^\d$"))
 
 
 def test_a_failed_job_is_retried_with_the_keyboard(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:
