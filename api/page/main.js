@@ -45,7 +45,7 @@ function draw() {
 function add(files, folder = "") {
   const now = Date.now();
   const first = shelf.pictures.length === 0;
-  const group = files.length > 1 ? { key: randomKey(), folder, added: now } : null;
+  const group = files.length > 1 ? { key: randomKey(), folder, size: files.length, added: now } : null;
   const pictures = files.map(
     (file, place) => new Picture({ file, name: file.name, added: now - place / 1000, group })
   );
