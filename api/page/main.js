@@ -157,4 +157,7 @@ draw();
 listenForFiles(add);
 listenForExamples(add);
 listenForClosing();
-watchHealth();
+watchHealth(() => {
+  watch.hurry();
+  uploads.hurry();
+});
