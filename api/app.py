@@ -54,7 +54,7 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(metrics_blueprint(services.metrics.registry))
     register_quotas(app, services.client, services.queue, settings.rate_limit)
     app.register_blueprint(docs_blueprint(requires_keys=bool(settings.api_keys)))
-    app.register_blueprint(page_blueprint(limits.max_image_bytes))
+    app.register_blueprint(page_blueprint(limits.max_image_bytes, requires_key=bool(settings.api_keys)))
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     app.wsgi_app = Middleware(  # type: ignore[method-assign]

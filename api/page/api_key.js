@@ -1,5 +1,7 @@
 // The API key, if the service requires one: the user enters it once, and it is kept until the tab is closed.
 
+// Does the service itself require a key? A proxy before it may require one even so.
+export const REQUIRED = "requiresKey" in document.documentElement.dataset;
 const NAME = "topthree-key";
 // Other characters cannot be sent in a header.
 const POSSIBLE = /^[!-~]+$/;

@@ -10,7 +10,7 @@ export function curlCommand({ name }, top) {
   // Without the double quotes, curl would end other names at a comma or semicolon.
   const form = PLAIN.test(name) ? `image=@${name}` : quoted(`image=@"${name.replace(/["\\]/g, "\\$&")}"`);
   // Only a variable, because commands are stored and shared.
-  const key = apiKey.current() ? ['-H "X-API-Key: $API_KEY"'] : [];
+  const key = apiKey.current() || apiKey.REQUIRED ? ['-H "X-API-Key: $API_KEY"'] : [];
   return ["curl", ...key, "-F", form, quoted(`${UPLOAD}?top=${top}`)].join(" ");
 }
 

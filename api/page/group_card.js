@@ -56,8 +56,11 @@ export class GroupCard {
   }
 
   #name() {
-    const count = pictureCount(this.#pictures.length);
-    return this.group.folder ? `${this.group.folder}: ${count}` : count;
+    const { folder, size } = this.group;
+    const left = this.#pictures.length;
+    // Fewer if some were removed, or after a reload, because the browser does not remember them all.
+    const count = left < size ? `${left} of ${pictureCount(size)}` : pictureCount(left);
+    return folder ? `${folder}: ${count}` : count;
   }
 
   #button(name, word, group) {

@@ -5,9 +5,15 @@ import * as service from "./service.js";
 const EVERY_MS = 10000;
 const NO_WORKER = "No worker is running. You can add pictures: they are kept, and classified when a worker starts.";
 
-export function watchHealth() {
+// Calls `back` when the service is ready again.
+export function watchHealth(back) {
+  let away = false;
   const look = async () => {
-    if (!document.hidden) show(await service.health());
+    if (document.hidden) return;
+    const answer = await service.health();
+    show(answer);
+    if (away && answer.status === 200) back();
+    away = answer.status !== 200;
   };
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);

@@ -44,13 +44,15 @@ function draw() {
 // Files that are added together form a group; `folder` is its name, if it has one.
 function add(files, folder = "") {
   const now = Date.now();
-  const group = files.length > 1 ? { key: randomKey(), folder, added: now } : null;
+  const first = shelf.pictures.length === 0;
+  const group = files.length > 1 ? { key: randomKey(), folder, size: files.length, added: now } : null;
   const pictures = files.map(
     (file, place) => new Picture({ file, name: file.name, added: now - place / 1000, group })
   );
   for (const picture of pictures.toReversed()) show(picture);
   shelf.arrange();
   draw();
+  if (first) shelf.reveal();
   for (const picture of pictures) {
     memory.keep(picture);
     begin(picture);
@@ -155,4 +157,7 @@ draw();
 listenForFiles(add);
 listenForExamples(add);
 listenForClosing();
-watchHealth();
+watchHealth(() => {
+  watch.hurry();
+  uploads.hurry();
+});

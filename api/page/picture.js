@@ -15,7 +15,7 @@ export class Picture extends EventTarget {
   note = ""; // why it is waiting
   fraction = 0; // fraction of the bytes sent
   file = null; // null after a reload
-  group = null; // { key, folder, added } if it was added together with others
+  group = null; // { key, folder, size, added } if it was added together with others
   thumbnail = null; // a data URL; "" if this browser cannot draw the picture, null until known
   record = null; // the response of /result/<id>
   problem = ""; // a sentence, if it failed

@@ -63,6 +63,12 @@ export class Shelf {
     if (document.activeElement !== focused) focused.focus({ preventScroll: true });
   }
 
+  // Scrolls to the pictures if the first one is below the edge of the window, as on a phone. The focus stays.
+  reveal() {
+    const first = this.#list.querySelector(".card:not([hidden])");
+    if (first.getBoundingClientRect().bottom > innerHeight) document.getElementById("shelf").scrollIntoView();
+  }
+
   // Draws the cards, as another number of labels is wanted.
   render() {
     for (const card of this.#cards.values()) card.render();

@@ -10,6 +10,7 @@ export class Uploads {
   #line = [];
   #free = AT_ONCE;
   #accepted;
+  #back = new AbortController();
 
   constructor(accepted) {
     this.#accepted = accepted;
@@ -18,6 +19,12 @@ export class Uploads {
   add(picture) {
     this.#line.push(picture);
     this.#next();
+  }
+
+  // Repeats at once the uploads that failed because the service was away; those beyond a quota still wait.
+  hurry() {
+    this.#back.abort();
+    this.#back = new AbortController();
   }
 
   #next() {
@@ -52,7 +59,7 @@ export class Uploads {
         return;
       }
       picture.hold(`${service.sentence(answer)} Trying again ${service.later(seconds)}.`);
-      await service.pause(seconds, signal);
+      await service.pause(seconds, answer.status === 429 ? signal : AbortSignal.any([signal, this.#back.signal]));
     }
   }
 

@@ -22,6 +22,12 @@ export class Watch {
     this.#changed();
   }
 
+  // Asks at once for the jobs whose last request failed.
+  hurry() {
+    for (const picture of this.#open) if (picture.failures) picture.lookAfter = 0;
+    this.#changed();
+  }
+
   async #cancel(picture) {
     this.#open.delete(picture);
     const answer = await service.forget(picture.id);

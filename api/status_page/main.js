@@ -13,6 +13,8 @@ async function look() {
   asking = true;
   const answer = await service.status();
   asking = false;
+  // What is shown is old while the service does not answer.
+  element("state").disabled = answer.status !== 200;
   if (answer.status === 200) {
     draw(answer.body, { retry, cancel });
     say("notice", answer.body.refusal ?? "");

@@ -29,7 +29,7 @@ function numbersOf({ jobs, ended, batches, webhooks }) {
     ["Waiting", number.format(jobs.queued)],
     ["Running", number.format(jobs.running)],
     ["Age of the oldest", duration(jobs.oldest_seconds)],
-    ["Done last minute", number.format(ended.succeeded.at(-2) + ended.failed.at(-2))],
+    ["Done in the last full minute", number.format(ended.succeeded.at(-2) + ended.failed.at(-2))],
     ["Failed recently", number.format(jobs.failed)],
     ["Open batches", number.format(batches.open)],
     ["Open webhooks", number.format(webhooks.open)],

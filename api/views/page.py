@@ -12,10 +12,19 @@ FOLDER = Path(__file__).parents[1] / "page"
 ACCEPT = ",".join(("image/*", *SUFFIXES))
 
 
-def page_blueprint(max_image_bytes: int) -> Blueprint:
-    """Return the page's routes; the page refuses pictures of more than `max_image_bytes` without sending them."""
+def page_blueprint(max_image_bytes: int, *, requires_key: bool) -> Blueprint:
+    """Return the page's routes.
+
+    The page refuses pictures of more than `max_image_bytes` without sending them. `requires_key`: its commands for a
+    shell have a place for the API key.
+    """
     contents = read_files(FOLDER)
-    values = {"max_image_bytes": str(max_image_bytes), "formats": NAMES, "accept": ACCEPT}
+    values = {
+        "max_image_bytes": str(max_image_bytes),
+        "requires_key": " data-requires-key" if requires_key else "",
+        "formats": NAMES,
+        "accept": ACCEPT,
+    }
     for name, value in values.items():
         contents[INDEX] = contents[INDEX].replace(f"{{{{{name}}}}}".encode(), value.encode())
     files = PageFiles(contents)

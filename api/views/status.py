@@ -72,7 +72,10 @@ def status_blueprint(
     @blueprint.post("/status/jobs/<job_id>/retry")
     @operation("operations", RETRY_ANSWERS, problems=(*BEFORE_JOBS, 403, 404, 409, 410, 413, 504), parameters=(JOB_ID,))
     def retry_job(job_id: str) -> Response:
-        """Retry a failed job of anybody, as `POST /result/{job_id}/retry` does; for operators."""
+        """Retry a failed job of anybody; for operators.
+
+        Otherwise it is like `POST /result/{job_id}/retry`.
+        """
         operators.check()
         return responses.open_job(submission.retry(job_id, None, current_request_id()))
 

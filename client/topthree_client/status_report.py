@@ -38,8 +38,8 @@ def _lines(url: str, status: Mapping[str, Any]) -> list[str]:
         url,
         f"workers: {len(workers)} ready" + ("" if workers else "; pictures wait"),
         f"jobs: {jobs['queued']:,} queued, {jobs['running']:,} running, {jobs['failed']:,} failed recently{oldest}",
-        # The last minute has not passed yet.
-        f"done: {done[-2]:,} in the last minute, {sum(done[-MINUTES_OF_AN_HOUR:]):,} in the last hour",
+        # The last one in the list is the current minute.
+        f"done: {done[-2]:,} in the last full minute, {sum(done[-MINUTES_OF_AN_HOUR:]):,} in the last hour",
     ]
     if status["batches"]["open"]:
         lines.append(f"batches: {status['batches']['open']:,} open")

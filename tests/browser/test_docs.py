@@ -45,6 +45,19 @@ def test_a_file_can_be_uploaded_and_axe_finds_nothing(page: Page, service: Servi
     assert found.keys() <= KNOWN, found
 
 
+def test_on_a_phone_nothing_is_cut_off(page: Page, service: Service) -> None:
+    # Given a phone, and the upload open
+    page.set_viewport_size({"width": 375, "height": 667})
+    page.goto(f"{service.url}/docs")
+    page.get_by_text("/upload", exact=True).click()
+    expect(page.get_by_role("button", name="TRY", exact=True)).to_be_visible()
+    # Then the form is not wider than its frame
+    parts = ("section-request-panel", "section-endpoint-body-expanded")
+    panel, frame = (page.locator(f"[part={part}]").bounding_box() for part in parts)
+    assert panel and frame and panel["x"] + panel["width"] <= frame["x"] + frame["width"]
+    page.screenshot(path=SCREENSHOTS / "docs on a phone.png", full_page=True)
+
+
 def test_several_files_can_be_added_to_a_batch(page: Page, service: Service, save: Save) -> None:
     opened = page.request.post(f"{service.url}/batches").json()
     page.goto(f"{service.url}/docs")

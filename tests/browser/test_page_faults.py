@@ -229,6 +229,29 @@ def test_a_restart_of_the_service_is_survived(open_desk: OpenDesk, stubbed: Serv
     expect(desk.card("late.png").locator(".label").first).to_have_text(digest_of(late.read_bytes()))
 
 
+def test_when_the_service_is_back_nothing_waits_any_longer(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given time that passes only when the test says so, a service that is away, a picture that it has, and another one
+    desk = open_desk(stubbed.url)
+    desk.page.clock.install()
+    desk.open()
+    expect(desk.page.locator("#model")).to_contain_text("Model: stub")
+    desk.page.clock.pause_at(desk.page.evaluate("Date.now()") + 1000)
+    desk.page.route(re.compile("/result/|/health/"), lambda route: route.abort())
+    desk.choose(save("sent.png"))
+    expect(desk.card("sent.png")).to_contain_text("The service cannot be reached. Checking again in")
+    desk.page.route("**/upload?*", lambda route: route.abort())
+    desk.choose(save("unsent.png"))
+    expect(desk.card("unsent.png")).to_contain_text("The service cannot be reached. Trying again in")
+    look_at_health = "document.dispatchEvent(new Event('visibilitychange'))"
+    desk.page.evaluate(look_at_health)
+    expect(desk.page.locator("#notice")).to_have_text("The service cannot be reached.")
+    # When it is back, and the page finds that out, Then it goes on with both at once
+    desk.page.unroute_all()
+    desk.page.evaluate(look_at_health)
+    expect(desk.page.locator("#notice")).to_be_empty()
+    expect(desk.cards("succeeded")).to_have_count(2)
+
+
 def test_a_reload_goes_on_with_open_jobs(open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path) -> None:
     # Given two open jobs, whichever of them arrived first
     desk = open_desk(stubbed.url)

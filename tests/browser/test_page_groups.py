@@ -77,7 +77,7 @@ def test_a_folder_gives_its_name_to_the_group(open_desk: OpenDesk, stubbed: Serv
     expect(desk.cards("succeeded")).to_have_count(2)
     # When one of two is removed, Then the heading counts what is left
     desk.button("Remove", "1.png").click()
-    expect(desk.page.locator(".group-name")).to_have_text("holiday <i> 2026: 1 picture")
+    expect(desk.page.locator(".group-name")).to_have_text("holiday <i> 2026: 1 of 2 pictures")
     # And when the last one is removed, the group is gone
     desk.button("Remove", "2.png").click()
     expect(desk.page.locator(".group")).to_have_count(0)
@@ -109,6 +109,16 @@ def test_groups_survive_a_reload(open_desk: OpenDesk, wide: Service, save: Save,
     expect(group(desk, "3 pictures")).to_contain_text("2 done, 1 in progress")
     gate.touch()
     expect(group(desk, "3 pictures")).to_contain_text("3 done")
+
+
+def test_a_group_that_is_too_large_to_be_remembered_says_so(open_desk: OpenDesk, wide: Service, save: Save) -> None:
+    # Given more pictures in a group than a browser remembers
+    desk = open_desk(wide.url)
+    desk.choose(*(save(f"{number:02}.png") for number in range(52)))
+    expect(group(desk, "52 pictures")).to_contain_text("52 done")
+    # When the page is loaded again, Then the heading says how many there were
+    desk.open()
+    expect(group(desk, "50 of 52 pictures")).to_contain_text("50 done")
 
 
 def test_a_group_is_folded_with_the_keyboard(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:

@@ -1,15 +1,17 @@
 """The web page before a service that wants keys and counts uploads."""
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
 
-from shared.api_keys import digest_of
+from shared import api_keys
 from tests.browser.conftest import Desk, Save, stub_service
 from tests.support.processes import Service
+from tests.support.stub_worker import digest_of
 
 OpenDesk = Callable[..., Desk]
 KEY = "topthree_alices-own-key"
@@ -19,7 +21,7 @@ LARGE_SIDE = 2500
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[Service]:
-    with stub_service(tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", WORKERS="2") as service:
+    with stub_service(tmp_path, API_KEYS=f"alice:{api_keys.digest_of(KEY)}", WORKERS="2") as service:
         yield service
 
 
@@ -88,6 +90,19 @@ def test_a_wrong_key_is_told_and_the_right_one_serves_for_everything(
     assert KEY not in desk.page.evaluate("JSON.stringify(localStorage)")
 
 
+def test_the_shown_command_names_the_key(open_desk: OpenDesk, locked: Service, save: Save, tmp_path: Path) -> None:
+    # Given the command on the empty page of a service that wants keys
+    desk = open_desk(locked.url)
+    command = desk.page.locator("#command").inner_text()
+    desk.screenshot("empty, keys")
+    # When a shell runs it with a key in the variable that it names, Then it gets the labels
+    picture = save("picture.jpg")
+    done = subprocess.run(
+        ["bash", "-c", f"API_KEY={KEY}; {command} -s"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert digest_of(picture.read_bytes()) in done.stdout
+
+
 def test_a_large_picture_without_a_key_is_asked_for_one(open_desk: OpenDesk, locked: Service, save: Save) -> None:
     desk = open_desk(locked.url)
     desk.choose(save("large.png", side=LARGE_SIDE))
@@ -127,7 +142,7 @@ def test_a_picture_that_waits_for_a_key_can_be_canceled(open_desk: OpenDesk, loc
 
 def test_a_used_up_quota_is_told_and_waited_for(open_desk: OpenDesk, tmp_path: Path, save: Save) -> None:
     # Given a service that takes one picture a second
-    with stub_service(tmp_path, API_KEYS=f"alice:{digest_of(KEY)}", RATE_LIMIT="1/second") as service:
+    with stub_service(tmp_path, API_KEYS=f"alice:{api_keys.digest_of(KEY)}", RATE_LIMIT="1/second") as service:
         desk = open_desk(service.url)
         # When four come at once
         desk.choose(*(save(f"{number}.png") for number in range(4)))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -48,6 +49,27 @@ def test_the_json_of_a_picture_can_be_copied(open_desk: OpenDesk, stubbed: Servi
     assert record == {**whole, "result": dict(list(whole["result"].items())[:3])}
     assert len(whole["result"]) == MOST_LABELS
     assert record["result"]["prediction_1"]["predicted_label"] == digest_of(file.read_bytes())
+
+
+def test_only_the_outcome_is_seen_on_the_button_that_was_pressed(
+    open_desk: OpenDesk, stubbed: Service, save: Save
+) -> None:
+    # Given the buttons of a card, of a group, and of the empty page, with time that passes only when the test says so
+    desk = open_desk(stubbed.url)
+    desk.page.clock.install()
+    desk.open()
+    desk.page.clock.pause_at(desk.page.evaluate("Date.now()") + 1000)
+    command = desk.page.get_by_role("button", name="Copy the command")
+    command.click()
+    # When they are pressed, Then the outcome replaces their own words
+    expect(command).to_have_attribute("data-told", re.compile("opied"))
+    expect(command).to_have_css("font-size", "0px")
+    desk.choose(save("one.png"), save("two.png"))
+    expect(desk.cards("succeeded")).to_have_count(2)
+    for button in (desk.button("Copy the JSON of", "one.png"), desk.button("Copy JSON,", "2 pictures")):
+        button.click()
+        expect(button).to_have_attribute("data-told", re.compile("opied"))
+        expect(button).to_have_css("font-size", "0px")
 
 
 @pytest.mark.parametrize("name", ["one.png", 'it\'s a "cat", a; b $HOME.png'])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desk, Save
+from tests.browser.conftest import SCREENSHOTS, Desk, Save
 from tests.support.processes import Service
 from tests.support.stub_worker import make_picture
 from tests.support.wait import eventually
@@ -128,6 +128,23 @@ def test_a_folder_without_pictures_is_told(open_desk: OpenDesk, stubbed: Service
     (tmp_path / "empty").mkdir()
     desk.drop(tmp_path / "empty")
     expect(desk.page.get_by_role("alert").first).to_have_text("No picture file found.")
+
+
+def test_the_first_pictures_are_brought_into_view(open_desk: OpenDesk, stubbed: Service, save: Save) -> None:
+    # Given a small phone
+    phone = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
+    desk = open_desk(stubbed.url, **phone)
+    # When the first pictures are added, Then they are seen, and the focus stays
+    desk.choose(save("one.png"), save("two.png"))
+    expect(desk.cards("succeeded")).to_have_count(2)
+    expect(desk.card("one.png").locator(".labels")).to_be_in_viewport()
+    expect(desk.page.get_by_role("button", name="Choose pictures")).to_be_focused()
+    desk.page.screenshot(path=SCREENSHOTS / "first pictures on a phone.png")
+    # When more are added, Then the page stays where it is
+    desk.page.evaluate("scrollTo(0, 0)")
+    desk.choose(save("three.png"))
+    expect(desk.cards("succeeded")).to_have_count(3)
+    assert desk.page.evaluate("scrollY") == 0
 
 
 def test_only_failed_pictures_can_be_shown(open_desk: OpenDesk, stubbed: Service, save: Save, broken: Path) -> None:

@@ -88,6 +88,9 @@ def test_the_page_follows_the_service(open_desk: OpenDesk, stubbed: Service, gat
     expect(value(desk, "Running")).to_have_text("0")
     expect(desk.page.get_by_role("img", name=re.compile(r"2 in all, 0 of them failed"))).to_be_visible()
     expect(desk.page.locator("#graph .done")).to_have_attribute("d", re.compile("^M17"))
+    expect(value(desk, "Done in the last full minute")).to_have_text(re.compile(r"^\d$"))
+    # And the links in the header look as on the other page
+    assert desk.page.get_by_role("navigation").inner_text() == "Classify pictures API docs"
 
 
 def test_a_failed_job_is_retried_with_the_keyboard(open_desk: OpenDesk, stubbed: Service, tmp_path: Path) -> None:
@@ -198,7 +201,11 @@ def test_a_redis_that_is_away_is_told_and_the_last_numbers_stay(open_desk: OpenD
         expect(notice).to_contain_text("The service cannot reach its storage right now.")
         expect(value(desk, "Waiting")).to_have_text("0")
         expect(desk.page.locator("#updated")).to_contain_text("Updated")
+        # And numbers and buttons do not look current
+        expect(desk.page.locator("#state")).to_have_js_property("disabled", True)
+        expect(desk.page.locator("#state")).not_to_have_css("opacity", "1")
         desk.screenshot("status, Redis away")
+        assert desk.violations() == []
         # And a page that is opened now says it too
         desk.page.reload()
         expect(notice).to_contain_text("The service cannot reach its storage right now.")
@@ -207,6 +214,7 @@ def test_a_redis_that_is_away_is_told_and_the_last_numbers_stay(open_desk: OpenD
         server.start()
         expect(notice).to_be_empty()
         expect(value(desk, "Waiting")).to_have_text("0")
+        expect(desk.page.locator("#state")).to_have_js_property("disabled", False)
         # And when the API goes, the page says so
         assert service.api is not None
         service.api.stop()

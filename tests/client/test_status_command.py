@@ -56,7 +56,7 @@ def test_the_status_is_told_in_words(run: Run, capsys: pytest.CaptureFixture[str
         "http://127.0.0.1:5000",
         "workers: 1 ready",
         "jobs: 3 queued, 2 running, 1 failed recently; the oldest is 7 s old",
-        "done: 1,204 in the last minute, 59,207 in the last hour",
+        "done: 1,204 in the last full minute, 59,207 in the last hour",
     ]
     assert any(line.split()[:3] == ["w", "m", "(dddddddddddd)"] for line in lines)
     assert lines[-1] == "Run `make failed` on the service's host to see why jobs failed."

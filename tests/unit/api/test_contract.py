@@ -94,6 +94,12 @@ def test_every_operation_says_what_it_is(member: str) -> None:
     assert all(said) and len(said) == len(set(said))
 
 
+def test_summaries_are_plain_text() -> None:
+    # `/docs` shows Markdown in descriptions only
+    said = [operation["summary"] for path in stored_document()["paths"].values() for operation in path.values()]
+    assert [summary for summary in said if "`" in summary] == []
+
+
 def test_answers_that_the_contract_does_not_know_are_noticed(bench: Bench) -> None:
     # Given an answer of the service
     answer = bench.http.get("/health/live")
