@@ -24,7 +24,7 @@ from topthree_client.formats import printable, shown_time
 from topthree_client.messages import Messages
 from topthree_client.output import chosen_format, open_output
 from topthree_client.summary import Tally, summary
-from topthree_client.usage_error import UsageError
+from topthree_client.usage_error import STANDARD_OUTPUT, UsageError
 
 # A batch that the service does not find stays in the list for so long: it may be found with another API key.
 KEPT_IF_NOT_FOUND = timedelta(days=30)
@@ -181,7 +181,7 @@ def _write_new(found: Batch, form: str, out: Path, tally: Tally) -> None:
         finally:
             new.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{out or STANDARD_OUTPUT} cannot be written: {error.strerror}.") from None
 
 
 def _write(found: Batch, form: str, path: Path | None, tally: Tally) -> None:

@@ -21,7 +21,7 @@ from topthree_client.progress_bar import ProgressBar
 from topthree_client.resume_file import ResumeFile
 from topthree_client.single_uploads import SingleUploads
 from topthree_client.summary import Tally, summary
-from topthree_client.usage_error import UsageError
+from topthree_client.usage_error import STANDARD_OUTPUT, UsageError
 
 # More pictures are sent in a batch. Fewer are answered sooner without one.
 MOST_SINGLE = 20
@@ -106,7 +106,9 @@ class _Run:
         except BadOutput as error:
             raise UsageError(f"{out} cannot be continued: {error}. Nothing was sent.") from None
         except OSError as error:
-            raise UsageError(f"{out} cannot be written: {error.strerror}. Nothing was sent.") from None
+            raise UsageError(
+                f"{out or STANDARD_OUTPUT} cannot be written: {error.strerror}. Nothing was sent."
+            ) from None
 
     def _bar(self) -> ProgressBar:
         """Return a bar for a terminal, unless result lines are printed to the same terminal."""
