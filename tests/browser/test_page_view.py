@@ -85,6 +85,8 @@ def test_pictures_are_sorted(open_desk: OpenDesk, stubbed: Service, save: Save, 
     expect(names).to_have_text([*by_name, "bb.png"])
     order.select_option("Newest")
     expect(names).to_have_text(["bb.png", *newest])
+    # The service is still needed for its result.
+    expect(desk.cards("succeeded")).to_have_count(6)
 
 
 def test_a_picture_that_moves_keeps_the_focus(open_desk: OpenDesk, stubbed: Service, save: Save, gate: Path) -> None:
@@ -130,6 +132,7 @@ def test_a_picture_is_enlarged_and_the_focus_returns(open_desk: OpenDesk, stubbe
         expect(preview).to_be_focused()
     # After a reload the browser has only the preview, and says so
     desk.open()
+    expect(desk.cards("succeeded")).to_have_count(2)
     desk.button("Enlarge", "large.png").click()
     expect(dialog.get_by_role("img")).to_have_js_property("naturalWidth", 176)
     expect(dialog).to_contain_text("Only this small preview is kept")
