@@ -66,10 +66,14 @@ def test_2000_pictures_are_answered_once_each_while_the_service_is_restarted(
     command = start_topthree("classify", tmp_path / "pictures", "--out", out, "--url", stub.url, log=tmp_path / "log")
     eventually(lambda: jobs_accepted(server) > MANY // 10, 60, "the first jobs")
     stub.restart_api()
-    eventually(lambda: len(read_lines(out)) > MANY // 10, 60, "answers after the API was killed")
+    eventually(lambda: len(read_lines(out)) > MANY // 20, 60, "answers after the API was killed")
     lost = len(children(stub.workers[0].pid))
     stub.workers[0].kill()
-    eventually(lambda: len(read_lines(out)) > MANY // 4, 60, "answers after a worker was killed")
+    # Not by answers: none is written behind a picture of the killed worker, until its lease ends.
+    begun = len(read_executions(stub.executions_file))
+    eventually(
+        lambda: len(read_executions(stub.executions_file)) > begun + MANY // 20, 60, "jobs after a worker was killed"
+    )
     assert command.running, command.output
     server.stop()
     server.start()
