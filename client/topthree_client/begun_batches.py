@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from topthree_client.limits import check_id
+
 
 @dataclass(frozen=True)
 class BegunBatch:
@@ -71,8 +73,8 @@ def begun_batches() -> BegunBatches:
 def _read(file: Path) -> BegunBatch | None:
     try:
         batch = BegunBatch(**json.loads(file.read_bytes()))
-        # Each has a time.
+        check_id(batch.id, "a batch")
         _ = batch.begun_at
     except (OSError, TypeError, ValueError):
         return None
-    return batch
+    return batch if isinstance(batch.url, str) and isinstance(batch.pictures, str) else None

@@ -128,12 +128,22 @@ def test_a_request_whose_answer_is_late_is_not_split(client: Client, service: Ba
 
 def test_names_are_sent_as_a_form_can_carry_them(client: Client, service: BatchService) -> None:
     # Given names that no header takes as they are
-    names = ["ä🐈.png", 'quo"te.png', "new\nline.png", "latin\udce9.png", "", "x" * 3000]
-    # When pictures are sent under them, Then those arrive, with names of limited length
+    odd = [
+        "ä🐈.png",
+        'quo"te.png',
+        "new\nline.png",
+        "back\\slash.png",
+        "a\tb.png",
+        "a%0Ab.png",
+        "a%22b.png",
+        "a'b;c.png",
+    ]
+    names = [*odd, "latin\udce9.png", "", "🐈" * 3000]
+    # When pictures are sent under them, Then those arrive as they are, but for what is no text and what is too long
     client.batch().add([b"%d" % number for number in range(len(names))], names)
     sent = parts(service.asked[-1])
-    assert [data for _, data in sent] == [b"0", b"1", b"2", b"3", b"4", b"5"]
-    assert sent[3][0] == "latin\N{REPLACEMENT CHARACTER}.png" and len(sent[5][0]) == 1024
+    assert [data for _, data in sent] == [b"%d" % number for number in range(len(names))]
+    assert [name for name, _ in sent] == [*odd, "latin\N{REPLACEMENT CHARACTER}.png", "", "🐈" * 1024]
 
 
 @pytest.mark.parametrize("trouble", [httpx.ReadError("reset"), httpx.ReadTimeout("late"), problem(503), problem(429)])

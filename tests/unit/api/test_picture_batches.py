@@ -17,6 +17,7 @@ from tests.support.claims import claim_next
 from tests.support.outcomes import fail, succeed
 from tests.support.webhook_receiver import SECRET
 from tests.unit.api.conftest import Bench, encode, make_bench
+from topthree_client import batch_form as client_form
 
 LABELS = {
     "prediction_1": {"confidence_level": 0.5, "predicted_label": "cat"},
@@ -181,6 +182,16 @@ def test_a_name_that_is_sent_in_the_long_form_is_kept(bench: Bench) -> None:
     # When it is added, Then it has this name
     answer = bench.http.post(f"{path}/images", data=body, content_type="multipart/form-data; boundary=x")
     assert answer.json["images"][0]["name"] == "写.png"
+
+
+def test_names_that_the_client_sends_are_kept_as_they_are() -> None:
+    bench = make_bench(max_open_jobs=100)
+    # Given names that are hard to write into a form, the last as long as any
+    names = ["back\\slash.png", "a\tb.png", "a%0Ab.png", "a%22b.png", 'a"b.png', "new\nline.png", "", "🐈" * 1024]
+    form = client_form.batch_form([client_form.NamedBytes(name, PNG) for name in names], "salt")
+    # When the client's form is added, Then the batch has them
+    answer = bench.http.post(f"{open_batch(bench)}/images", data=form.body, content_type=form.content_type)
+    assert [image["name"] for image in answer.json["images"]] == names
 
 
 def test_for_want_of_room_none_is_accepted(bench: Bench) -> None:
