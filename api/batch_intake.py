@@ -13,7 +13,7 @@ import redis
 from api.admission_control import AdmissionControl
 from api.batch_form import NamedPicture
 from api.cached_results import CachedResults
-from api.contract.schemas import AddedPicture
+from api.contract.batch_schemas import AddedPicture
 from api.picture_batches import CANCELED
 from api.problems import STATUS_OF, as_problem
 from api.uploads import UploadLimits, check_picture

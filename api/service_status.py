@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.admission_control import AdmissionControl
-from api.contract.schemas import EndedPerMinute, Failure, OldestJob, ServiceStatus, StatusWorker
+from api.contract.status_schemas import EndedPerMinute, Failure, OldestJob, ServiceStatus, StatusWorker
 from api.operators import Access
 from shared.batches.store import Batches
 from shared.errors import TryLater

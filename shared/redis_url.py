@@ -1,14 +1,15 @@
 """Parses `REDIS_URL` once for both redis-py and Celery.
 
-Imports only the standard library, because Flower's container uses it too (deploy/monitoring/flower_celery.py).
+Imports only the standard library and redis_tls.py, because Flower's container uses it too (deploy/monitoring/flower_celery.py).
 """
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from shared.redis_tls import TLS_OPTIONS, Tls, parse_tls
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
@@ -19,12 +20,9 @@ FORMS = (
 )
 ENCODED = "in a password, write all characters except letters, digits, `-` and `_` as %XX"
 HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+(%[\w.-]+)?")
-TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 # A sentinel that does not answer within this time is passed over.
 SENTINEL_SECONDS = 0.5
-TRUTH: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 OPTIONS_OF: Mapping[str, tuple[str, ...]] = {"rediss": TLS_OPTIONS, "sentinel": ("sentinel_password",)}
-VERIFICATIONS = ("required", "optional", "none")
 
 
 @dataclass(frozen=True)
@@ -38,31 +36,6 @@ class Address:
         """`host:port`, as in a URL."""
         host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Options for authenticating server and client by certificates; the files are local paths."""
-
-    ssl_cert_reqs: str = "required"
-    ssl_check_hostname: bool = True
-    ssl_ca_certs: str | None = None
-    ssl_certfile: str | None = None
-    ssl_keyfile: str | None = None
-
-    def check_files(self) -> None:
-        """Read the certificates and the key.
-
-        Raises:
-            ValueError: names the option whose file cannot be read or is invalid.
-        """
-        context = ssl.create_default_context()
-        if self.ssl_ca_certs:
-            _use("ssl_ca_certs", self.ssl_ca_certs, lambda: context.load_verify_locations(self.ssl_ca_certs))
-        certfile = self.ssl_certfile
-        if certfile:
-            # Pass an empty password: otherwise OpenSSL prompts for that of an encrypted key on the terminal.
-            _use("ssl_certfile", certfile, lambda: context.load_cert_chain(certfile, self.ssl_keyfile, lambda: ""))
 
 
 @dataclass(frozen=True)
@@ -145,7 +118,7 @@ def parse_redis_url(text: str) -> RedisUrl:
         _database(options.get("db"), "" if url.scheme == "unix" else database),
         username,
         password,
-        _tls(options) if url.scheme == "rediss" else None,
+        parse_tls(options) if url.scheme == "rediss" else None,
         primary,
         options.get("sentinel_password"),
     )
@@ -251,29 +224,3 @@ def _database(option: str | None, path: str) -> int:
     if not re.fullmatch(r"[0-9]{0,5}", number):
         raise ValueError("its database must be a number, as in redis://host/0 or unix:///path?db=0")
     return int(number or 0)
-
-
-def _tls(options: Mapping[str, str]) -> Tls:
-    verification = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
-    if verification not in VERIFICATIONS:
-        raise ValueError(f"`ssl_cert_reqs` must be one of {', '.join(VERIFICATIONS)}")
-    check_hostname = TRUTH.get(options.get("ssl_check_hostname", "true").lower())
-    if check_hostname is None:
-        raise ValueError("`ssl_check_hostname` must be true or false")
-    if "ssl_keyfile" in options and "ssl_certfile" not in options:
-        raise ValueError("`ssl_keyfile` needs the certificate of the key in `ssl_certfile`")
-    files = {name: options.get(name) for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
-    # OpenSSL cannot check the host name without checking the certificate.
-    tls = Tls(verification, check_hostname and verification != "none", **files)
-    tls.check_files()
-    return tls
-
-
-def _use(option: str, file: str, load: Any) -> None:
-    try:
-        load()
-    except FileNotFoundError:
-        raise ValueError(f"`{option}`: there is no file {file}, or its key file is missing") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it cannot be read"
-        raise ValueError(f"`{option}`: {file} cannot be used: {reason}") from None

@@ -2,9 +2,9 @@
 
 from api.batch_form import MOST_BYTES, MOST_PICTURES
 from api.batch_results import CSV, NDJSON
+from api.contract.batch_schemas import AddedPictures, BatchRecord
 from api.contract.examples import BATCH_LINE, COMPLETED_BATCH, OPEN_BATCH, QUEUED_JOB
 from api.contract.operation import Answer, named
-from api.contract.schemas import AddedPictures, BatchRecord
 from api.picture_body import FIELD
 from api.uploads import DEFAULT_TOP
 from shared.images.formats import NAMES

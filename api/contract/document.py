@@ -13,12 +13,15 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
+from api.contract.batch_schemas import AddedPictures, BatchRecord
 from api.contract.headers import ALWAYS, HEADERS
 from api.contract.operation import NOTE, Answer, Operation, named
 from api.contract.problems import MEANINGS, ON_EVERY_ROUTE, component_name, problem_response
-from api.contract.schemas import BODIES
+from api.contract.schemas import JobRecord, Labels, OpenJob, Problem
+from api.contract.status_schemas import Live, Ready, ServiceStatus
 from shared.version import VERSION
 
+BODIES = (Labels, OpenJob, JobRecord, BatchRecord, AddedPictures, Problem, Live, Ready, ServiceStatus)
 INFO = {
     "summary": "Classifies pictures: returns the most likely labels of each.",
     "description": (

@@ -27,10 +27,10 @@ from api.contract.batch_routes import (
     OPTIONS,
     RESULTS,
 )
+from api.contract.batch_schemas import AddedPictures
 from api.contract.headers import IDEMPOTENCY_KEY, PREFER
 from api.contract.operation import operation
 from api.contract.problems import BEFORE_JOBS
-from api.contract.schemas import AddedPictures
 from api.picture_batches import PictureBatches
 from api.preferences import parse_preferences
 from api.quotas import count_uploads

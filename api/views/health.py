@@ -4,7 +4,7 @@ from flask import Blueprint, Response, jsonify
 
 from api.contract.examples import WORKER
 from api.contract.operation import Answer, operation
-from api.contract.schemas import Live, Ready
+from api.contract.status_schemas import Live, Ready
 from shared.errors import ServerUnfit
 from shared.jobs.backlog import BacklogReader
 from shared.redis_server import RedisServer

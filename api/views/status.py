@@ -8,7 +8,8 @@ from api.contract.examples import RETRIED_JOB, STATUS
 from api.contract.headers import ABOUT_A_JOB
 from api.contract.operation import Answer, operation
 from api.contract.problems import BEFORE_JOBS
-from api.contract.schemas import OpenJob, ServiceStatus
+from api.contract.schemas import OpenJob
+from api.contract.status_schemas import ServiceStatus
 from api.job_submission import JobSubmission
 from api.operators import Operators
 from api.page_files import PageFiles, read_files

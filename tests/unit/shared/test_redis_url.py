@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from shared.redis_url import Address, Tls, parse_redis_url
+from shared.redis_tls import Tls
+from shared.redis_url import Address, parse_redis_url
 
 
 @pytest.mark.parametrize(
