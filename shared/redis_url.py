@@ -1,6 +1,7 @@
 """Parses `REDIS_URL` once for both redis-py and Celery.
 
-Imports only the standard library and redis_tls.py, because Flower's container uses it too (deploy/monitoring/flower_celery.py).
+Imports only the standard library and redis_tls.py, because Flower's container uses it too
+(deploy/monitoring/flower_celery.py).
 """
 
 import re

@@ -16,7 +16,6 @@ from shared.errors import (
     GoneBatch,
     KeyReused,
     NotReplicated,
-    PictureTooLarge,
     QueueFull,
     TooManyWebhooks,
     UnknownBatch,
@@ -28,7 +27,6 @@ from shared.jobs.models import labels_from
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BATCH_PREFIX, BATCHES_KEY, PICTURE_PREFIX
 from shared.jobs.replication import Replication
-from shared.settings import MEBIBYTE
 
 # How many pictures are read from Redis at a time.
 PAGE = 200
@@ -158,22 +156,8 @@ class Batches:
             "conflict": _key_reused(),
             "unstored": redis.ConnectionError("the pictures of a batch were stored too long ago"),
         }
-        return refusals.get(verdict) or self._no_room(pictures)
-
-    def _no_room(self, pictures: Sequence[NewPicture]) -> Exception:
         sizes = [picture.request.picture.bytes for picture in pictures if not picture.known]
-        limits, size = self._limits, sum(sizes)
-        if len(sizes) > limits.max_open_jobs or size > limits.max_stored_bytes:
-            return PictureTooLarge(
-                f"These pictures can never be accepted at once: the service takes {limits.max_open_jobs} jobs and "
-                f"{limits.max_stored_bytes / MEBIBYTE:,.1f} MiB at a time. Send fewer pictures in a request."
-            )
-        backlog = self._backlog.read()
-        return backlog.full(self._limits, size) or QueueFull(
-            f"The queue has no room for all {len(pictures)} pictures: {backlog.open_jobs} jobs are open; the limit is "
-            f"{self._limits.max_open_jobs}. None was accepted. Try again later, or send fewer at once.",
-            backlog.seconds_for(len(pictures)),
-        )
+        return refusals.get(verdict) or self._backlog.read().refusal(self._limits, sizes)
 
     def close(self, batch_id: str) -> BatchState:
         """Close the batch to further pictures; return its state. Raises UnknownBatch, NotReplicated."""

@@ -2,13 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import redis
 
-from shared.errors import QueueFull
+from shared.errors import PictureTooLarge, QueueFull
 from shared.jobs.limits import JobLimits
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import BYTES_KEY, DRAIN_KEY, FAILED_KEY, JOB_PREFIX, LEASES_KEY, OPEN_KEY
@@ -49,9 +49,22 @@ class Backlog:
         """Return the same estimate in whole seconds, at least 1, for `Retry-After`."""
         return max(1, round(self.drain_seconds(jobs)))
 
-    def refusal(self, limits: JobLimits, picture_bytes: int) -> QueueFull:
-        """Return the error for a picture that was just refused: the reason, and when to retry."""
-        return self.full(limits, picture_bytes) or QueueFull("The queue was full a moment ago. Try again.", 1)
+    def refusal(self, limits: JobLimits, sizes: Sequence[int]) -> QueueFull | PictureTooLarge:
+        """Return the error for pictures of these sizes in bytes that were just refused, all together.
+
+        QueueFull says when to try again; PictureTooLarge, that they are more than fit into an empty queue.
+        """
+        if len(sizes) > limits.max_open_jobs or sum(sizes) > limits.max_stored_bytes:
+            return PictureTooLarge(_never_fits(limits, sizes))
+        if full := self.full(limits, sum(sizes)):
+            return full
+        if len(sizes) == 1:
+            return QueueFull("The queue was full a moment ago. Try again.", 1)
+        return QueueFull(
+            f"The queue has no room for all {len(sizes)} pictures: {self.open_jobs} jobs are open; the limit is "
+            f"{limits.max_open_jobs}. None was accepted. Try again later, or send fewer at once.",
+            self.seconds_for(len(sizes)),
+        )
 
     def full(self, limits: JobLimits, picture_bytes: int = 1) -> QueueFull | None:
         """Return the error for a picture that would be refused now, None if it would be admitted."""
@@ -118,6 +131,19 @@ class BacklogReader:
             pipe.zcard(self._queue.key(LEASES_KEY))
             rank, running = pipe.execute()
         return max(1, (rank or 0) + 1 - int(running))
+
+
+def _never_fits(limits: JobLimits, sizes: Sequence[int]) -> str:
+    most = f"{limits.max_stored_bytes / MEBIBYTE:,.2f} MiB"
+    if len(sizes) == 1:
+        return (
+            f"This picture can never be accepted: it has {sizes[0] / MEBIBYTE:,.2f} MiB; the service stores at most "
+            f"{most} of pictures at a time. Send a smaller one."
+        )
+    return (
+        f"These pictures can never be accepted at once: the service takes {limits.max_open_jobs} jobs and {most} at a "
+        "time. Send fewer pictures in a request."
+    )
 
 
 def _interval_ms(now: float, interval_ms: str | None, finished_ms: str | None) -> float:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import redis
 
 from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
-from shared.errors import GoneJob, KeyReused, PictureTooLarge, TooManyWebhooks, UnknownJob
+from shared.errors import GoneJob, KeyReused, TooManyWebhooks, UnknownJob
 from shared.jobs.admission import MAX_DELIVERIES, Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.calls import JobCalls
@@ -23,7 +23,6 @@ from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_
 from shared.jobs.replication import Replication
 from shared.jobs.script import ScriptCall, run_calls
 from shared.result_cache import KnownResult
-from shared.settings import MEBIBYTE
 
 UNKNOWN = "There is no job with this id."
 # A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
@@ -79,22 +78,13 @@ class Jobs:
         call = self._calls.admit(job_id, request, key, known, picture)
         (answer, open_jobs, running, holder), replicated = self._replication.run(call)
         if answer == b"full":
-            raise self._no_room(request.picture.bytes)
+            raise self.backlog.read().refusal(self._limits, [request.picture.bytes])
         if answer == b"undelivered":
             raise TooManyWebhooks(MAX_DELIVERIES)
         if answer == b"conflict":
             raise KeyReused("This Idempotency-Key was used for a different request. Use a new key for a new request.")
         position = max(1, int(open_jobs) - int(running))
         return Admission(holder.decode(), position, answer == b"joined", known is not None, replicated)
-
-    def _no_room(self, picture_bytes: int) -> Exception:
-        most = self._limits.max_stored_bytes
-        if picture_bytes > most:
-            return PictureTooLarge(
-                f"This picture can never be accepted: it has {picture_bytes / MEBIBYTE:,.2f} MiB; the service stores "
-                f"at most {most / MEBIBYTE:,.2f} MiB of pictures at a time. Send a smaller one."
-            )
-        return self.backlog.read().refusal(self._limits, picture_bytes)
 
     def joined(self, key: IdempotencyKey) -> Admission | None:
         """Return the job that has this key, None if there is none."""

@@ -11,7 +11,7 @@ from api import batch_intake
 from api.batch_form import NamedPicture
 from api.batch_intake import BatchIntake
 from api.cached_results import CachedResults
-from api.contract.schemas import AddedPicture
+from api.contract.batch_schemas import AddedPicture
 from api.picture_batches import PictureBatches
 from api.picture_body import PictureBody
 from api.picture_jobs import PictureJobs
