@@ -10,7 +10,7 @@ from shared.errors import JobEnded, NotReplicated
 from shared.images.store import ImageStore, forget_picture
 from shared.jobs.admission import Admission, IdempotencyKey, JobRequest
 from shared.jobs.events import JobEvents
-from shared.jobs.models import Job, JobState
+from shared.jobs.models import Ended, Job, JobState
 from shared.jobs.retries import Retries, admit_picture
 from shared.jobs.store import Jobs
 
@@ -62,9 +62,9 @@ class PictureJobs:
         """Cancel an open job; False if it has ended, and its result stays. Raises as `get`."""
         self.get(job_id, owner)
         canceled = self._jobs.cancel(job_id)
-        if canceled:
+        if canceled is Ended.YES:
             forget_picture(self._images, job_id)
-        return canceled
+        return bool(canceled)
 
     def cancel_only(self, job_id: str, owner: str | None = None) -> None:
         """Cancel an open job, or one that is canceled already.

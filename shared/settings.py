@@ -62,9 +62,9 @@ class Settings(BaseModel):
     redis_prefix: Annotated[str, BOTH] = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$", examples=["cats:"])
     """Prefix of every key in Redis, such as `cats:` (letters, digits, `_`, `.`, `:`, `-`). Services that share one
     database need different prefixes. `make failed` needs the same one."""
-    redis_min_replicas: Annotated[int, API] = Field(0, ge=0, le=16)
+    redis_min_replicas: Annotated[int, BOTH] = Field(0, ge=0, le=16)
     """How many replicas of Redis must have a picture before its upload is answered with 200 or 202. 0 asks for none.
-    See [reliability](reliability.md#replicas)."""
+    Workers need it when pictures are not in Redis. See [reliability](reliability.md#replicas)."""
     image_store_url: Annotated[str, BOTH] = Field("redis:", min_length=1, repr=False)
     """Where pictures are stored until they are classified: `redis:` (the same server), an [S3 bucket](how-to/s3.md), a
     [folder](#pictures-in-a-folder) such as `file:///data/pictures`, or any other

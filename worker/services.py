@@ -9,7 +9,7 @@ from typing import Protocol
 import redis
 
 from shared.images.history import StoreHistory
-from shared.images.store import ImageStore, RemoverOfProcess, open_image_store
+from shared.images.store import ImageStore, RemoverOfProcess, is_in_redis, open_image_store
 from shared.jobs.limits import limits_of
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
@@ -141,7 +141,9 @@ class Services:
         return Reaper(turns, self._jobs(client), StalledJobs(client, self.queue), images, self.metrics, self.tracing)
 
     def _jobs(self, client: redis.Redis) -> Jobs:
-        return Jobs(client, self.queue, limits_of(self.settings), self.metrics)
+        # A promoted replica that lacks the end of a job runs it again, and needs its picture.
+        replicas = 0 if is_in_redis(self.settings.image_store_url) else self.settings.redis_min_replicas
+        return Jobs(client, self.queue, limits_of(self.settings), self.metrics, min_replicas=replicas)
 
     def _open_images(self, client: redis.Redis) -> ImageStore:
         # Not longer than the soft time limit, which would hide the reason for the delay.

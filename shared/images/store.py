@@ -102,6 +102,11 @@ def forget_picture(images: PictureRemover, job_id: str) -> None:
         log.warning("A picture could not be deleted: %s", error)
 
 
+def is_in_redis(url: str) -> bool:
+    """Whether the store at `url` is the Redis with the job records."""
+    return url == REDIS_URL
+
+
 def open_image_store(
     url: str,
     history: StoreHistory,
@@ -119,7 +124,7 @@ def open_image_store(
     Raises:
         SettingsError: the store cannot be used.
     """
-    if url == REDIS_URL:
+    if is_in_redis(url):
         return RecordImageStore()
     # Imported only if used: it takes memory.
     import fsspec

@@ -103,7 +103,9 @@ def _retry_one(jobs: Jobs, retries: Retries, job_id: str) -> bool:
         sys.stdout.write(f"{job_id}  not retried: {error}\n")
         return False
     sys.stdout.write(f"{job_id}  {'was retried before' if admission.joined else 'retried'} as {admission.job_id}\n")
-    return True
+    if not admission.replicated:
+        sys.stdout.write(f"{job_id}  too few replicas of Redis have the new job; to be sure, retry this one again\n")
+    return admission.replicated
 
 
 def _with_room(jobs: Jobs, retry: Callable[[], Admission]) -> Admission:
@@ -136,7 +138,7 @@ def _open_jobs(settings: Settings) -> Jobs:
 
 def _open_retries(settings: Settings) -> tuple[Jobs, Retries]:
     client, queue = connect(settings.redis_url, max_connections=2), Queue(settings.redis_prefix)
-    jobs = Jobs(client, queue, limits_of(settings))
+    jobs = Jobs(client, queue, limits_of(settings), min_replicas=settings.redis_min_replicas)
     return jobs, Retries(jobs, open_image_store(settings.image_store_url, StoreHistory(client, queue)))
 
 

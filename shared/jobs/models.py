@@ -48,7 +48,7 @@ class Requeued(StrEnum):
     EXHAUSTED = "exhausted"
     """The job has failed: this was its last attempt."""
     KEPT = "kept"
-    """The same, and its picture is kept for a retry."""
+    """The same, and its picture stays, as with `Ended.KEPT`."""
     NONE = ""
     """Nothing changed: the execution does not hold the job, or the lease has not ended."""
 
@@ -61,7 +61,7 @@ class Ended(IntEnum):
     YES = 1
     """The job has ended, and its picture is no longer needed."""
     KEPT = 2
-    """The job has failed, and its picture is kept for a retry."""
+    """The job has ended, and its picture stays: for a retry, or for a replica that may be promoted without this end."""
 
 
 @dataclass(frozen=True)

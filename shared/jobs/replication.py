@@ -1,5 +1,6 @@
 """Has replicas of Redis confirm what a script wrote, before a client is told of it (`REDIS_MIN_REPLICAS`)."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
@@ -25,16 +26,23 @@ class Replication:
         )
 
     def run(self, call: ScriptCall) -> tuple[Any, bool]:
-        """Run the script; return its answer, and whether enough replicas have its changes and all earlier ones.
-
-        Redis answers `WAIT` for the last write of the same connection, so this writes a key first: a script that is
-        repeated may have changed nothing. If the answer is lost, all three commands are sent again, perhaps to another
-        server, where the script must run too. So they must not be separate calls.
-        """
+        """Run the script; return its answer, and whether enough replicas have its changes and all earlier ones."""
         if not self._min_replicas:
             return call.run(self._redis), True
-        answer, _, acknowledged = run_calls(self._redis, [call], self._confirm)
-        return answer, int(acknowledged) >= self._min_replicas
+        [answer], replicated = self.run_all([call])
+        return answer, replicated
+
+    def run_all(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], bool]:
+        """Run the scripts in one round trip; return as `run` does, with the answers in order.
+
+        Redis answers `WAIT` for the last write of the same connection, so this writes a key first: a script that is
+        repeated may have changed nothing. If the answer is lost, all commands are sent again, perhaps to another
+        server, where the scripts must run too. So they must not be separate calls.
+        """
+        if not self._min_replicas:
+            return run_calls(self._redis, calls), True
+        *answers, _, acknowledged = run_calls(self._redis, calls, self._confirm)
+        return answers, int(acknowledged) >= self._min_replicas
 
     def get(self, key: str, field: str) -> tuple[str | None, bool]:
         """Read a field of a hash; return it, and whether enough replicas have it."""

@@ -33,7 +33,8 @@ class Retries:
     def retry(self, job: Job, new_id: str, request_id: str = "") -> Admission:
         """Admit the job again as `new_id`; if it has been retried before, join the job of the first retry.
 
-        If the answer of a call is lost, call again: the second call joins the job that was admitted.
+        If the answer of a call is lost, or too few replicas have the admission, call again: the second call joins the
+        job that was admitted. Until replicas have it, the picture stays kept.
 
         Raises:
             NotRetryable: the job has not failed, or failed because of its picture.
@@ -55,7 +56,8 @@ class Retries:
             raise GoneJob(PICTURE_GONE) from None
         request = request_again(job, request_id)
         admission = admit_picture(self._jobs, self._images, new_id, request, _key_of(job), picture)
-        self.forget(job.id)
+        if admission.replicated:
+            self.forget(job.id)
         return admission
 
     def forget(self, job_id: str) -> bool:

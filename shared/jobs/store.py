@@ -21,7 +21,7 @@ from shared.jobs.models import Ended, Job, JobState, Origin, Outcome, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
 from shared.jobs.replication import Replication
-from shared.jobs.script import ScriptCall, run_calls
+from shared.jobs.script import ScriptCall
 from shared.result_cache import KnownResult
 
 UNKNOWN = "There is no job with this id."
@@ -46,7 +46,7 @@ class Jobs:
     ) -> None:
         """`client` decodes its answers to `str`; `events.ended` is called for every job ended here.
 
-        `min_replicas` of Redis confirm every admission.
+        `min_replicas` of Redis confirm every admission, and every end before its picture is deleted.
         """
         self._redis = client
         self._queue = queue
@@ -133,20 +133,20 @@ class Jobs:
 
         `execution` is the attempt that ends the job, "" if a client or a deadline ends it.
         """
-        return self._ended(outcome, self._calls.finish(job_id, outcome, execution).run(self._redis))
+        return self._ended(outcome, *self._replication.run(self._calls.finish(job_id, outcome, execution)))
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         """End a job that `execution` holds and claim the next jobs, in one round trip."""
         calls = [self._calls.finish(job_id, outcome, execution), self._claim_call(claim, "")]
-        moved, answer = run_calls(self._redis, calls)
-        ended = self._ended(outcome, moved)
+        (moved, answer), replicated = self._replication.run_all(calls)
+        ended = self._ended(outcome, moved, replicated)
         claimed = self._claimed(claim, answer)
         return replace(self.claim(claim) if claimed is None else claimed, ended=ended)
 
-    def _ended(self, outcome: Outcome, moved: int) -> Ended:
+    def _ended(self, outcome: Outcome, moved: int, replicated: bool) -> Ended:
         if moved:
             self._events.ended(outcome.state)
-        return Ended(moved)
+        return Ended(moved) if replicated or not moved else Ended.KEPT
 
     def _claim_call(self, claim: Claim, job_id: str) -> ScriptCall:
         return self._calls.claim(claim, job_id, self._time.in_seconds(CLAIM_VALID_SECONDS))
@@ -174,22 +174,24 @@ class Jobs:
         """End the job with a problem as `end` does, but only while the execution holds it."""
         outcome = Outcome.failed(problem, poison=poison)
         call = self._calls.finish(job_id, outcome, execution, allowed=[JobState.RUNNING])
-        return self._ended(outcome, call.run(self._redis))
+        return self._ended(outcome, *self._replication.run(call))
 
-    def cancel(self, job_id: str) -> bool:
-        """Cancel an open job; False if it has already ended."""
-        return bool(self.end(job_id, CANCELED))
+    def cancel(self, job_id: str) -> Ended:
+        """Cancel an open job."""
+        return self.end(job_id, CANCELED)
 
     def cancel_all(self, job_ids: Sequence[str]) -> list[str]:
-        """Cancel those of the jobs that are open and return their ids, in one round trip."""
-        calls = [self._calls.finish(job_id, CANCELED, "") for job_id in job_ids]
-        moved = [self._ended(CANCELED, answer) for answer in run_calls(self._redis, calls)]
-        return [job_id for job_id, ended in zip(job_ids, moved, strict=True) if ended]
+        """Cancel those of the jobs that are open, in one round trip; return the ids of those without pictures now."""
+        answers, replicated = self._replication.run_all(
+            [self._calls.finish(job_id, CANCELED, "") for job_id in job_ids]
+        )
+        moved = [self._ended(CANCELED, answer, replicated) for answer in answers]
+        return [job_id for job_id, ended in zip(job_ids, moved, strict=True) if ended is Ended.YES]
 
-    def expire(self, job_id: str) -> bool:
-        """End a queued job whose deadline has passed; False if it has started or ended."""
+    def expire(self, job_id: str) -> Ended:
+        """End a queued job whose deadline has passed; nothing happens if it has started or ended."""
         problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}
-        return bool(self.end(job_id, Outcome.failed(problem, JobState.EXPIRED)))
+        return self.end(job_id, Outcome.failed(problem, JobState.EXPIRED))
 
     def delete(self, *job_ids: str) -> None:
         """Delete the records of ended jobs; `get` then raises GoneJob until the tombstones expire."""

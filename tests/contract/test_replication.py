@@ -118,11 +118,14 @@ def test_a_retry_is_confirmed_also_if_it_joins_the_first(bench: Bench) -> None:
     fail(bench.jobs, A, {"status": 500, "title": "Model failed", "detail": "D"})
     bench.stop_replica()
     assert not retries.retry(bench.jobs.get(A), B).replicated
-    # When it is retried again, Then that is not confirmed either, until the replica goes on
+    # When it is retried again, Then that is not confirmed either, and its picture stays kept
     assert not retries.retry(bench.jobs.get(A), C).replicated
+    assert bench.jobs.kept.job_ids() == [A]
+    # When the replica goes on, Then it is confirmed, and the picture goes
     bench.resume_replica()
     last = eventually(lambda: confirmed(retries.retry(bench.jobs.get(A), C)), what="a confirmation")
     assert last.job_id == B
+    assert not bench.jobs.kept.job_ids()
 
 
 def test_pictures_of_a_batch_and_its_end_are_confirmed(bench: Bench) -> None:

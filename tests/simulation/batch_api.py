@@ -18,6 +18,7 @@ from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.uploads import UploadLimits
 from shared.batches.models import BatchRequest, BatchResult
+from shared.errors import NotReplicated
 from shared.jobs.admission import new_job_id
 from shared.jobs.events import NO_EVENTS
 from shared.result_cache import ResultCache
@@ -103,7 +104,7 @@ class SimulatedApi:
         self._serving.append(actor)
         try:
             return request()
-        except (redis.RedisError, OSError, ApiCrash) as error:
+        except (redis.RedisError, OSError, ApiCrash, NotReplicated) as error:
             raise Unanswered(repr(error)) from None
         finally:
             self._serving.remove(actor)

@@ -107,6 +107,7 @@ class SimulatedBatchClient:
         """Send a request; return whether an answer was heard."""
         job_ids = [f"{name}-{attempt}" for name in request.names]
         self._ledger.send(batch, request, job_ids)
+        asked = self._jobs_ledger.failovers
         try:
             answer = self.api.add(batch.id, request.key, pictures, job_ids)
         except Unanswered as error:
@@ -114,7 +115,7 @@ class SimulatedBatchClient:
             self._wait(f"unknown: {job_ids} {error}")
             return False
         self._world.note(f"accepted: {answer}")
-        self._ledger.answer(batch, request, answer)
+        self._ledger.answer(batch, request, answer, asked)
         return True
 
     def _repeat(self, batch: SentBatch) -> None:
@@ -131,12 +132,15 @@ class SimulatedBatchClient:
         """Read results, sometimes some of them again; sometimes cancel a picture."""
         rng = self._world.rng
         after = rng.choice([len(batch.lines), rng.randint(0, len(batch.lines))])
+        asked = self._jobs_ledger.failovers
         try:
             state, added, lines = self.api.results(batch.id, after)
         except Unanswered as error:
             self._world.note(f"{batch.id}: {error}")
             return
         accepted = [job_id for request in batch.requests for job_id in request.accepted]
+        if not self._jobs_ledger.holds(asked):
+            return
         require(added >= len(accepted), f"{batch.id} has {added} pictures of {accepted}")
         self._ledger.read(batch, after, lines, added if state == BatchState.COMPLETED else None)
         if accepted and rng.random() < self._habits.cancels / 2:
@@ -157,18 +161,20 @@ class SimulatedBatchClient:
     def _close(self, batch: SentBatch) -> None:
         batch.close_asked = True
         for _ in range(TRIES):
+            asked = self._jobs_ledger.failovers
             try:
                 state = self.api.close(batch.id)
             except Unanswered as error:
                 self._wait(f"{batch.id}: {error}")
                 continue
             require(state in ("closed", "completed") or batch.deletions > 0, f"{batch.id} is closed, and {state}")
-            batch.close_told = True
+            batch.close_told = self._jobs_ledger.confirmed or self._jobs_ledger.holds(asked)
             return
 
     def _cancel(self, batch: SentBatch) -> None:
         for _ in range(TRIES):
             self._ledger.delete(batch)
+            asked = self._jobs_ledger.failovers
             try:
                 self.api.cancel(batch.id)
             except Unanswered as error:
@@ -177,7 +183,7 @@ class SimulatedBatchClient:
             except UnknownBatch as error:
                 batch.check_refusal(error)
                 return
-            self._ledger.deleted(batch)
+            self._ledger.deleted(batch, asked)
             return
 
     def _wait(self, why: str) -> None:

@@ -1,7 +1,7 @@
 """What clients were told about their batches, and whether it was kept."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class SentBatch:
     deletions: int = 0
     # How often the model had run for pictures of this batch when the client was told that it is canceled.
     begun_before: int | None = None
-    # Whether Redis has let it expire.
+    # Whether Redis has let it expire, or lost it in a failover.
     forgotten: bool = False
 
     @property
@@ -90,14 +90,29 @@ class BatchLedger:
         request.unheard = True
         self._ledger.unknown.update(job_ids)
 
-    def answer(self, batch: SentBatch, request: SentRequest, answer: list[Any]) -> None:
-        """Note the answer to a request: every one is the same."""
+    def fail_over(self, is_there: Callable[[str], bool], lost: Collection[str]) -> None:
+        """Note that the replica is the primary now; `lost` are jobs that it does not have."""
+        for batch in self.batches.values():
+            batch.forgotten = batch.forgotten or not is_there(batch.id)
+            batch.lines.clear()
+            batch.begun_before = None
+            batch.close_told = batch.close_told and self._ledger.confirmed
+            for request in batch.requests:
+                if not set(lost).isdisjoint(request.accepted):
+                    request.answer, request.unheard = None, True
+
+    def answer(self, batch: SentBatch, request: SentRequest, answer: list[Any], asked: int) -> None:
+        """Note the answer to a request: every one is the same. `asked` as in `Ledger.holds`."""
+        job_ids = [each["id"] for each in answer if "id" in each]
+        self._ledger.accept(job_ids, asked)
+        if not (self._ledger.confirmed or self._ledger.holds(asked)):
+            request.unheard = True
+            return
         require(request.answer in (None, answer), f"{batch.id} answers {request.answer}, and then {answer}")
         request.answer = answer
         told = [each["name"] for each in answer if "id" in each]
         require(told == request.names, f"{batch.id} accepts {told} of {request.names}")
         require(request.job_ids.issuperset(request.accepted), f"{batch.id} answers with strange jobs: {answer}")
-        self._ledger.accepted.update(request.accepted)
 
     def delete(self, batch: SentBatch) -> None:
         """Note that the client is about to cancel or delete a batch: its jobs may be canceled, and deleted."""
@@ -105,9 +120,9 @@ class BatchLedger:
         for job_id in batch.job_ids:
             self._ledger.deletions[job_id] += 2
 
-    def deleted(self, batch: SentBatch) -> None:
-        """Note that the client was told so."""
-        if batch.begun_before is None:
+    def deleted(self, batch: SentBatch, asked: int) -> None:
+        """Note that the client was told so, `asked` as in `Ledger.holds`."""
+        if batch.begun_before is None and self._ledger.holds(asked):
             batch.begun_before = self._begun(batch)
 
     def read(self, batch: SentBatch, after: int, lines: Sequence[BatchResult], complete: int | None) -> None:
@@ -155,12 +170,14 @@ class BatchLedger:
         """Check that the end of a batch was told once, with what it then was."""
         count, ledger = self._ledger.received[batch.id], self._ledger
         told = f"the webhook of {batch.id} was received {count} times"
-        require(count <= 1 or ledger.lost_receipts + ledger.lost_senders > 0, told)
+        require(count <= 1 or ledger.lost_receipts + ledger.lost_senders + ledger.failovers > 0, told)
         if not record:
             return
         found = Batch.from_hash(batch.id, record)
-        require((count > 0 or batch.id in given_up) == bool(found.finished_ms), f"{told}, and it is {found}")
-        if count:
+        was_told = count > 0 or batch.id in given_up
+        same = was_told == bool(found.finished_ms) or (was_told and ledger.failovers > 0)
+        require(same, f"{told}, and it is {found}")
+        if count and not ledger.failovers:
             answer = batch_answer(found)
             if found.state is BatchState.DELETED:
                 answer["status"] = "completed"

@@ -26,6 +26,10 @@ class BatchReferee:
         # State, number of pictures, number of ends and time of the end, as last seen.
         self._seen: dict[str, tuple[str, int, int, str]] = {}
 
+    def fail_over(self) -> None:
+        """Take note that older records may be valid again."""
+        self._seen.clear()
+
     def look(self, key: str) -> None:
         """Check the record under this key; it may have expired."""
         state, added, ended, finished_ms, *counts = self._server.hmget(

@@ -61,6 +61,10 @@ class SimulatedBatches:
             self._ledger.batches[batch_id].forgotten = True
             self._server.delete(*(self._key(batch_id) + part for part in PARTS))
 
+    def fail_over(self, lost: Collection[str]) -> None:
+        """Note that the replica is the primary now; it does not have the jobs `lost`."""
+        self._ledger.fail_over(lambda batch_id: bool(self._record(batch_id)), lost)
+
     def audit(self, open_jobs: Collection[str]) -> None:
         """Compare the batches with the open jobs."""
         batches = self._ledger.batches

@@ -1,7 +1,7 @@
 """What was promised to the clients of a simulated service, what was seen, and whether both agree."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,9 @@ class Ledger:
     """Written by the simulated clients and workers; judged when the world has come to rest."""
 
     max_attempts: int
+    # Whether what is accepted is on the replica, and how often the replica has taken the primary's place.
+    confirmed: bool = False
+    failovers: int = 0
     accepted: set[str] = field(default_factory=set)
     # Uploads whose answer never came: they may have been accepted.
     unknown: set[str] = field(default_factory=set)
@@ -48,8 +51,31 @@ class Ledger:
     # The new job of each job that was retried, as the operators were told.
     retried: dict[str, str] = field(default_factory=dict)
 
-    def observe(self, job: Job) -> None:
-        """Note what a client reads; an end never changes."""
+    def accept(self, job_ids: Iterable[str], asked: int) -> None:
+        """Note that a client is told that these jobs are accepted; `asked` as in `holds`."""
+        (self.accepted if self.confirmed or self.holds(asked) else self.unknown).update(job_ids)
+
+    def holds(self, asked: int) -> bool:
+        """Whether an answer still describes the service; it was asked for after so many failovers."""
+        return asked == self.failovers
+
+    def fail_over(self, is_there: Callable[[str], bool]) -> set[str]:
+        """Note that the replica is the primary now; return the jobs that it does not have, which were accepted."""
+        lost = {job_id for job_id in self.accepted if not is_there(job_id)}
+        require(not (lost and self.confirmed), f"the replica has confirmed {sorted(lost)}, and does not have them")
+        self.failovers += 1
+        self.accepted -= lost
+        self.unknown |= lost
+        # Jobs whose ends were lost end again.
+        self.seen.clear()
+        if not self.confirmed:
+            self.retried.clear()
+        return lost
+
+    def observe(self, job: Job, asked: int) -> None:
+        """Note what a client reads, `asked` as in `holds`; an end never changes, except by a failover."""
+        if not self.holds(asked):
+            return
         before = self.seen.get(job.id)
         if before is not None and before.state.terminal:
             same = (before.state, before.result, before.problem) == (job.state, job.result, job.problem)
@@ -57,9 +83,9 @@ class Ledger:
         self.seen[job.id] = job
 
     def receive(self, answer: dict[str, Any]) -> None:
-        """Note what a receiver is told about a job or a batch: it is always the same."""
+        """Note what a receiver is told about a job or a batch: it is always the same, except by a failover."""
         before = self.received_answers.setdefault(answer["id"], answer)
-        require(before == answer, f"a webhook told {before}, and then {answer}")
+        require(before == answer or self.failovers > 0, f"a webhook told {before}, and then {answer}")
         self.received[answer["id"]] += 1
 
     def note_retry(self, job_id: str, new_id: str) -> None:
@@ -91,7 +117,7 @@ class Ledger:
                 self._judge_gone(job_id)
                 continue
             require(job.state.terminal, f"{job_id} was accepted and is {job.state} for ever")
-            self.observe(job)
+            self.observe(job, self.failovers)
             self._judge_end(job)
             if calm:
                 self._judge_attempts(job)
@@ -114,11 +140,11 @@ class Ledger:
         for job_id in sorted(self.webhooks & jobs.keys()):
             told = f"the webhook of {job_id} was received {self.received[job_id]} times"
             require(self.received[job_id] > 0 or job_id in self.given_up, told)
-            require(self.received[job_id] <= 1 or self.lost_receipts + self.lost_senders > 0, told)
+            require(self.received[job_id] <= 1 or self.lost_receipts + self.lost_senders + self.failovers > 0, told)
             job = jobs[job_id]
             if job is not None and job_id in self.received_answers:
                 told = self.received_answers[job_id]["status"]
-                require(told == job.state, f"{job_id} is {job.state}, its webhook told {told}")
+                require(told == job.state or self.failovers > 0, f"{job_id} is {job.state}, its webhook told {told}")
         require(self.received.keys() <= self.webhooks, "a job or batch without a webhook has one")
 
     def _judge_gone(self, job_id: str) -> None:
@@ -141,6 +167,9 @@ class Ledger:
             # With leases shorter than jobs two children may run one task, and pay for each other.
             told = f"{job.id} failed for a time limit while it was not run"
             require(job.id in self.stopped or self.short_leases, told)
+        elif title == "Picture lost":
+            # Its end was lost in a failover, after its picture was deleted.
+            require(self.failovers > 0 and not self.confirmed, f"{job.id} failed: {job.problem}")
         else:
             require(title == "Too many attempts", f"{job.id} failed: {job.problem}")
             require(job.attempts >= self.max_attempts, f"{job.id} failed after {job.attempts} attempts")

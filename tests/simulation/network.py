@@ -10,6 +10,7 @@ from redis.client import Pipeline
 
 from shared.clock import Clock
 from tests.simulation.referee import Referee
+from tests.simulation.replica import Replica
 from tests.simulation.world import World
 
 CLOCK_KEY = "simulated:clock"
@@ -17,6 +18,7 @@ CLOCK_KEY = "simulated:clock"
 ANSWER_TIMEOUT_SECONDS = 1.0
 PATIENT_TRIES = 11
 
+PING: tuple[tuple[Any, ...], dict[str, Any]] = (("PING",), {})
 # Commands with their options, as redis-py's pipelines collect them.
 Stack = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -41,6 +43,7 @@ class Network:
         """`server` is a client of a real server that nobody else uses."""
         self.world = world
         self.faults = Faults()
+        self.replica = Replica(world, server)
         self.referee = Referee(server)
         # How often a patient process has stopped asking, how often the answer to the end of a job never came, and how
         # many late requests are still under way.
@@ -158,9 +161,13 @@ class SimulatedRedis(redis.Redis):
             # Scripts use the world's time.
             clock = [(("SET", CLOCK_KEY, network.world.redis_ms), {})] if scripts else []
             pipe = Pipeline(self.connection_pool, self.response_callbacks, transaction, None)
-            pipe.command_stack = [*clock, *stack]
+            # The server has no replica.
+            pipe.command_stack = [*clock, *(PING if command[0] == "WAIT" else (command, _) for command, _ in stack)]
             with network.referee.watching(commands) as answers:
                 answers.extend(pipe.execute(raise_on_error=False)[len(clock) :])
+            for at, command in enumerate(commands):
+                if command[0] == "WAIT":
+                    answers[at] = network.replica.confirm()
             return answers
 
         answers: list[Any] = network.call(ask, ends=sum(network.referee.ends(command) for command in commands))

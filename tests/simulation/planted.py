@@ -1,12 +1,19 @@
 """Faults that are planted into the product, to see that the simulation finds them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.batches.models import Batch, BatchResult
 from shared.batches.store import Batches
 from shared.jobs import script as job_script
+from shared.jobs.admission import Admission
+from shared.jobs.models import Ended, Job, Outcome
+from shared.jobs.replication import Replication
+from shared.jobs.retries import Retries
+from shared.jobs.script import ScriptCall
+from shared.jobs.store import Jobs
 from tests.simulation.scenario import Weather
 from tests.simulation.service import SimulatedWorker
 
@@ -39,40 +46,60 @@ class PlantedFault:
 
 
 @dataclass(frozen=True)
-class BlameAll:
-    """A worker's main process that does not know which job a child was running."""
+class WrongMethod:
+    """A mistake in Python: the method `method` of a class is `wrong`."""
 
-    name: str = "every job of a stopped child pays for it"
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        of = SimulatedWorker.of
-        SimulatedWorker.of = lambda *_: None  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            SimulatedWorker.of = of  # type: ignore[method-assign]
-
-
-@dataclass(frozen=True)
-class ResultsPastOpenOnes:
-    """A reader of results that leaves out pictures that have not ended, and goes on."""
-
-    name: str = "results go on past an open picture"
+    name: str
+    owner: type
+    method: str
+    wrong: Callable[..., Any]
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        results = Batches.results
-
-        def all_results(batches: Batches, batch: Batch, after: int) -> Iterator[list[BatchResult]]:
-            found = [page for place in range(after, batch.added) for page in results(batches, batch, place)]
-            yield list({line.number: line for page in found for line in page}.values())
-
-        Batches.results = all_results  # type: ignore[method-assign]
+        """Have the product make this mistake while the block runs."""
+        right = getattr(self.owner, self.method)
+        setattr(self.owner, self.method, self.wrong)
         try:
             yield
         finally:
-            Batches.results = results  # type: ignore[method-assign]
+            setattr(self.owner, self.method, right)
+
+
+results = Batches.results
+
+
+def results_past_open_ones(batches: Batches, batch: Batch, after: int) -> Iterator[list[BatchResult]]:
+    """Leave out pictures that have not ended, and go on."""
+    found = [page for place in range(after, batch.added) for page in results(batches, batch, place)]
+    yield list({line.number: line for page in found for line in page}.values())
+
+
+def run_unconfirmed(replication: Any, call: ScriptCall) -> tuple[Any, bool]:
+    """Do not ask for replicas."""
+    return call.run(replication._redis), True
+
+
+retry = Retries.retry
+
+
+def retry_and_forget(retries: Retries, job: Job, new_id: str, request_id: str = "") -> Admission:
+    """Delete the kept picture, whether replicas have the new job or not."""
+    admission = retry(retries, job, new_id, request_id)
+    retries.forget(job.id)
+    return admission
+
+
+def forget_all_ended(jobs: Any, outcome: Outcome, moved: int, _: bool) -> Ended:
+    """Have pictures deleted, whether replicas have the end or not."""
+    return Ended(moved)
+
+
+def admit_always_confirmed(jobs: Jobs, *args: Any, **options: Any) -> Admission:
+    """Call an admission confirmed that is not."""
+    return replace(admit(jobs, *args, **options), replicated=True)
+
+
+admit = Jobs.admit
 
 
 # The mends of faults that real services showed, taken out; and the weather that shows it soonest.
@@ -95,7 +122,10 @@ TAKEN_OUT = (
         PlantedFault("a claim that comes too late is executed", "claim", "now > tonumber(valid_until_ms)", "false"),
         Weather.of("stalls"),
     ),
-    (BlameAll(), Weather.of("lines", "limits")),
+    (
+        WrongMethod("every job of a stopped child pays for it", SimulatedWorker, "of", lambda *_: None),
+        Weather.of("lines", "limits"),
+    ),
     (
         PlantedFault("another execution's job is requeued", "requeue", " or record[2] ~= execution"),
         Weather.of("lines", "limits", "crashes", "leases"),
@@ -266,5 +296,24 @@ OTHERS = (
         ),
         Weather.of("batches"),
     ),
-    (ResultsPastOpenOnes(), Weather.of("batches")),
+    (
+        WrongMethod("results go on past an open picture", Batches, "results", results_past_open_ones),
+        Weather.of("batches"),
+    ),
+    (
+        WrongMethod("uploads are not confirmed", Replication, "run", run_unconfirmed),
+        Weather.of("failovers", "confirmed"),
+    ),
+    (
+        WrongMethod("too few confirmations count as enough", Jobs, "admit", admit_always_confirmed),
+        Weather.of("failovers", "confirmed"),
+    ),
+    (
+        WrongMethod("pictures are deleted before their end is confirmed", Jobs, "_ended", forget_all_ended),
+        Weather.of("failovers", "confirmed", "stores"),
+    ),
+    (
+        WrongMethod("a kept picture is deleted before its retry is confirmed", Retries, "retry", retry_and_forget),
+        Weather.of("failovers", "confirmed", "stores", "crashes"),
+    ),
 )

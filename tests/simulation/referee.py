@@ -41,6 +41,10 @@ class Referee:
         """Whether a command may end a job."""
         return self._name(command) == "finish"
 
+    def fail_over(self) -> None:
+        """Take note that older records may be valid again."""
+        self._batches.fail_over()
+
     @contextmanager
     def watching(self, commands: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
         """Watch what commands do while the block runs them; yields a list for their answers."""

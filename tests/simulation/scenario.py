@@ -74,6 +74,10 @@ class Weather:
     webhooks: bool
     # Clients send batches, which may expire; with crashes, API processes crash too.
     batches: bool
+    # A replica that lacks the last writes is promoted.
+    failovers: bool
+    # What is accepted is confirmed by the replica before (REDIS_MIN_REPLICAS).
+    confirmed: bool
 
     @classmethod
     def of(cls, *kinds: str) -> "Weather":
@@ -83,7 +87,7 @@ class Weather:
     @property
     def calm(self) -> bool:
         """Whether no process is ended or stopped."""
-        return not (self.crashes or self.limits or self.leases)
+        return not (self.crashes or self.limits or self.leases or self.failovers)
 
 
 class Scenario:
@@ -98,7 +102,7 @@ class Scenario:
         drawn = Weather(*(rng.random() < often for _ in fields(Weather)))
         self.weather = weather or drawn
         self._network = Network(self.world, server)
-        self._ledger = Ledger(rng.choice([1, 2, 3]))
+        self._ledger = Ledger(rng.choice([1, 2, 3]), self.weather.confirmed)
         self._network.referee.steady_clock = not self.weather.clocks
         # Else it would depend on the seeds before which of them the server knows.
         for name in SCRIPTS:
@@ -149,6 +153,9 @@ class Scenario:
         self._operators = [SimulatedOperator(self._service, f"o{number}", 4) for number in range(rng.choice([0, 1, 2]))]
         chaos = world.spawn("chaos", self._chaos)
         world.spawn("auditor", self._audit)
+        if self.weather.failovers or self.weather.confirmed:
+            lag_seconds = rng.choice([0.1, 1, 10])
+            world.spawn("replica", lambda: self._network.replica.live(lag_seconds))
         actors = [chaos, *(each.actor for each in [*self._clients, *self._operators])]
         world.run(lambda: not any(actor.alive for actor in [*actors, *self._batches.actors]), 300)
         self._make_peace()
@@ -194,6 +201,7 @@ class Scenario:
             *([self._spoil_queue] if weather.messages else []),
             *([self._flush_scripts] if weather.scripts else []),
             *([self._lose_redis] if weather.outages else []),
+            *([self._fail_over] if weather.failovers else []),
             *([self._crash_sender] if weather.webhooks else []),
             *([self._batches.forget_one] if weather.batches and rng.random() < 0.2 else []),
             *([self._batches.crash_api] if weather.batches and weather.crashes else []),
@@ -313,6 +321,23 @@ class Scenario:
         self._network.faults.away_until = self.world.now + self._rng.choice([1, 5, 15, 25])
         self.world.note("Redis is away")
 
+    def _fail_over(self) -> None:
+        """Cut off the primary, which may go on for a while; then promote the replica."""
+        rng, world, replica = self._rng, self.world, self._network.replica
+        self._find_child(lambda child: child.told.stage is Stage.RUNNING)
+        seconds = rng.choice([0, 1, 3])
+        replica.silent_until = world.now + seconds
+        world.pause(seconds)
+        replica.promote()
+        self._network.faults.away_until = world.now + rng.choice([0.1, 1, 5])
+        lost = self._ledger.fail_over(self._is_there)
+        world.note(f"{len(lost)} accepted jobs are lost")
+        self._batches.fail_over(lost)
+        self._network.referee.fail_over()
+
+    def _is_there(self, job_id: str) -> bool:
+        return bool(self._server.exists(QUEUE.key(f"job:{job_id}"), QUEUE.key(f"gone:{job_id}")))
+
     def _crash_sender(self) -> None:
         sender = self._rng.choice(self._senders)
         sender.crash()
@@ -350,9 +375,11 @@ class Scenario:
         # A lease that ends while its job is run costs the job an attempt, and one that another may run. Short leases
         # do, and those of claims whose answer is heard so late that too little is left for a slow picture.
         late = bool(self._service.slow) and network.longest_wait_seconds > LEASE_SECONDS - SLOWEST_PICTURE_SECONDS
-        self._ledger.cut_off = self.weather.leases or late or (network.gave_up > 0 and self.weather.lines)
+        lossy = network.gave_up > 0 and self.weather.lines
+        self._ledger.cut_off = self.weather.leases or late or lossy or self.weather.failovers
         self._ledger.judge(records, calm=self.weather.calm and not network.gave_up and not late)
-        if not self.weather.clocks:
+        # A replica may have a kept picture that was deleted since, if it does not have the retry.
+        if not (self.weather.clocks or (self.weather.failovers and not self.weather.confirmed)):
             self._reckon_retries(jobs)
         require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
         left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]

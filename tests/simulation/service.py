@@ -14,7 +14,7 @@ from api.picture_jobs import PictureJobs
 from api.ready_workers import ReadyWorkers
 from api.uploads import Upload
 from shared.batches.store import Batches
-from shared.errors import GoneJob, ImageMissing, NotRetryable, QueueFull, UnknownJob
+from shared.errors import GoneJob, ImageMissing, NotReplicated, NotRetryable, QueueFull, UnknownJob
 from shared.images.store import ImageStoreAway
 from shared.jobs.admission import JobRequest
 from shared.jobs.backlog import BacklogReader
@@ -56,19 +56,19 @@ class SimulatedStore:
     def __init__(self, world: World, *, carried: bool) -> None:
         """`carried`: pictures travel with their record, and there is no store."""
         self._world = world
-        self._carried = carried
+        self.carried = carried
         self._pictures: dict[str, bytes] = {}
         self.away_until = 0.0
 
     def put(self, job_id: str, data: bytes) -> bytes:
-        if self._carried:
+        if self.carried:
             return data
         self._reach()
         self._pictures[job_id] = data
         return b""
 
     def get(self, job_id: str, carried: bytes) -> bytes:
-        if not self._carried:
+        if not self.carried:
             self._reach()
             carried = self._pictures.get(job_id, b"")
         if not carried:
@@ -77,10 +77,10 @@ class SimulatedStore:
 
     def holds(self, job_id: str, carried: bytes) -> bool:
         """Whether the picture is there, for the reckoning."""
-        return bool(carried if self._carried else self._pictures.get(job_id))
+        return bool(carried if self.carried else self._pictures.get(job_id))
 
     def delete(self, job_id: str) -> None:
-        if not self._carried:
+        if not self.carried:
             self._reach()
             self._pictures.pop(job_id, None)
 
@@ -149,7 +149,7 @@ class Child:
         service = worker.service
         world = service.world
         self._redis = SimulatedRedis(service.network, service.server)
-        jobs = service.make_jobs(self._redis)
+        jobs = service.make_jobs(self._redis, of_worker=True)
         figures: Any = Figures()
         cache = ResultCache(self._redis, QUEUE, 0)
         self._model = SimulatedModel(world, service.ledger, service.slow)
@@ -216,7 +216,7 @@ class SimulatedWorker:
         self._redis = SimulatedRedis(service.network, service.server)
         clock = service.network.clock()
         figures: Any = Figures()
-        jobs = service.make_jobs(self._redis)
+        jobs = service.make_jobs(self._redis, of_worker=True)
         stalled = StalledJobs(self._redis, QUEUE, clock)
         turns = Turns(self._redis, QUEUE, REAP_SECONDS, clock)
         reaper = Reaper(turns, jobs, stalled, service.store, figures)
@@ -287,16 +287,19 @@ class SimulatedService:
         self.receivers = SimulatedReceivers(world, ledger)
         self.slow = 0.0
         self.lease_seconds = LEASE_SECONDS
+        self.min_replicas = int(ledger.confirmed)
         most = world.rng.choice([3, 8, 50])
         self.limits = JobLimits(most, 10_000, ledger.max_attempts, 3600, 3600, 3600, KEPT_PICTURES * PICTURE_BYTES)
 
-    def make_jobs(self, client: Any) -> Jobs:
-        """Return the job records as one process uses them."""
-        return Jobs(client, QUEUE, self.limits, EndCount(self.ledger), self.network.clock())
+    def make_jobs(self, client: Any, *, of_worker: bool = False) -> Jobs:
+        """Return the job records as one process uses them; workers as in worker/services.py."""
+        replicas = 0 if of_worker and self.store.carried else self.min_replicas
+        return Jobs(client, QUEUE, self.limits, EndCount(self.ledger), self.network.clock(), replicas)
 
     def make_batches(self, client: Any) -> Batches:
         """Return the batches as one process uses them."""
-        return Batches(client, QUEUE, self.limits, BacklogReader(client, QUEUE, self.limits), self.network.clock())
+        backlog = BacklogReader(client, QUEUE, self.limits)
+        return Batches(client, QUEUE, self.limits, backlog, self.network.clock(), self.min_replicas)
 
 
 @dataclass(frozen=True)
@@ -344,15 +347,16 @@ class SimulatedClient:
             data = make_picture(picture_of(job_id))
             picture = ImageInfo(hashlib.sha256(data).hexdigest(), "BMP", 1, 1, PICTURE_BYTES)
             request = JobRequest(picture, 1, deadline_seconds, webhook=webhook)
+            asked = ledger.failovers
             try:
                 admission = self._picture_jobs.accept(job_id, Upload(data, request), key)
             except QueueFull:
                 return
-            except (redis.RedisError, OSError) as error:
+            except (redis.RedisError, OSError, NotReplicated) as error:
                 self._service.world.note(f"unknown: {job_id} {error!r}")
                 ledger.unknown.add(job_id)
                 continue
-            ledger.accepted.add(admission.job_id)
+            ledger.accept([admission.job_id], asked)
             self._service.world.note(f"accepted: {admission.job_id}")
             self._follow(admission.job_id)
             return
@@ -361,8 +365,9 @@ class SimulatedClient:
         world = self._service.world
         for _ in range(world.rng.randrange(3)):
             world.pause(world.rng.expovariate(1))
+            asked = self._service.ledger.failovers
             try:
-                self._service.ledger.observe(self._jobs.get(job_id))
+                self._service.ledger.observe(self._jobs.get(job_id), asked)
             except (redis.RedisError, GoneJob, UnknownJob) as error:
                 world.note(f"{job_id}: {error!r}")
         if world.rng.random() < self._habits.cancels:
@@ -405,6 +410,7 @@ class SimulatedOperator:
         world, ledger = self._service.world, self._service.ledger
         self._number += 1
         new_id = f"{picture_of(job_id)}-{self._name}.{self._number}"
+        asked = ledger.failovers
         try:
             job = self._jobs.get(job_id)
             if job.webhook:
@@ -416,9 +422,13 @@ class SimulatedOperator:
             world.note(f"unknown: {new_id} {error!r}")
             ledger.unknown.add(new_id)
         else:
-            world.note(f"{job_id} is retried as {admission.job_id}")
-            ledger.accepted.add(admission.job_id)
-            ledger.note_retry(job_id, admission.job_id)
+            world.note(f"{job_id} is retried as {admission.job_id}, replicated: {admission.replicated}")
+            if admission.replicated:
+                ledger.accept([admission.job_id], asked)
+            else:
+                ledger.unknown.add(admission.job_id)
+            if admission.replicated and (ledger.confirmed or ledger.holds(asked)):
+                ledger.note_retry(job_id, admission.job_id)
 
 
 LOST = WorkerLostError("signal 9")

@@ -5,16 +5,14 @@ from typing import Any
 import pytest
 
 from tests.simulation.ledger import Broken
-from tests.simulation.planted import OTHERS, TAKEN_OUT, BlameAll, PlantedFault, ResultsPastOpenOnes
+from tests.simulation.planted import OTHERS, TAKEN_OUT, PlantedFault, WrongMethod
 from tests.simulation.scenario import Scenario, Weather
 
 MOST_SEEDS = 300
 
 
 @pytest.mark.parametrize(("fault", "weather"), [*TAKEN_OUT, *OTHERS], ids=lambda part: getattr(part, "name", ""))
-def test_a_planted_fault_is_found(
-    client: Any, fault: PlantedFault | BlameAll | ResultsPastOpenOnes, weather: Weather
-) -> None:
+def test_a_planted_fault_is_found(client: Any, fault: PlantedFault | WrongMethod, weather: Weather) -> None:
     # Given a product with a mistake, When worlds are simulated, Then one of them breaks
     with fault.planted():
         assert any(is_broken(seed, client, weather) for seed in range(MOST_SEEDS))

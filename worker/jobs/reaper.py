@@ -88,17 +88,20 @@ class Reaper:
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; False if it has already ended or does not exist."""
         canceled = self._jobs.cancel(job_id)
-        if canceled:
+        if canceled is Ended.YES:
             forget_picture(self._images, job_id)
+        if canceled:
             [origin] = self._log([job_id], "canceled through Celery", logging.INFO)
             self._traces.ended(origin, JobState.CANCELED)
-        return canceled
+        return bool(canceled)
 
     def _expire(self, job_ids: Sequence[str]) -> None:
         expired = []
         for job_id in job_ids:
-            if self._jobs.expire(job_id):
+            ended = self._jobs.expire(job_id)
+            if ended is Ended.YES:
                 forget_picture(self._images, job_id)
+            if ended:
                 expired.append(job_id)
         for origin in self._jobs.origins(expired):
             self._traces.ended(origin, JobState.EXPIRED)

@@ -16,7 +16,7 @@ import redis
 
 from shared.errors import GoneJob, UnknownJob
 from shared.images.history import StoreHistory
-from shared.images.store import IMAGE_TTL_SECONDS, REDIS_URL, open_image_store
+from shared.images.store import IMAGE_TTL_SECONDS, is_in_redis, open_image_store
 from shared.jobs.limits import limits_of
 from shared.jobs.queue import Queue
 from shared.jobs.store import Jobs
@@ -42,7 +42,7 @@ class Sweep:
         """`client` may be shared with the worker's maintenance."""
         self._redis = client
         self._lease_key = queue.key(SWEEP_LEASE_KEY)
-        self._needed = image_store_url != REDIS_URL
+        self._needed = not is_in_redis(image_store_url)
         self._process: subprocess.Popen[bytes] | None = None
 
     def run_if_due(self) -> None:

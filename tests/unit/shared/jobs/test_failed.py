@@ -137,6 +137,15 @@ def test_a_full_queue_is_waited_for(run: Run, jobs: Jobs, monkeypatch: pytest.Mo
     assert jobs.backlog.read().open_jobs == 3
 
 
+def test_a_retry_that_replicas_lack_is_told(jobs: Jobs, environ: dict[str, str], capsys: Any) -> None:
+    # Given a service whose jobs a replica must have, and no replica
+    admit_and_fail(jobs, "a")
+    # When a job is retried, Then it is told that the new one may be lost, and the picture stays kept
+    assert main({**environ, "REDIS_MIN_REPLICAS": "1"}, ["retry", "a"]) == 1
+    assert "to be sure, retry this one again" in capsys.readouterr().out
+    assert jobs.kept.contains("a")
+
+
 def test_a_job_that_cannot_be_admitted_does_not_hold_up_the_others(
     jobs: Jobs, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
