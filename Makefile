@@ -13,7 +13,7 @@ $(shell test -x $(BIN)/python || rm -f $(VENV)/.run $(VENV)/.dev $(VENV)/.s3 $(V
 .DEFAULT_GOAL := help
 .PHONY: help run stop status model test browser check lint types imports contract reference screenshots faults simulate nightly hostile fuzz
 .PHONY: failed retry purge-failed undelivered key webhook-secret bench bench-gpu
-.PHONY: guides monitoring compose-test audit lock clean
+.PHONY: guides monitoring compose-test audit sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' Makefile
@@ -100,6 +100,7 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	$$lock dev.in -o dev.txt && \
 	for name in api worker prepare worker-gpu s3 traces int8 run; do $$lock $$name.in -c dev.txt -o $$name.txt || exit 1; done && \
 	$$lock fuzz.in -c dev.txt -o fuzz.txt && \
+	$$lock ../client/pyproject.toml -c dev.txt -o client.txt && \
 	for name in litserve bentoml mosec original; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
 clean: ## remove generated files (.venv, models, data)
@@ -132,6 +133,12 @@ fuzz: $(VENV)-fuzz/.done ## fuzz the header check with atheris (FUZZ_SECONDS=300
 
 audit: $(VENV)/.dev ## check the pinned packages for known vulnerabilities (needs the network)
 	$(BIN)/python .ci/audit.py
+
+sbom: $(VENV)/.dev ## list the packages in images and client in artifacts/sbom/, as CycloneDX
+	@mkdir -p artifacts/sbom
+	@list="$(BIN)/python -W ignore -m cyclonedx_py requirements --output-reproducible" && \
+	for name in api worker worker-gpu s3 traces; do $$list requirements/$$name.txt -o artifacts/sbom/$$name.cdx.json || exit 1; done && \
+	$$list requirements/client.txt --pyproject client/pyproject.toml -o artifacts/sbom/client.cdx.json
 
 nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
 	$(BIN)/python -m pytest tests/faults
