@@ -258,6 +258,18 @@ def test_a_delivery_of_a_job_that_is_not_queued_is_dropped(jobs: Jobs, state: Jo
     assert jobs.get("j") == before
 
 
+def test_a_job_that_was_deleted_is_not_admitted_again(jobs: Jobs, client: Any) -> None:
+    # Given an upload whose answer was lost, and whose job was canceled and deleted since
+    admit(jobs, "j")
+    jobs.cancel("j")
+    jobs.delete("j")
+    take_all(client)
+    # When it is sent again, Then the answer is that of the first time, and nothing begins
+    assert jobs.admit("j", REQUEST).job_id == "j"
+    assert jobs.backlog.read().open_jobs == 0
+    assert take_all(client) == []
+
+
 def test_a_delivery_of_an_unknown_job_is_dropped(jobs: Jobs) -> None:
     assert claim_job(jobs, "nobody", Claim("x", "w", LONG)) is None
 

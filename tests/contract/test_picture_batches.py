@@ -269,6 +269,20 @@ def test_a_request_whose_answer_was_lost_is_no_repetition(bench: Bench) -> None:
     assert bench.batch.added == 1
 
 
+def test_a_request_is_known_again_when_its_pictures_were_deleted_meanwhile(bench: Bench) -> None:
+    # Given a request whose answer was lost, and a batch that somebody else has canceled since
+    bench.open()
+    request = RepeatableRequest("my key", "f", "the answer")
+    bench.add("x", request=request)
+    bench.batches.cancel(BATCH)
+    bench.jobs.cancel_all(["x"])
+    bench.jobs.delete("x")
+    bench.batches.forget(BATCH)
+    # When it is sent again, Then the answer is that of the first time: its pictures were added
+    assert bench.add("x", request=request) is None
+    assert bench.batches.open_count() == bench.jobs.backlog.read().open_jobs == 0
+
+
 def test_a_canceled_batch_is_told_and_leaves_nothing(bench: Bench) -> None:
     # Given a batch with a picture that has ended and one that is open
     bench.open()

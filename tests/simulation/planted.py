@@ -148,7 +148,7 @@ TAKEN_OUT = (
         PlantedFault(
             "pictures are deleted when the answer to their admission is lost",
             "add_to_batch",
-            "redis.call('EXISTS', job_prefix .. pictures[1][1]) == 1",
+            "redis.call('EXISTS', job_prefix .. first, gone_prefix .. first) > 0",
             "false",
         ),
         Weather.of("lines", "batches"),
@@ -198,7 +198,9 @@ OTHERS = (
         Weather.of("webhooks"),
     ),
     (
-        PlantedFault("an upload that is sent again is admitted twice", "admit", "redis.call('EXISTS', job_key)", "nil"),
+        PlantedFault(
+            "an upload that is sent again is admitted twice", "admit", "redis.call('EXISTS', job_key, gone_key)", "0"
+        ),
         Weather.of("lines"),
     ),
     (

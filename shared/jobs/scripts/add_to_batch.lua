@@ -1,6 +1,7 @@
 -- Adds pictures to an open batch, each as a job of its own: all of them, or for want of room none.
--- May be sent twice: the second time the first job exists, and nothing changes. `pictures` is a JSON list of {id, entry for
--- the batch, bytes, fields of the record as a list of names and values, outcome if the result is cached or ""}.
+-- May be sent twice: the second time the first job exists, or its tombstone, and nothing changes. `pictures` is a JSON
+-- list of {id, entry for the batch, bytes, fields of the record as a list of names and values, outcome if the result is
+-- cached or ""}.
 -- `request` names a request that may be repeated, "" for none: its `answer` and `fingerprint` are kept with the batch.
 -- `in_redis` is "1" if pictures are stored in Redis: the caller has stored them under their keys.
 -- Returns {"admitted" | "full" | "joined" | "conflict" | "not open" | "unknown" | "too many" | "unstored", answer of an
@@ -11,12 +12,13 @@ local id, request, fingerprint, answer, max_open_jobs, max_stored_bytes, max_pic
   history_prefix, history_ttl_seconds, pictures = unpack(ARGV)
 -- include: new_job
 
+pictures = cjson.decode(pictures)
+-- Sent twice. Before `request` is looked up: otherwise this call would join itself, and its caller would delete the pictures.
+local first = pictures[1] and pictures[1][1]
+if first and redis.call('EXISTS', job_prefix .. first, gone_prefix .. first) > 0 then return {'admitted', ''} end
 local batch = redis.call('HMGET', batch_key, 'state', 'added')
 if not batch[1] then return {'unknown', ''} end
 local requests_key, added = batch_key .. ':requests', tonumber(batch[2])
-pictures = cjson.decode(pictures)
--- Sent twice. Before `request` is looked up: otherwise this call would join itself, and its caller would delete the pictures.
-if pictures[1] and redis.call('EXISTS', job_prefix .. pictures[1][1]) == 1 then return {'admitted', ''} end
 if request ~= '' then
   local earlier = redis.call('HGET', requests_key, request)
   if earlier then

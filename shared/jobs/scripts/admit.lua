@@ -1,5 +1,6 @@
 -- Writes a new job as "queued" and publishes its message, unless the limit of open jobs or stored bytes is reached or
--- the idempotency key is in use. May be sent twice: the second time the record exists, and nothing changes.
+-- the idempotency key is in use. May be sent twice: the second time the record exists, or its tombstone, and nothing
+-- changes.
 -- `idempotency_key`, `picture` and `webhook` are "" for none, `deadline_ms` is 0 for none. `message` contains JOB_ID in
 -- place of the id. `fields` is a JSON list of alternating names and values; `known` is "1" if they contain a cached
 -- result. A job with a webhook is not admitted while `max_deliveries` deliveries are open.
@@ -17,7 +18,7 @@ local id, picture_bytes, max_open_jobs, max_stored_bytes, deadline_ms, fingerpri
 -- include: new_job
 
 local open, running = redis.call('ZCARD', open_key), redis.call('ZCARD', leases_key)
-if redis.call('EXISTS', job_key) == 1 then return {'admitted', open, running, id} end
+if redis.call('EXISTS', job_key, gone_key) > 0 then return {'admitted', open, running, id} end
 if idempotency_key ~= '' then
   local first = redis.call('HMGET', idempotency_key, 'fingerprint', 'id')
   if first[2] then return {first[1] == fingerprint and 'joined' or 'conflict', open, running, first[2]} end
