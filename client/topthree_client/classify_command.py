@@ -18,7 +18,7 @@ from topthree_client.inputs import Inputs, find_inputs, read_list
 from topthree_client.messages import Messages
 from topthree_client.output import Output, chosen_format, open_output
 from topthree_client.progress_bar import ProgressBar
-from topthree_client.resume_file import ResumeFile
+from topthree_client.resume_file import DamagedResume, ResumeFile
 from topthree_client.single_uploads import SingleUploads
 from topthree_client.summary import Tally, summary
 from topthree_client.usage_error import STANDARD_OUTPUT, UsageError
@@ -102,8 +102,13 @@ class _Run:
     def _open(self) -> tuple[Output, ResumeFile]:
         out = self._options.out
         try:
-            return open_output(self._form, out, self._options.top), ResumeFile(out)
-        except BadOutput as error:
+            output = open_output(self._form, out, self._options.top)
+            try:
+                return output, ResumeFile(out)
+            except (OSError, DamagedResume):
+                output.close()
+                raise
+        except (BadOutput, DamagedResume) as error:
             raise UsageError(f"{out} cannot be continued: {error}. Nothing was sent.") from None
         except OSError as error:
             raise UsageError(

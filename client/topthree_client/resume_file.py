@@ -21,6 +21,10 @@ class SentBatch:
     unanswered: list[list[str]] = field(default_factory=list)
 
 
+class DamagedResume(ValueError):
+    """The file was not written by this program, or was changed since; the message says where, and what to do."""
+
+
 class ResumeFile:
     """Notes what is sent, line by line; thread-safe. It is removed when every picture has its answer.
 
@@ -34,6 +38,7 @@ class ResumeFile:
 
         Raises:
             OSError: the file cannot be read or written.
+            DamagedResume: it has lines that this program did not write.
         """
         self._path = out.with_name(out.name + ".resume") if out else None
         self._lock = Lock()
@@ -58,7 +63,7 @@ class ResumeFile:
             elif batch and "files" in line:
                 requests[line["request"]] = [_unchanged(by_path, *each) for each in line["files"]]
             elif batch and (sent := requests.pop(line["request"], None)):
-                batch.jobs |= {job: file for file, job in zip(sent, line["jobs"], strict=True) if file and job}
+                batch.jobs |= {job: file for file, job in zip(sent, line["jobs"], strict=False) if file and job}
         if batch:
             batch.unanswered = [[file for file in sent if file] for sent in requests.values() if all(sent)]
         return batches
@@ -100,13 +105,12 @@ class ResumeFile:
         data = self._path.read_bytes()
         salt, *lines = data.splitlines(keepends=True) or [b""]
         end = len(salt)
-        for line in lines:
-            try:
-                given = json.loads(line)
-            except ValueError:
+        for number, line in enumerate(lines, start=2):
+            if not line.endswith(b"\n"):
                 break
-            if not line.endswith(b"\n") or not isinstance(given, dict):
-                break
+            given = _parsed(line)
+            if given is None:
+                raise DamagedResume(f"line {number} of {self._path} is damaged; delete this file to begin anew")
             self._lines.append(given)
             self._requests = max(self._requests, given.get("request", 0))
             end += len(line)
@@ -119,6 +123,24 @@ class ResumeFile:
         if self._path:
             self._path.write_text(salt + "\n", "ascii")
         return salt
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the object in a line; None if it is none that this program writes."""
+    try:
+        given = json.loads(line)
+    except ValueError:
+        return None
+    match given:
+        case {"batch": str(), "top": int(), "min_confidence": int() | float()}:
+            known = True
+        case {"request": int(), "files": list(files)}:
+            known = all(isinstance(each, list) and len(each) == 2 and isinstance(each[0], str) for each in files)
+        case {"request": int(), "jobs": list(jobs)}:
+            known = all(job is None or isinstance(job, str) for job in jobs)
+        case _:
+            known = False
+    return given if known else None
 
 
 def _unchanged(by_path: dict[str, str], file: str, stamp: str | None) -> str | None:

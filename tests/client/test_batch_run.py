@@ -184,6 +184,26 @@ def test_a_resume_file_that_lost_its_end_costs_no_answer(
     assert lines() == labels(folder)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["no JSON", "[1]", '{"batch": 1}', '{"request": 1, "files": ["a.png"]}', '{"request": 1, "jobs": [1]}', '{"x": 1}'],
+)
+def test_a_resume_file_with_nonsense_is_told(
+    run: Run, service: BatchService, folder: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    # Given an interrupted run, in whose file somebody has changed a line
+    interrupt(service, run)
+    file = Path("out.jsonl.resume")
+    salt, _, *rest = file.read_text("ascii").splitlines()
+    damaged = "\n".join([salt, line, *rest, ""])
+    file.write_text(damaged, "ascii")
+    # When it is run again, Then nothing is sent, and it is told what to do
+    before = dict(service.sent)
+    assert classify(run) == 2
+    assert "line 2 of out.jsonl.resume is damaged; delete this file to begin anew" in capsys.readouterr().err
+    assert (service.sent, file.read_text("ascii")) == (before, damaged)
+
+
 def interrupt(service: BatchService, run: Run) -> str:
     """Press Ctrl-C when all pictures are sent; return the id of the batch."""
     service.before = lambda request: KeyboardInterrupt() if request.url.path.endswith("/results") else None
