@@ -154,10 +154,10 @@ class Settings(BaseModel):
     metrics_port: Annotated[int | None, WORKER] = Field(None, ge=1, le=65535)
     """Port on which a worker serves [`/metrics`](metrics.md), if set."""
     otel_exporter_otlp_endpoint: Annotated[str, BOTH] = Field(
-        "", pattern=r"^(https?://\S+)?$", examples=["http://localhost:4318"]
+        "", pattern=r"^(https?://[^\s@]+)?$", repr=False, examples=["http://localhost:4318"]
     )
-    """The OpenTelemetry collector that gets [traces](how-to/traces.md), over HTTP: `http://localhost:4318`. If not set,
-    nothing is traced."""
+    """The OpenTelemetry collector that gets [traces](how-to/traces.md), over HTTP: `http://localhost:4318`, without a
+    password, which belongs in `OTEL_EXPORTER_OTLP_HEADERS`. If not set, nothing is traced."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BOTH] = "INFO"
     """Lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."""
     access_log: Annotated[bool, API] = False
