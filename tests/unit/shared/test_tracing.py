@@ -71,7 +71,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("endpoint", ["localhost:4318", "grpc://localhost:4317", "http://me:secret@localhost:4318"])
 def test_an_endpoint_is_an_http_address_without_a_password(endpoint: str) -> None:
-    with pytest.raises(SettingsError, match="^OTEL_EXPORTER_OTLP_ENDPOINT: .* a valid one is http://localhost:4318"):
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: .* a valid one is http://localhost:4318"):
         Settings.from_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
 
 
