@@ -14,8 +14,8 @@ from shared.jobs.replication import Replication
 from shared.jobs.retries import Retries
 from shared.jobs.script import ScriptCall
 from shared.jobs.store import Jobs
-from tests.simulation.scenario import Weather
-from tests.simulation.service import SimulatedWorker
+from tests.simulation.weather import Weather
+from tests.simulation.worker import SimulatedWorker
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.simulation.ledger import Broken
 from tests.simulation.planted import OTHERS, TAKEN_OUT, PlantedFault, WrongMethod
-from tests.simulation.scenario import Scenario, Weather
+from tests.simulation.scenario import Scenario
+from tests.simulation.weather import Weather
 
 MOST_SEEDS = 300
 
