@@ -25,6 +25,7 @@ from shared.result_cache import ResultCache
 from shared.worker_registry import WorkerRegistry
 from tests.support.claims import claim_job
 from tests.support.processes import RedisServer
+from tests.support.replicas import with_replica
 from tests.support.wait import eventually
 from worker.jobs.reaper import REAP_SECONDS, Reaper
 from worker.jobs.stalled import StalledJobs
@@ -70,17 +71,20 @@ class Bench:
             return False
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, RedisServer]]:
+    with with_replica(tmp_path_factory.mktemp("servers")) as both:
+        yield both
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    primary = RedisServer(tmp_path / "primary", "--repl-diskless-sync-delay", "0")
-    replica = RedisServer(tmp_path / "replica", "--replicaof", f"127.0.0.1 {primary.port}")
-    try:
-        with primary.client() as client:
-            eventually(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
-            yield Bench(client, replica, tmp_path / "pictures")
-    finally:
-        replica.kill()
-        primary.kill()
+def bench(servers: tuple[RedisServer, RedisServer], tmp_path: Path) -> Iterator[Bench]:
+    primary, replica = servers
+    with primary.client() as client:
+        client.flushall()
+        eventually(lambda: client.wait(1, 100) == 1, what="a replica that follows")
+        yield Bench(client, replica, tmp_path)
+        replica.process.signal(signal.SIGCONT)
 
 
 def expire(bench: Bench) -> Callable[[], Any]:

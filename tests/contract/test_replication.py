@@ -24,6 +24,7 @@ from shared.jobs.store import Jobs
 from tests.support.claims import claim_job
 from tests.support.outcomes import fail
 from tests.support.processes import RedisServer
+from tests.support.replicas import with_replica
 from tests.support.wait import eventually
 
 QUEUE = Queue("replicated:")
@@ -57,15 +58,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    primary = RedisServer(tmp_path / "primary", "--repl-diskless-sync-delay", "0")
-    replica = RedisServer(tmp_path / "replica", "--replicaof", f"127.0.0.1 {primary.port}")
-    try:
-        with primary.client() as client:
-            eventually(lambda: client.info("replication").get("slave0", {}).get("state") == "online")
-            yield Bench(client, replica)
-    finally:
-        replica.kill()
-        primary.kill()
+    with with_replica(tmp_path) as (primary, replica), primary.client() as client:
+        yield Bench(client, replica)
 
 
 def confirmed(found: Any) -> Any:
