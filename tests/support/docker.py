@@ -62,10 +62,10 @@ class Engine:
         """Whether it is there, without asking a registry."""
         return self.call("image", "inspect", image).returncode == 0
 
-    def make(self, image: str, command: str, *packages: str, suite: str = SUITE) -> None:
+    def make(self, image: str, command: str, *packages: str) -> None:
         """Have the tool make a stand-in, of these packages of Debian, for an image that is not there."""
         if not self.has(image):
-            output([self.tool, command, image, suite, *packages], {}, BUILD_SECONDS)
+            output([self.tool, command, image, SUITE, *packages], {}, BUILD_SECONDS)
 
     def call(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run `docker arguments` whatever its exit code; its stderr comes with its stdout."""

@@ -5,9 +5,8 @@ from pathlib import Path
 from tests.support.docker import Engine
 
 NGINX = "nginx:1.30"
-# Debian's package; that of the stable release is too old for `resolve`.
+# Debian's package of nginx.
 BASE = "topthree-test-debian-nginx"
-SUITE = "sid"
 DOCKERFILE = f"""
 FROM {BASE}
 RUN useradd --system --uid 101 --user-group nginx
@@ -20,6 +19,6 @@ CMD ["nginx", "-g", "daemon off;"]
 def provide_nginx_image(engine: Engine, folder: Path) -> None:
     """Have the image be there, made in `folder`; where nothing makes stand-ins, compose pulls the official one."""
     if engine.tool and not engine.has(NGINX):
-        engine.make(BASE, "base", "nginx", "curl", suite=SUITE)
+        engine.make(BASE, "base", "nginx", "curl")
         (folder / "Dockerfile").write_text(DOCKERFILE, "utf-8")
         engine.run("build", "--tag", NGINX, str(folder))
