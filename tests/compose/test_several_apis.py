@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
+import requests
 
 from tests.compose.conftest import Pictures
 from tests.compose.traffic import Seen, traffic
@@ -33,7 +34,9 @@ def reader(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def apis(reader: Reader) -> list[str]:
     """The containers of three APIs behind nginx."""
-    reader.stack.run("up", "--build", "--detach", "--wait")
+    reader.stack.run("up", "--build", "--detach")
+    # Not for the worker: one that was paused may count as unhealthy for a while.
+    reader.stack.run("up", "--detach", "--wait", "api", "nginx")
     reader.stack.wait_ready(1)
     found = reader.stack.containers("api")
     assert len(found) == 3
@@ -104,10 +107,18 @@ def test_polls_of_a_job_are_answered_by_every_api(reader: Reader, apis: list[str
     assert all(new > old for new, old in zip(after, before, strict=True))
 
 
+def test_a_body_that_is_too_large_is_refused_by_the_api(reader: Reader, apis: list[str]) -> None:
+    # When more is sent than a picture, but not more than a batch, may have, Then it reaches an API
+    answer = requests.post(f"{reader.stack.url}/upload", bytes(64 * 1024 * 1024), timeout=60)
+    assert (answer.status_code, "at most 20 MiB" in answer.json()["error"]) == (413, True)
+
+
 def test_only_nginx_is_published_and_it_may_do_as_little_as_possible(reader: Reader, apis: list[str]) -> None:
     stack = reader.stack
     for api in apis:
         assert not any(stack.engine.inspect(api)["NetworkSettings"]["Ports"].values())
+        # So quotas count clients, not nginx.
+        assert stack.engine.run("exec", api, "printenv", "TRUSTED_PROXIES").strip() == "1"
     [nginx] = stack.containers("nginx")
     found = stack.engine.inspect(nginx)
     assert found["Config"]["User"] == "101:101"
