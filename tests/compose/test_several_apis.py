@@ -101,7 +101,8 @@ def test_polls_of_a_job_are_answered_by_every_api(reader: Reader, apis: list[str
     job = reader.stack.accept(pictures(1)[0])
     # When it is polled, Then each API has answered, and always the same
     reader.stack.results([job], seconds=30)
-    records = [reader.stack.get(f"/result/{job}").json() for _ in range(9)]
+    # nginx picks the APIs at random: that one gets none of so many polls does not happen.
+    records = [reader.stack.get(f"/result/{job}").json() for _ in range(60)]
     assert all(record == records[0] for record in records)
     after = [answered(reader.stack, api, POLLS) for api in apis]
     assert all(new > old for new, old in zip(after, before, strict=True))
