@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import time
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
 from flask import Blueprint, Flask, Response, current_app, request
@@ -12,6 +12,9 @@ from api.auth import current_owner
 from api.problems import problem
 from shared.errors import QuotaExceeded
 from shared.jobs.queue import Queue
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter, RequestLimit
 
 # An address with a port, as some proxies write it; IPv6 may be in brackets without a port too.
 _WITH_PORT = re.compile(r"\[([^]]*)].*|([0-9]+\.[0-9.]+):.*")
@@ -76,10 +79,21 @@ def count_uploads(count: int) -> None:
     for each in limiter.current_limits:
         if count >= each.limit.amount:
             raise QuotaExceeded(f"{_sentence(each.limit, again=False)} Send at most {each.limit.amount} at once.")
-        if not limiter.limiter.test(each.limit, *each.request_args, cost=count):
-            raise QuotaExceeded(_sentence(each.limit))
+    counted = []
     for each in limiter.current_limits:
-        limiter.limiter.hit(each.limit, *each.request_args, cost=count)
+        # Count first: requests that only looked whether there is room would find the same room at the same time.
+        counted.append(each)
+        if not limiter.limiter.hit(each.limit, *each.request_args, cost=count):
+            _take_back(limiter, counted, count)
+            raise QuotaExceeded(_sentence(each.limit))
+
+
+def _take_back(limiter: "Limiter", counted: "list[RequestLimit]", count: int) -> None:
+    for each in counted:
+        left = limiter.storage.incr(each.key, each.limit.get_expiry(), amount=-count)
+        if left < 0:
+            # The window has ended in the meantime, and its count with it.
+            limiter.storage.clear(each.key)
 
 
 def _sentence(limit: object, *, again: bool = True) -> str:

@@ -18,6 +18,7 @@ ELSEWHERE = {
     OPERATIONS: "test_documentation.py",
     "docs/how-to/s3.md": "test_s3.py",
     "docs/how-to/air-gapped.md": "test_air_gapped.py",
+    "docs/how-to/several-apis.md": "test_several_apis.py",
 }
 PAGES = sorted({block.page for block in blocks() if block.needs_engine})
 

@@ -1,18 +1,15 @@
 """Upgrades by the commands of the guide, with versions that differ in the format of job records; nothing is lost."""
 
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import requests
 
 from tests.compose.conftest import Pictures
+from tests.compose.traffic import Seen, traffic
 from tests.support.docker import Engine, Stack
 from tests.support.documentation import blocks
 from tests.support.reader import Reader
@@ -21,8 +18,6 @@ from tests.support.wait import eventually
 GUIDE = "docs/operations.md"
 SERVICES = ("api", "worker")
 CLIENTS = 2
-# Of one client; a worker does some forty a second.
-UPLOADS_PER_SECOND = 4
 # A newer version: what it writes older workers do not know.
 NEWER = """
 FROM {image}
@@ -101,57 +96,6 @@ def before(host: Host) -> Host:
     return host
 
 
-@dataclass
-class Seen:
-    """What clients saw: how often which status or error, and the job of each upload that was accepted."""
-
-    told: Counter[str] = field(default_factory=Counter)
-    jobs: list[str] = field(default_factory=list)
-    uploads: int = 0
-
-
-@contextmanager
-def traffic(stack: Stack, pictures: Pictures) -> Iterator[Seen]:
-    """Have clients upload while the `with` block runs, as the guide says: with a key for each, again after an error."""
-    seen, done = Seen(), threading.Event()
-
-    def client(name: int, data: list[bytes]) -> None:
-        for number, picture in enumerate(data):
-            if done.wait(1 / UPLOADS_PER_SECOND):
-                return
-            headers = {"Content-Type": "image/png", "Idempotency-Key": f"{id(seen)}-{name}-{number}"}
-            if number % 2:
-                headers["Prefer"] = "respond-async"
-            seen.uploads += 1
-            seen.jobs.append(eventually(lambda: attempt(picture, headers), 60, "an accepted upload"))  # noqa: B023
-
-    def attempt(picture: bytes, headers: dict[str, str]) -> str | None:
-        try:
-            answer = requests.post(f"{stack.url}/upload", picture, headers=headers, timeout=70)
-        except requests.ConnectionError:
-            seen.told["connection"] += 1
-            done.wait(0.2)
-            return None
-        seen.told[str(answer.status_code)] += 1
-        if answer.status_code in (200, 202, 504):
-            return answer.headers["Location"].rpartition("/")[2]
-        assert answer.status_code == 503 and "Retry-After" in answer.headers, answer.text
-        return None
-
-    clients = [threading.Thread(target=client, args=(name, pictures(600))) for name in range(CLIENTS)]
-    for thread in clients:
-        thread.start()
-    try:
-        eventually(lambda: len(seen.jobs) > 4, 30, "a load")
-        yield seen
-        enough = len(seen.jobs) + 8
-        eventually(lambda: len(seen.jobs) > enough, 60, "a load to the end")
-    finally:
-        done.set()
-        for thread in clients:
-            thread.join()
-
-
 def assert_none_lost(stack: Stack, seen: Seen) -> None:
     """Every upload is one job, and every job ended well with its first attempt."""
     print("clients saw", dict(seen.told), "for", seen.uploads, "uploads")
@@ -163,7 +107,7 @@ def assert_none_lost(stack: Stack, seen: Seen) -> None:
 
 def test_neither_an_upgrade_nor_the_way_back_loses_anything(before: Host, pictures: Pictures) -> None:
     # Given clients that upload
-    with traffic(before.stack, pictures) as seen:
+    with traffic(before.stack, pictures(1)[0], CLIENTS) as seen:
         first = seen.jobs[0]
         # When first the workers are upgraded and then the API
         before.name("newer", *SERVICES)
@@ -173,7 +117,7 @@ def test_neither_an_upgrade_nor_the_way_back_loses_anything(before: Host, pictur
     assert (before.format_version(first), before.format_version(seen.jobs[-1])) == ("1", "3")
     assert_none_lost(before.stack, seen)
     # And when the API goes back and then, with its newer jobs done, the workers
-    with traffic(before.stack, pictures) as seen:
+    with traffic(before.stack, pictures(1)[0], CLIENTS) as seen:
         first = seen.jobs[0]
         before.follow("docker tag topthree-api:before topthree-api\n")
         began = time.monotonic()

@@ -3,7 +3,9 @@
 import json
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,28 @@ def test_a_quota_holds_over_all_processes_whatever_a_client_says_of_its_address(
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3601
     assert answers[-1].headers["X-RateLimit-Remaining"] == "0"
+
+
+def test_a_quota_holds_for_pictures_of_batches_that_are_added_at_once(start_api: StartApi) -> None:
+    # Given two API processes that share a quota
+    apis = [start_api(RATE_LIMIT="100/hour", TRUSTED_PROXIES="1") for _ in range(2)]
+    files = [("image", (f"{number}.png", make_picture())) for number in range(30)]
+    # When each of five clients adds sixteen times thirty pictures at the same time
+    for client in range(5):
+        headers = {"X-Forwarded-For": f"192.0.2.{client}"}
+        path = requests.post(f"{apis[0].url}/batches", json={}, headers=headers, timeout=5).headers["Location"]
+        with ThreadPoolExecutor(16) as pool:
+            adding = [
+                pool.submit(requests.post, f"{api.url}{path}/images", files=files, headers=headers, timeout=30)
+                for api in apis * 8
+            ]
+        # Then some requests are accepted, and never more pictures than the quota allows
+        statuses = Counter(answer.result().status_code for answer in adding)
+        assert set(statuses) == {200, 429} and 30 * statuses[200] <= 100
+        # And of the others only the requests are counted
+        answer = upload(apis[0], **headers)
+        counted = 30 * statuses[200] + statuses[429] + 2
+        assert int(answer.headers["X-RateLimit-Remaining"]) == max(0, 100 - counted)
 
 
 @pytest.mark.parametrize("proxies", [1, 2])

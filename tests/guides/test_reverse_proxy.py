@@ -80,6 +80,17 @@ def test_the_largest_pictures_pass_in_every_form(start: Start) -> None:
     assert (answer.status_code, "at most 20 MiB" in answer.json()["error"]) == (413, True)
 
 
+def test_a_large_request_of_a_batch_passes(start: Start) -> None:
+    # Given a batch
+    _, url = start()
+    path = requests.post(f"{url}/batches", json={}, timeout=NGINX_SECONDS).headers["Location"]
+    # When pictures that are larger together than a single one may be are added through nginx, Then they are accepted
+    files = [("image", (f"{number}.png", make_picture(side=2600))) for number in range(3)]
+    answer = requests.post(f"{url.removesuffix(PREFIX)}{path}/images", files=files, timeout=NGINX_SECONDS)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["images"]) == 3
+
+
 @pytest.mark.nightly
 def test_the_longest_wait_ends_before_nginx_gives_up(start: Start) -> None:
     # Given a service without workers
