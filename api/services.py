@@ -25,7 +25,7 @@ from api.webhook_rules import WebhookRules
 from shared.batches.store import Batches
 from shared.bounded_call import CallThreads
 from shared.images.history import StoreHistory
-from shared.images.store import open_image_store
+from shared.images.store import is_in_redis, open_image_store
 from shared.jobs.deliveries import Deliveries
 from shared.jobs.history import JobHistory
 from shared.jobs.limits import limits_of
@@ -81,7 +81,8 @@ class Services:
         workers = WorkerRegistry(client, queue)
         metrics = ApiMetrics()
         replicas = settings.redis_min_replicas
-        jobs = Jobs(client, queue, limits, metrics, min_replicas=replicas)
+        confirm_ends = not is_in_redis(settings.image_store_url)
+        jobs = Jobs(client, queue, limits, metrics, min_replicas=replicas, confirm_ends=confirm_ends)
         batches = Batches(client, queue, limits, jobs.backlog, min_replicas=replicas)
         deliveries = Deliveries(client, queue)
         metrics.registry.register(QueueCollector(jobs.backlog, workers, deliveries, batches))

@@ -141,9 +141,14 @@ class Services:
         return Reaper(turns, self._jobs(client), StalledJobs(client, self.queue), images, self.metrics, self.tracing)
 
     def _jobs(self, client: redis.Redis) -> Jobs:
-        # A promoted replica that lacks the end of a job runs it again, and needs its picture.
-        replicas = 0 if is_in_redis(self.settings.image_store_url) else self.settings.redis_min_replicas
-        return Jobs(client, self.queue, limits_of(self.settings), self.metrics, min_replicas=replicas)
+        return Jobs(
+            client,
+            self.queue,
+            limits_of(self.settings),
+            self.metrics,
+            min_replicas=self.settings.redis_min_replicas,
+            confirm_ends=not is_in_redis(self.settings.image_store_url),
+        )
 
     def _open_images(self, client: redis.Redis) -> ImageStore:
         # Not longer than the soft time limit, which would hide the reason for the delay.

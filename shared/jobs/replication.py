@@ -1,4 +1,4 @@
-"""Has replicas of Redis confirm what a script wrote, before a client is told of it (`REDIS_MIN_REPLICAS`)."""
+"""Has replicas of Redis confirm what a script wrote, before a client is told of it or a picture is deleted."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -11,18 +11,23 @@ from shared.jobs.script import ScriptCall, run_calls
 
 # Redis waits so long for its replicas: less than the client waits for the answer.
 CONFIRM_MS = 700
+# Less for the end of a job: without a confirmation its picture stays for a day, which harms less than a slow worker.
+CONFIRM_END_MS = 50
 CONFIRMED_TTL_SECONDS = 60
 
 
 class Replication:
-    """Runs scripts whose changes must be on at least `min_replicas` replicas; 0 asks for none and costs nothing."""
+    """Runs scripts whose changes must be on at least `min_replicas` replicas; 0 asks for none and costs nothing.
 
-    def __init__(self, client: redis.Redis, queue: Queue, min_replicas: int = 0) -> None:
+    The setting `REDIS_MIN_REPLICAS` says how many. Replicas have `confirm_ms` to answer.
+    """
+
+    def __init__(self, client: redis.Redis, queue: Queue, min_replicas: int = 0, confirm_ms: int = CONFIRM_MS) -> None:
         self._redis = client
         self._min_replicas = min_replicas
         self._confirm = (
             ("SET", queue.key(CONFIRMED_KEY), 1, "EX", CONFIRMED_TTL_SECONDS),
-            ("WAIT", min_replicas, CONFIRM_MS),
+            ("WAIT", min_replicas, confirm_ms),
         )
 
     def run(self, call: ScriptCall) -> tuple[Any, bool]:

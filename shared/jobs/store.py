@@ -20,7 +20,7 @@ from shared.jobs.limits import JobLimits
 from shared.jobs.models import Ended, Job, JobState, Origin, Outcome, Requeued
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
-from shared.jobs.replication import Replication
+from shared.jobs.replication import CONFIRM_END_MS, Replication
 from shared.jobs.script import ScriptCall
 from shared.result_cache import KnownResult
 
@@ -28,6 +28,9 @@ UNKNOWN = "There is no job with this id."
 # A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
 CLAIM_VALID_SECONDS = 3
 CANCELED = Outcome.failed({"status": 410, "title": "Canceled", "detail": "The job was canceled."}, JobState.CANCELED)
+EXPIRED = Outcome.failed(
+    {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}, JobState.EXPIRED
+)
 NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
 
@@ -43,10 +46,13 @@ class Jobs:
         events: JobEvents = NO_EVENTS,
         clock: Clock = SYSTEM_CLOCK,
         min_replicas: int = 0,
+        *,
+        confirm_ends: bool = False,
     ) -> None:
         """`client` decodes its answers to `str`; `events.ended` is called for every job ended here.
 
-        `min_replicas` of Redis confirm every admission, and every end before its picture is deleted.
+        `min_replicas` of Redis confirm every admission. With `confirm_ends` they also confirm every end: a promoted
+        replica that lacks it runs the job again, and needs its picture, if that is not in Redis too.
         """
         self._redis = client
         self._queue = queue
@@ -57,6 +63,7 @@ class Jobs:
         self._time = RedisTime(clock)
         self._calls = JobCalls(client, queue, limits, clock)
         self._replication = Replication(client, queue, min_replicas)
+        self._ends = Replication(client, queue, min_replicas if confirm_ends else 0, CONFIRM_END_MS)
 
     def admit(
         self,
@@ -133,12 +140,12 @@ class Jobs:
 
         `execution` is the attempt that ends the job, "" if a client or a deadline ends it.
         """
-        return self._ended(outcome, *self._replication.run(self._calls.finish(job_id, outcome, execution)))
+        return self._ended(outcome, *self._ends.run(self._calls.finish(job_id, outcome, execution)))
 
     def end_and_claim(self, job_id: str, outcome: Outcome, execution: str, claim: Claim) -> Claimed:
         """End a job that `execution` holds and claim the next jobs, in one round trip."""
         calls = [self._calls.finish(job_id, outcome, execution), self._claim_call(claim, "")]
-        (moved, answer), replicated = self._replication.run_all(calls)
+        (moved, answer), replicated = self._ends.run_all(calls)
         ended = self._ended(outcome, moved, replicated)
         claimed = self._claimed(claim, answer)
         return replace(self.claim(claim) if claimed is None else claimed, ended=ended)
@@ -174,24 +181,26 @@ class Jobs:
         """End the job with a problem as `end` does, but only while the execution holds it."""
         outcome = Outcome.failed(problem, poison=poison)
         call = self._calls.finish(job_id, outcome, execution, allowed=[JobState.RUNNING])
-        return self._ended(outcome, *self._replication.run(call))
+        return self._ended(outcome, *self._ends.run(call))
 
     def cancel(self, job_id: str) -> Ended:
         """Cancel an open job."""
         return self.end(job_id, CANCELED)
 
     def cancel_all(self, job_ids: Sequence[str]) -> list[str]:
-        """Cancel those of the jobs that are open, in one round trip; return the ids of those without pictures now."""
-        answers, replicated = self._replication.run_all(
-            [self._calls.finish(job_id, CANCELED, "") for job_id in job_ids]
-        )
-        moved = [self._ended(CANCELED, answer, replicated) for answer in answers]
-        return [job_id for job_id, ended in zip(job_ids, moved, strict=True) if ended is Ended.YES]
+        """Cancel those of the jobs that are open; return the ids of those whose pictures may be deleted."""
+        return [job_id for job_id, ended in self._end_all(job_ids, CANCELED).items() if ended is Ended.YES]
 
-    def expire(self, job_id: str) -> Ended:
-        """End a queued job whose deadline has passed; nothing happens if it has started or ended."""
-        problem = {"status": 410, "title": "Expired", "detail": "The job's deadline passed before it could start."}
-        return self.end(job_id, Outcome.failed(problem, JobState.EXPIRED))
+    def expire_all(self, job_ids: Sequence[str]) -> dict[str, Ended]:
+        """End those of the jobs, whose deadlines have passed, that are queued; return what was done to each."""
+        return self._end_all(job_ids, EXPIRED)
+
+    def _end_all(self, job_ids: Sequence[str], outcome: Outcome) -> dict[str, Ended]:
+        """End jobs in one round trip."""
+        calls = [self._calls.finish(job_id, outcome, "") for job_id in job_ids]
+        answers, replicated = self._ends.run_all(calls) if calls else ([], True)
+        moved = [self._ended(outcome, answer, replicated) for answer in answers]
+        return dict(zip(job_ids, moved, strict=True))
 
     def delete(self, *job_ids: str) -> None:
         """Delete the records of ended jobs; `get` then raises GoneJob until the tombstones expire."""

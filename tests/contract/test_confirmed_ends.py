@@ -47,7 +47,7 @@ class Bench:
         self.replica = replica
         self.stalled = StalledJobs(client, QUEUE)
         self.store = open_image_store(f"file://{folder}", StoreHistory(client, QUEUE), set_up=True)
-        self.jobs = Jobs(client, QUEUE, LIMITS, min_replicas=1)
+        self.jobs = Jobs(client, QUEUE, LIMITS, min_replicas=1, confirm_ends=True)
         cached = CachedResults(ResultCache(client, QUEUE, 0), ReadyWorkers(WorkerRegistry(client, QUEUE), 0))
         self.picture_jobs = PictureJobs(self.jobs, self.store, cached, NO_EVENTS)
         turns = Turns(client, QUEUE, REAP_SECONDS)

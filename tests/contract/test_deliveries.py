@@ -75,7 +75,7 @@ ENDS: dict[JobState, Callable[[Jobs], object]] = {
     JobState.SUCCEEDED: lambda jobs: succeed(jobs, "j", LABELS, MODEL),
     JobState.FAILED: lambda jobs: fail(jobs, "j", {"status": 422, "title": "t", "detail": "d"}),
     JobState.CANCELED: lambda jobs: jobs.cancel("j"),
-    JobState.EXPIRED: lambda jobs: jobs.expire("j"),
+    JobState.EXPIRED: lambda jobs: jobs.expire_all(["j"]),
 }
 
 

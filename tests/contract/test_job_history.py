@@ -56,7 +56,7 @@ ENDS: dict[str, tuple[Callable[[Jobs, str], object], JobState]] = {
     "after its last attempt": (run_out, JobState.FAILED),
     "canceled": (lambda jobs, job_id: jobs.cancel(job_id), JobState.CANCELED),
     "canceled with others": (lambda jobs, job_id: jobs.cancel_all([job_id]), JobState.CANCELED),
-    "at its deadline": (lambda jobs, job_id: jobs.expire(job_id), JobState.EXPIRED),
+    "at its deadline": (lambda jobs, job_id: jobs.expire_all([job_id]), JobState.EXPIRED),
 }
 
 

@@ -116,7 +116,7 @@ class LifeCycle(RuleBasedStateMachine):
         seconds, microseconds = self.client.time()
         now_ms = seconds * 1000 + microseconds // 1000
         for job_id in self.stalled.past_deadline(now_ms):
-            if self.jobs.expire(job_id):
+            if self.jobs.expire_all([job_id])[job_id]:
                 assert self.seen[job_id] is JobState.QUEUED
         for job_id, execution in self.stalled.overdue(now_ms).items():
             assert self.seen[job_id] is JobState.RUNNING

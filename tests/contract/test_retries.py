@@ -185,7 +185,7 @@ def test_without_room_in_the_queue_the_picture_stays(jobs: Jobs, images: ImageSt
         (lambda _: None, "has not ended"),
         (lambda jobs: succeed(jobs, A, {}, MODEL), "succeeded"),
         (lambda jobs: jobs.cancel(A), "canceled"),
-        (lambda jobs: jobs.expire(A), "deadline"),
+        (lambda jobs: jobs.expire_all([A]), "deadline"),
         (lambda jobs: fail(jobs, A, {"status": 422, "title": "T", "detail": "D"}), "because of its picture"),
     ],
 )

@@ -58,10 +58,11 @@ class SimulatedService:
         """Start a sender of webhooks."""
         self.senders.append(SimulatedSender(self, f"s{next(self._numbers)}", self.retry_seconds))
 
-    def make_jobs(self, client: Any, *, of_worker: bool = False) -> Jobs:
-        """Return the job records as one process uses them; workers as in worker/services.py."""
-        replicas = 0 if of_worker and self.store.carried else self.min_replicas
-        return Jobs(client, QUEUE, self.limits, EndCount(self.ledger), self.network.clock(), replicas)
+    def make_jobs(self, client: Any) -> Jobs:
+        """Return the job records as one process uses them."""
+        events, clock = EndCount(self.ledger), self.network.clock()
+        confirm_ends = not self.store.carried
+        return Jobs(client, QUEUE, self.limits, events, clock, self.min_replicas, confirm_ends=confirm_ends)
 
     def make_batches(self, client: Any) -> Batches:
         """Return the batches as one process uses them."""

@@ -78,7 +78,7 @@ class Child:
         service = worker.service
         world = service.world
         self._redis = SimulatedRedis(service.network, service.server)
-        jobs = service.make_jobs(self._redis, of_worker=True)
+        jobs = service.make_jobs(self._redis)
         figures: Any = Figures()
         cache = ResultCache(self._redis, QUEUE, 0)
         self._model = SimulatedModel(world, service.ledger, service.slow)
@@ -145,7 +145,7 @@ class SimulatedWorker:
         self._redis = SimulatedRedis(service.network, service.server)
         clock = service.network.clock()
         figures: Any = Figures()
-        jobs = service.make_jobs(self._redis, of_worker=True)
+        jobs = service.make_jobs(self._redis)
         stalled = StalledJobs(self._redis, QUEUE, clock)
         turns = Turns(self._redis, QUEUE, REAP_SECONDS, clock)
         reaper = Reaper(turns, jobs, stalled, service.store, figures)

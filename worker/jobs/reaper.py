@@ -96,14 +96,11 @@ class Reaper:
         return bool(canceled)
 
     def _expire(self, job_ids: Sequence[str]) -> None:
-        expired = []
+        ended = self._jobs.expire_all(job_ids)
         for job_id in job_ids:
-            ended = self._jobs.expire(job_id)
-            if ended is Ended.YES:
+            if ended[job_id] is Ended.YES:
                 forget_picture(self._images, job_id)
-            if ended:
-                expired.append(job_id)
-        for origin in self._jobs.origins(expired):
+        for origin in self._jobs.origins([job_id for job_id in job_ids if ended[job_id]]):
             self._traces.ended(origin, JobState.EXPIRED)
 
     def _forget_outdated(self, now_ms: int) -> None:
