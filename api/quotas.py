@@ -71,7 +71,8 @@ def count_uploads(count: int) -> None:
     """Count further uploads towards the caller's quota, in addition to the one that the request counts as.
 
     Raises:
-        QuotaExceeded: there is no room for all of them; none is counted.
+        QuotaExceeded: there is no room for all of them; none is counted, except for a moment, in which other requests
+            of the caller may be refused.
     """
     limiter = current_app.extensions.get(LIMITER)
     if limiter is None or count < 1:

@@ -63,8 +63,9 @@ class Settings(BaseModel):
     """Prefix of every key in Redis, such as `cats:` (letters, digits, `_`, `.`, `:`, `-`). Services that share one
     database need different prefixes. `make failed` needs the same one."""
     redis_min_replicas: Annotated[int, BOTH] = Field(0, ge=0, le=16)
-    """How many replicas of Redis must have a picture before its upload is answered with 200 or 202. 0 asks for none.
-    Workers need it when pictures are not in Redis. See [reliability](reliability.md#replicas)."""
+    """How many replicas of Redis must have an upload before it is answered with 200 or 202, and the end of a job before
+    its picture in a folder or in S3 is deleted. 0 asks for none. Give API and workers the same value. See
+    [reliability](reliability.md#replicas)."""
     image_store_url: Annotated[str, BOTH] = Field("redis:", min_length=1, repr=False)
     """Where pictures are stored until they are classified: `redis:` (the same server), an [S3 bucket](how-to/s3.md), a
     [folder](#pictures-in-a-folder) such as `file:///data/pictures`, or any other

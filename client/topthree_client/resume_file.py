@@ -110,7 +110,10 @@ class ResumeFile:
                 break
             given = _parsed(line)
             if given is None:
-                raise DamagedResume(f"line {number} of {self._path} is damaged; delete this file to begin anew")
+                raise DamagedResume(
+                    f"line {number} of {self._path} is damaged. Delete this file and run the same command: what has no "
+                    "answer yet is sent again"
+                )
             self._lines.append(given)
             self._requests = max(self._requests, given.get("request", 0))
             end += len(line)

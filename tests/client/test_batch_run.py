@@ -200,7 +200,7 @@ def test_a_resume_file_with_nonsense_is_told(
     # When it is run again, Then nothing is sent, and it is told what to do
     before = dict(service.sent)
     assert classify(run) == 2
-    assert "line 2 of out.jsonl.resume is damaged; delete this file to begin anew" in capsys.readouterr().err
+    assert "line 2 of out.jsonl.resume is damaged. Delete this file and run the same command" in capsys.readouterr().err
     assert (service.sent, file.read_text("ascii")) == (before, damaged)
 
 

@@ -93,7 +93,10 @@ class BatchLedger:
     def fail_over(self, is_there: Callable[[str], bool], lost: Collection[str]) -> None:
         """Note that the replica is the primary now; `lost` are jobs that it does not have."""
         for batch in self.batches.values():
-            batch.forgotten = batch.forgotten or not is_there(batch.id)
+            was_confirmed = self._ledger.confirmed and any(request.accepted for request in batch.requests)
+            is_lost = not batch.forgotten and not is_there(batch.id)
+            require(not (was_confirmed and is_lost), f"the replica has confirmed {batch}, and does not have it")
+            batch.forgotten = batch.forgotten or is_lost
             batch.lines.clear()
             batch.begun_before = None
             batch.close_told = batch.close_told and self._ledger.confirmed
