@@ -126,6 +126,19 @@ def test_a_lease_that_was_taken_after_the_clock_was_set_is_as_long_as_any(bench:
     assert "k" in bench.pass_seconds(4)
 
 
+def test_no_lease_ends_because_redis_was_away_after_its_clock_was_set_back(bench: Bench) -> None:
+    # Given a clock that is set back, a job that is claimed then, and a Redis that nobody reaches for a while
+    bench.pass_seconds(4)
+    bench.turned.set(-3600)
+    bench.jobs.admit("k", JobRequest(PICTURE, 3))
+    claim_job(bench.jobs, "k", new_claim(lease_seconds=LEASE_SECONDS))
+    bench.turned.wait(LEASE_SECONDS + 4)
+    # When a worker looks again, Then the job's worker has time to report its end
+    now_ms = bench.turns.take()
+    assert now_ms is not None
+    assert bench.stalled.overdue(now_ms) == {}
+
+
 def test_a_deadline_passes_in_time_though_the_clock_was_set_back(bench: Bench) -> None:
     # Given a job with a deadline of a minute, and a clock that is set back
     bench.jobs.admit("k", JobRequest(PICTURE, 3, deadline_seconds=60))

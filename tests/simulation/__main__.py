@@ -46,6 +46,8 @@ def main() -> int:
     print(f"{options.seeds} schedules, {steps} steps, {len(failures)} failed, {seconds:.0f} s")
     for kind, count in Counter(why.partition("\n")[0] for why in failures.values()).most_common(20):
         print(f"{count:6}  {kind}")
+    if failures:
+        print("seeds:", *sorted(failures))
     for seed in sorted(failures)[:3]:
         print(f"\nmake simulate TRACE={seed}\n{failures[seed]}")
     return 1 if failures else 0

@@ -109,7 +109,7 @@ class Scenario:
             self._batches.reckon_expiry()
 
     def _come_to_rest(self) -> bool:
-        slow_seconds = 10 * len(self._ledger.accepted) if self._service.slow else 0
+        slow_seconds = 10 * len(self._ledger.accepted | self._ledger.unknown) if self._service.slow else 0
         return self.world.run(self._at_rest, REST_SECONDS + slow_seconds)
 
     def _at_rest(self) -> bool:

@@ -1,8 +1,8 @@
 -- Gives one worker at a time the turn to requeue stalled jobs; a turn lasts `period_ms`.
 -- Every worker calls this every two seconds. If the last call is older than `max_gap_ms` (Redis was down, the machine
 -- slept, the clock was set ahead, or no worker ran), no worker could report the end of its jobs: extend all leases by
--- the gap. If the last call lies in the future, the clock was set back: cut leases and move deadlines back. The very
--- first call renews all leases.
+-- the gap. If the last call lies in the future, the clock was set back: renew all leases and move deadlines back. The
+-- very first call renews all leases too.
 -- May be sent twice: `by` identifies the call, and the second time the answer is the same.
 -- Returns {1 if it is the caller's turn, else 0; now; the gap since the last call if leases or deadlines were moved, else
 -- 0}, in ms.
@@ -24,7 +24,9 @@ if gap ~= 0 or not clock[1] then
   local is_extended = false
   for i = 1, #leases, 2 do
     local id = leases[i]
-    local until_ms = clock[1] and tonumber(leases[i + 1]) + math.max(gap - period_ms, 0) or math.huge
+    -- If the clock was set back, nobody knows how long ago the last call was.
+    local is_known = clock[1] and gap > 0
+    local until_ms = is_known and tonumber(leases[i + 1]) + math.max(gap - period_ms, 0) or math.huge
     -- Never longer than a new lease: this one may have been set after the clock was.
     local lease_ms = tonumber(redis.call('HGET', job_prefix .. id, 'lease_ms') or 0)
     if lease_ms > 0 then
