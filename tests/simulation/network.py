@@ -171,6 +171,10 @@ class SimulatedRedis(redis.Redis):
             return answers
 
         answers: list[Any] = network.call(ask, ends=sum(network.referee.ends(command) for command in commands))
+        for command, answer in zip(commands, answers, strict=True):
+            if command[0] == "WAIT" and answer == 0:
+                # It waited in vain for as long as it may.
+                network.world.pause(command[2] / 1000)
         return answers
 
 
