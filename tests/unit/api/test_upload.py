@@ -285,7 +285,7 @@ def test_a_deadline_is_kept_with_the_job(bench: Bench, png: bytes) -> None:
 
 
 def test_an_expired_job_answers_410(bench: Bench, png: bytes) -> None:
-    with bench.worker(bench.jobs.expire):
+    with bench.worker(lambda job_id: bench.jobs.expire_all([job_id])):
         answer = bench.http.post("/upload?deadline=5", data=png, content_type="image/png")
     assert (answer.status_code, "deadline" in answer.json["error"]) == (410, True)
 
