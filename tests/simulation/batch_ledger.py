@@ -104,6 +104,13 @@ class BatchLedger:
                 if not set(lost).isdisjoint(request.accepted):
                     request.answer, request.unheard = None, True
 
+    def may_be_half_deleted(self, batch: SentBatch) -> bool:
+        """Whether a failover may have taken back the first step of a deletion, whose further steps were done after it.
+
+        Its client sends the deletion again.
+        """
+        return batch.deletions > 0 and self._ledger.failovers > 0
+
     def answer(self, batch: SentBatch, request: SentRequest, answer: list[Any], asked: int) -> None:
         """Note the answer to a request: every one is the same. `asked` as in `Ledger.holds`."""
         job_ids = [each["id"] for each in answer if "id" in each]

@@ -25,10 +25,12 @@ class BatchReferee:
         self._server = server
         # State, number of pictures, number of ends and time of the end, as last seen.
         self._seen: dict[str, tuple[str, int, int, str]] = {}
+        self._has_failed_over = False
 
     def fail_over(self) -> None:
         """Take note that older records may be valid again."""
         self._seen.clear()
+        self._has_failed_over = True
 
     def look(self, key: str) -> None:
         """Check the record under this key; it may have expired."""
@@ -43,7 +45,8 @@ class BatchReferee:
         is_over = state in ("completed", "deleted") or (state == "canceled" and ended == added)
         require(bool(finished_ms) == is_over, told)
         require(ended == added if is_over else state != "closed" or ended < added, told)
-        before = self._seen.get(key, ("open", 0, 0, None))
+        new = (state, added, ended, finished_ms) if self._has_failed_over else ("open", 0, 0, None)
+        before = self._seen.get(key, new)
         told += f"; it was {before}"
         require(state in MAY_FOLLOW[before[0]] and ended >= before[2], told)
         require(added == before[1] or (added > before[1] and before[0] == "open"), told)

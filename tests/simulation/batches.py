@@ -67,13 +67,17 @@ class SimulatedBatches:
 
     def audit(self, open_jobs: Collection[str]) -> None:
         """Compare the batches with the open jobs."""
-        batches = self._ledger.batches
-        self._audit.run(batches, open_jobs, [batch.id for batch in batches.values() if batch.forgotten])
+        batches = self._ledger.batches.values()
+        half = [batch.id for batch in batches if self._ledger.may_be_half_deleted(batch)]
+        forgotten = [batch.id for batch in batches if batch.forgotten]
+        self._audit.run([batch.id for batch in batches if batch.id not in half], open_jobs, [*forgotten, *half])
 
     def reckon(self, jobs: Mapping[str, Job | None]) -> None:
         """Judge all batches; `jobs` are the records of all jobs."""
         store = self._service.make_batches(self._server)
         for batch in self._ledger.batches.values():
+            if self._ledger.may_be_half_deleted(batch):
+                continue
             record = self._record(batch.id)
             places = cast(dict[str, str], self._server.hgetall(f"{self._key(batch.id)}:pictures"))
             entries = [json.loads(places[place]) for place in sorted(places, key=int)]
