@@ -1,15 +1,14 @@
-"""The job records in Redis: the single source of truth about accepted jobs and their outcomes."""
+"""Changes of the job records in Redis: admission, claims, ends and requeues."""
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import redis
 
 from shared.clock import SYSTEM_CLOCK, Clock, RedisTime
-from shared.errors import GoneJob, KeyReused, TooManyWebhooks, UnknownJob
+from shared.errors import KeyReused, TooManyWebhooks
 from shared.jobs.admission import MAX_DELIVERIES, Admission, IdempotencyKey, JobRequest
 from shared.jobs.backlog import BacklogReader
 from shared.jobs.calls import JobCalls
@@ -17,14 +16,14 @@ from shared.jobs.claims import Claim, Claimed
 from shared.jobs.events import NO_EVENTS, JobEvents
 from shared.jobs.kept import KeptPictures
 from shared.jobs.limits import JobLimits
-from shared.jobs.models import Ended, Job, JobState, Origin, Outcome, Requeued
+from shared.jobs.models import Ended, JobState, Outcome, Requeued
 from shared.jobs.queue import Queue
-from shared.jobs.redis_keys import CLAIMED_PREFIX, FAILED_KEY, GONE_PREFIX, JOB_PREFIX
+from shared.jobs.records import JobRecords
+from shared.jobs.redis_keys import CLAIMED_PREFIX, GONE_PREFIX, JOB_PREFIX
 from shared.jobs.replication import CONFIRM_END_MS, Replication
 from shared.jobs.script import ScriptCall
 from shared.result_cache import KnownResult
 
-UNKNOWN = "There is no job with this id."
 # A claim that Redis runs later than this claims nothing: its sender has given up or has sent it again.
 CLAIM_VALID_SECONDS = 3
 CANCELED = Outcome.failed({"status": 410, "title": "Canceled", "detail": "The job was canceled."}, JobState.CANCELED)
@@ -35,8 +34,8 @@ NOTHING_CLAIMED = "[[],[]]"
 NOTHING_CLAIMED_SECONDS = 60
 
 
-class Jobs:
-    """Reads job records and changes their state; every change is one atomic script."""
+class Jobs(JobRecords):
+    """Changes the state of job records; every change is one atomic script."""
 
     def __init__(
         self,
@@ -54,8 +53,7 @@ class Jobs:
         `min_replicas` of Redis confirm every admission. With `confirm_ends` they also confirm every end: a promoted
         replica that lacks it runs the job again, and needs its picture, if that is not in Redis too.
         """
-        self._redis = client
-        self._queue = queue
+        super().__init__(client, queue)
         self._events = events
         self._limits = limits
         self.backlog = BacklogReader(client, queue, limits)
@@ -97,33 +95,6 @@ class Jobs:
         """Return the job that has this key, None if there is none."""
         first, replicated = self._replication.get(self._queue.key(key.redis_key), "id")
         return Admission(first, 1, joined=True, known=False, replicated=replicated) if first else None
-
-    def get(self, job_id: str, owner: str | None = None) -> Job:
-        """Return the job; with an `owner`, only if it belongs to that owner.
-
-        Raises:
-            GoneJob: the job was deleted or has expired, or its record is incomplete.
-            UnknownJob: the job never existed, or belongs to another owner.
-        """
-        record = cast(dict[str, str], self._redis.hgetall(self._queue.key(JOB_PREFIX + job_id)))
-        if record:
-            _check_owner(owner, record.get("owner", ""))
-            try:
-                return Job.from_hash(job_id, record)
-            except (KeyError, ValueError):
-                raise GoneJob("The record of this job is damaged: Redis has lost parts of it.") from None
-        gone = cast(str | None, self._redis.get(self._queue.key(GONE_PREFIX + job_id)))
-        if gone is None:
-            raise UnknownJob(UNKNOWN)
-        _check_owner(owner, gone)
-        raise GoneJob("This result was deleted or has expired.")
-
-    def origins(self, job_ids: Sequence[str]) -> list[Origin]:
-        """Return where these jobs come from, in one round trip."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hmget(self._queue.key(JOB_PREFIX + job_id), "request_id", "traceparent", "begun_ms")
-            return [Origin(request or "", parent or "", int(begun or 0)) for request, parent, begun in pipe.execute()]
 
     def claim(self, claim: Claim, job_id: str = "") -> Claimed:
         """Claim the job `job_id`, whose message was delivered, or without it the next jobs in the queue.
@@ -244,29 +215,3 @@ class Jobs:
         problem = {"status": 500, "title": "Too many attempts", "detail": detail}
         ended = self.fail_running(job_id, problem, execution, poison=poison)
         return {Ended.NO: Requeued.NONE, Ended.YES: Requeued.EXHAUSTED, Ended.KEPT: Requeued.KEPT}[ended]
-
-    def failed(self, most: int) -> list[Job]:
-        """Return the most recently failed jobs that still have a record, newest first."""
-        return self.existing(self.failed_ids(most))
-
-    def failed_ids(self, most: int) -> list[str]:
-        """Return the ids of the most recently failed jobs, newest first."""
-        return cast(list[str], self._redis.zrange(self._queue.key(FAILED_KEY), 0, most - 1, desc=True))
-
-    def existing(self, ids: Sequence[str]) -> list[Job]:
-        """Return those of the jobs that still have a record; a damaged record counts as none."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hgetall(self._queue.key(JOB_PREFIX + job_id))
-            records = zip(ids, pipe.execute(), strict=True)
-        found = []
-        for job_id, record in records:
-            with suppress(KeyError, ValueError):
-                found.append(Job.from_hash(job_id, record))
-        return found
-
-
-def _check_owner(wanted: str | None, owner: str) -> None:
-    """Raise UnknownJob for another owner's job. A tombstone without owner contains `1`, which no key can be named."""
-    if wanted is not None and owner != wanted:
-        raise UnknownJob(UNKNOWN)

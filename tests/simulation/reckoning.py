@@ -32,51 +32,47 @@ class Reckoning:
 
     def __init__(self, service: "SimulatedService", batches: SimulatedBatches, weather: Weather) -> None:
         self._service = service
-        self._network = service.network
-        self._ledger = service.ledger
-        self._store = service.store
-        self._server = service.server
         self._batches = batches
         self._weather = weather
         self._records: dict[str, Job | None] = {}
 
     def jobs(self, at_rest: bool) -> None:
         """Judge all jobs and what is left in Redis; `at_rest`: none is open."""
-        jobs = self._service.make_jobs(self._server)
-        ids = self._ledger.accepted | self._ledger.unknown
+        jobs = self._service.make_jobs(self._service.server)
+        ids = self._service.ledger.accepted | self._service.ledger.unknown
         records = {job_id: found for job_id in ids if (found := _read(jobs, job_id)) is not NEVER}
-        for job_id in self._ledger.accepted:
+        for job_id in self._service.ledger.accepted:
             require(job_id in records, f"{job_id} was accepted and never was")
-        self._ledger.short_leases = self._weather.leases
-        self._ledger.unheard_ends = self._network.unheard_ends
-        network = self._network
+        self._service.ledger.short_leases = self._weather.leases
+        self._service.ledger.unheard_ends = self._service.network.unheard_ends
+        network = self._service.network
         # A lease that ends while its job is run costs the job an attempt, and one that another may run. Short leases
         # do, and those of claims whose answer is heard so late that too little is left for a slow picture.
         late = bool(self._service.slow) and network.longest_wait_seconds > LEASE_SECONDS - SLOWEST_PICTURE_SECONDS
         lossy = network.gave_up > 0 and self._weather.lines
-        self._ledger.cut_off = self._weather.leases or late or lossy or self._weather.failovers
-        self._ledger.judge(records, calm=self._weather.calm and not network.gave_up and not late)
+        self._service.ledger.cut_off = self._weather.leases or late or lossy or self._weather.failovers
+        self._service.ledger.judge(records, calm=self._weather.calm and not network.gave_up and not late)
         # A replica may have a kept picture that was deleted since, if it does not have the retry.
         if not (self._weather.clocks or (self._weather.failovers and not self._weather.confirmed)):
             self._judge_retries(jobs)
-        require(at_rest, f"open after {REST_SECONDS} s: {self._server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
-        left = [name for name in INDEXES if self._server.exists(QUEUE.key(name))]
+        require(at_rest, f"open after {REST_SECONDS} s: {self._service.server.zrange(QUEUE.key('jobs:open'), 0, -1)}")
+        left = [name for name in INDEXES if self._service.server.exists(QUEUE.key(name))]
         require(not left, f"left in the end: {left}")
-        kept = self._server.zrange(QUEUE.key("jobs:kept"), 0, -1)
+        kept = self._service.server.zrange(QUEUE.key("jobs:kept"), 0, -1)
         images = {QUEUE.key(f"image:{job_id}") for job_id in records.keys() - set(kept)}
-        pictures = images.intersection(self._server.scan_iter(QUEUE.key("image:*")))
+        pictures = images.intersection(self._service.server.scan_iter(QUEUE.key("image:*")))
         require(not pictures, f"pictures of jobs that have ended: {pictures}")
-        self._ledger.judge_history(records, self._history())
+        self._service.ledger.judge_history(records, self._history())
         self._records = records
         self._batches.reckon(records)
-        strange = [key for key in self._server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
+        strange = [key for key in self._service.server.scan_iter() if not key.startswith((QUEUE.prefix, CLOCK_KEY))]
         require(not strange, f"keys without the prefix: {strange}")
 
     def _history(self) -> Counter[str]:
         """Return how many jobs ended in each state, in all minutes: the clock may have been set far from them."""
         counted: Counter[str] = Counter()
-        for key in self._server.scan_iter(QUEUE.key(f"{HISTORY_PREFIX}*")):
-            for field, count in self._server.hgetall(key).items():
+        for key in self._service.server.scan_iter(QUEUE.key(f"{HISTORY_PREFIX}*")):
+            for field, count in self._service.server.hgetall(key).items():
                 counted[field.partition(":")[2]] += int(count)
         return counted
 
@@ -84,20 +80,21 @@ class Reckoning:
         """Check the retries. With a clock that is set ahead, pictures are kept for less time."""
         kept = [job_id for job_id in jobs.kept.job_ids() if self._has_picture(jobs, job_id)]
         prefix = QUEUE.key("job:")
-        self._ledger.judge_retries(jobs.existing([key[len(prefix) :] for key in self._server.keys(f"{prefix}*")]), kept)
+        ids = [key[len(prefix) :] for key in self._service.server.keys(f"{prefix}*")]
+        self._service.ledger.judge_retries(jobs.existing(ids), kept)
 
     def _has_picture(self, jobs: Jobs, job_id: str) -> bool:
-        return self._store.holds(job_id, jobs.kept.carried(job_id))
+        return self._service.store.holds(job_id, jobs.kept.carried(job_id))
 
     def webhooks(self) -> None:
         """Judge the webhooks of the jobs that were read before."""
-        deliveries = Deliveries(self._server, QUEUE, self._network.clock())
-        self._ledger.given_up = {given_up.job_id for given_up in deliveries.given_up()}
+        deliveries = Deliveries(self._service.server, QUEUE, self._service.network.clock())
+        self._service.ledger.given_up = {given_up.job_id for given_up in deliveries.given_up()}
         # A lease that ends early has the delivery sent twice, and so does an end that could not be written.
-        self._ledger.lost_senders += self._network.gave_up + self._weather.clocks
-        self._ledger.judge_webhooks(self._records)
-        self._batches.reckon_webhooks(self._ledger.given_up)
-        left = [name for name in DELIVERY_INDEXES if self._server.exists(QUEUE.key(name))]
+        self._service.ledger.lost_senders += self._service.network.gave_up + self._weather.clocks
+        self._service.ledger.judge_webhooks(self._records)
+        self._batches.reckon_webhooks(self._service.ledger.given_up)
+        left = [name for name in DELIVERY_INDEXES if self._service.server.exists(QUEUE.key(name))]
         require(not left, f"left of webhooks after {WEBHOOKS_SECONDS} s: {left}")
 
 
