@@ -83,13 +83,13 @@ class TcpProxy:
         resets = asyncio.create_task(self._reset_now_and_then())
         self._ready.set()
         await self._stop.wait()
-        server.close()
         resets.cancel()
-        # Those that were accepted just now have not begun to run.
-        await asyncio.sleep(BLACK_HOLE_POLL_SECONDS)
-        self._reset_all()
-        while self._connections:
+        # No new connections from here; what was just accepted still needs the server, or its socket is left open.
+        self._loop.remove_reader(server.sockets[0].fileno())
+        while asyncio.all_tasks() != {asyncio.current_task()}:
+            self._reset_all()
             await asyncio.sleep(BLACK_HOLE_POLL_SECONDS)
+        server.close()
 
     async def _reset_now_and_then(self) -> None:
         last = self._loop.time()
@@ -115,7 +115,7 @@ class _Connection:
     def __init__(self, proxy: TcpProxy, client: asyncio.StreamWriter) -> None:
         self._proxy = proxy
         self._client = client
-        self._writers = [client]
+        self._writers = {client}
         self._tasks: list[asyncio.Task[None]] = []
 
     def reset(self) -> None:
@@ -125,27 +125,33 @@ class _Connection:
             task.cancel()
 
     async def run(self, target_port: int, from_client: asyncio.StreamReader) -> None:
-        with suppress(OSError, asyncio.CancelledError):
-            if self._proxy.fault.refuse:
-                _set_reset(self._client)
-                return
-            await self._start(self._connect_and_pump(target_port, from_client))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._proxy.fault.refuse:
+            _set_reset(self._client)
+        else:
+            await self._forward(target_port, from_client)
         for writer in self._writers:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _connect_and_pump(self, target_port: int, from_client: asyncio.StreamReader) -> None:
+    async def _forward(self, target_port: int, from_client: asyncio.StreamReader) -> None:
         connecting = asyncio.create_task(asyncio.open_connection("127.0.0.1", target_port))
-        try:
-            from_server, server = await asyncio.shield(connecting)
-        finally:
-            # Also after a reset in the middle of it: a connection that nobody knows would not be closed.
-            with suppress(OSError):
-                self._writers.append((await connecting)[1])
+        with suppress(OSError, asyncio.CancelledError):
+            await self._start(self._pump_both_ways(from_client, connecting))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Also after a reset in the middle of it: a connection that nobody knows would not be closed.
+        with suppress(OSError):
+            self._writers.add((await connecting)[1])
+
+    async def _pump_both_ways(
+        self,
+        from_client: asyncio.StreamReader,
+        connecting: "asyncio.Task[tuple[asyncio.StreamReader, asyncio.StreamWriter]]",
+    ) -> None:
+        from_server, server = await asyncio.shield(connecting)
+        self._writers.add(server)
         sending = self._start(self._pump(from_client, server, answers=False))
         # The client may stop sending and still listen; when the server has ended, so has the connection.
         await self._start(self._pump(from_server, self._client, answers=True))
