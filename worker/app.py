@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from worker.runtime.control import register_commands
 from worker.runtime.maintenance import attach_maintenance
 from worker.runtime.message_filter import attach_filter
 from worker.runtime.quiet_worker import QuietWorker
-from worker.runtime.tasks import register_tasks
+from worker.runtime.tasks import RunTask, register_tasks
 from worker.runtime.watchdog import Flag
 from worker.services import Services
 
@@ -33,7 +32,7 @@ class Pool:
 
     kind: Literal["prefork", "threads"]
     size: int
-    run_task: Callable[[str], None]
+    run_task: RunTask
     progress: SharedProgress | None = None
 
 

@@ -32,18 +32,25 @@ class Queue:
     def message(self) -> str:
         """The message that delivers a job, with JOB_ID in place of its id.
 
-        It follows Celery's message protocol 2 in the envelope of kombu's Redis transport, and contains only the fields
-        that workers read. Celery does not send it: scripts change a job's record and publish the job atomically.
+        Celery does not send it: scripts change a job's record and publish the job atomically.
         """
+        return self._message(JOB_ID, JOB_ID, JOB_ID, FORMAT_VERSION)
+
+    def delivery(self, job_id: str, tag: str) -> str:
+        """Return the message of one delivery of a job: its task gets `tag` too, which no other delivery has."""
+        return self._message(job_id, tag, job_id, FORMAT_VERSION, tag)
+
+    def _message(self, task_id: str, tag: str, *arguments: str | int) -> str:
+        """Return a message of Celery's protocol 2 in the envelope of kombu's Redis transport, without unread fields."""
         envelope = {
-            "body": json.dumps([[JOB_ID, FORMAT_VERSION], {}, {}]),
+            "body": json.dumps([arguments, {}, {}]),
             "content-type": "application/json",
             "content-encoding": "utf-8",
-            "headers": {"lang": "py", "task": TASK_NAME, "id": JOB_ID, "root_id": JOB_ID, "retries": 0},
+            "headers": {"lang": "py", "task": TASK_NAME, "id": task_id, "root_id": task_id, "retries": 0},
             "properties": {
-                "correlation_id": JOB_ID,
+                "correlation_id": task_id,
                 "delivery_info": {"exchange": "", "routing_key": self.name},
-                "delivery_tag": JOB_ID,
+                "delivery_tag": tag,
                 "priority": 0,
             },
         }

@@ -110,8 +110,22 @@ def test_what_is_no_message_of_a_job_is_moved_aside_as_it_is(
 
 @pytest.mark.parametrize("part", ["body", "content-encoding", "properties"])
 def test_a_job_is_delivered_whatever_else_its_message_lacks(take_in: Callable[[bytes], str | None], part: str) -> None:
-    # Given the message of a job, and the same without a part that kombu and Celery need
-    message = Queue().message.replace(JOB_ID, "d" * 32)
-    damaged = {name: value for name, value in json.loads(message).items() if name != part}
-    # When a worker takes it from the queue, Then Celery gets the whole
-    assert take_in(json.dumps(damaged).encode()) == message
+    # Given the message of a job without a part that kombu and Celery need
+    whole = json.loads(Queue().message.replace(JOB_ID, "d" * 32))
+    damaged = json.dumps({name: value for name, value in whole.items() if name != part})
+    # When a worker takes it from the queue, Then Celery gets the whole, and the tag of this delivery
+    taken = json.loads(take_in(damaged.encode()) or "")
+    tag = taken["properties"].pop("delivery_tag")
+    whole["properties"].pop("delivery_tag")
+    (arguments, *options), theirs = json.loads(whole.pop("body")), json.loads(taken.pop("body"))
+    assert (taken, theirs) == (whole, [[*arguments, tag], *options])
+
+
+def test_each_delivery_of_a_job_has_its_own_tag(take_in: Callable[[bytes], str | None]) -> None:
+    # Given a job that is delivered, whose delivery is put back as it is, when Celery stops
+    first = take_in(Queue().message.replace(JOB_ID, "e" * 32).encode()) or ""
+    # When it is delivered again, Then only its tags differ
+    second = take_in(first.encode()) or ""
+    one, other = (json.loads(message)["properties"]["delivery_tag"] for message in (first, second))
+    assert one != other
+    assert first.replace(one, other) == second

@@ -68,7 +68,7 @@ class Chaos:
         for _ in range(100):
             worker = self._rng.choice(self._service.workers)
             child = self._rng.choice(worker.children)
-            if child.task_id and wanted(child):
+            if child.delivery_tag and wanted(child):
                 break
             self._world.pause(0.01)
         return worker, child
@@ -87,7 +87,7 @@ class Chaos:
         worker, child = self._find_child(lambda child: child.told.stage is not Stage.RUNNING)
         if self._rng.random() < 0.5:
             worker.lose_child(child, STOPPED)
-        elif child.task_id and child.actor.alive:
+        elif child.delivery_tag and child.actor.alive:
             if child.told.stage is Stage.RUNNING:
                 self._ledger.stopped.add(child.told.job_id)
             self._ledger.deaths += 1

@@ -1,5 +1,6 @@
 """A simulated worker and its children: the product's own classes, on a simulated line to a real Redis server."""
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,7 +74,7 @@ class Child:
 
     def __init__(self, worker: "SimulatedWorker") -> None:
         self._worker = worker
-        self.task_id = ""
+        self.delivery_tag = ""
         self.told = ChildProgress("", Stage.IDLE, 0)
         service = worker.service
         world = service.world
@@ -104,22 +105,22 @@ class Child:
     def _live(self) -> None:
         rng, world = self._worker.service.world.rng, self._worker.service.world
         while True:
-            task_id = self._take_message()
-            if not task_id:
+            job_id = self._take_message()
+            if not job_id:
                 world.pause(rng.uniform(0.2, 1))
                 continue
-            self.task_id = task_id
+            self.delivery_tag = self._worker.next_tag()
             self.idle()
             try:
-                rng.choice(self._consumers).run(task_id, self._model)
+                rng.choice(self._consumers).run(job_id, self.delivery_tag, self._model)
             except Exception as error:
                 world.note(f"fails: {error!r}")
-                self._fail(task_id, error)
-            self.task_id = ""
+                self._fail(error)
+            self.delivery_tag = ""
 
-    def _fail(self, task_id: str, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         try:
-            self._worker.maintenance.on_failure(task_id, error)
+            self._worker.maintenance.on_failure(self.delivery_tag, error)
         except SoftTimeLimitExceeded:
             self._worker.service.world.note("the failure could not be handled in time")
 
@@ -151,12 +152,17 @@ class SimulatedWorker:
         reaper = Reaper(turns, jobs, stalled, service.store, figures)
         workers = WorkerRegistry(self._redis, QUEUE)
         self.maintenance = WorkerMaintenance(self.record, _Set(), workers, reaper, TIME_LIMIT_SECONDS, self, clock)
+        self._deliveries = itertools.count()
         self.children = [Child(self) for _ in range(children)]
         self._loop = service.world.spawn(f"{name} main", self._live, patient=False)
         self._events: list[Actor] = []
 
-    def of(self, task_id: str) -> ChildProgress | None:
-        return next((child.told for child in self.children if child.task_id == task_id), None)
+    def next_tag(self) -> str:
+        """Return the tag of a new delivery."""
+        return f"{self.record.name} {next(self._deliveries)}"
+
+    def of(self, delivery_tag: str) -> ChildProgress | None:
+        return next((child.told for child in self.children if child.delivery_tag == delivery_tag), None)
 
     def lose_child(self, child: Child, error: Exception) -> None:
         """End a child, as a crash or a hard time limit does; the main process notices."""
@@ -167,8 +173,8 @@ class SimulatedWorker:
         self._stop(child)
 
         def notice() -> None:
-            if child.task_id:
-                self.maintenance.on_failure(child.task_id, error)
+            if child.delivery_tag:
+                self.maintenance.on_failure(child.delivery_tag, error)
             self.children[self.children.index(child)] = Child(self)
 
         self._events.append(world.spawn(f"{self.record.name} event", notice, patient=False, after=0.01))

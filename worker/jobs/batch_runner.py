@@ -46,9 +46,9 @@ class BatchRunner:
         self._labels = folder.labels
         self._times = times
 
-    def run(self, task_id: str) -> None:
+    def run(self, job_id: str, delivery_tag: str) -> None:
         """Run one job, as `JobConsumer.run` does; DecodeProcessLost if its decoder died."""
         # Start the job only when a decoder is free, so that its time limit does not include the wait.
         with self._pool.lease() as lease:
             classifier = BatchClassifier(self._model, self._labels, self._batcher, lease, self._times)
-            self._consumer.run(task_id, classifier)
+            self._consumer.run(job_id, delivery_tag, classifier)

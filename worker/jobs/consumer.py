@@ -62,14 +62,15 @@ class JobConsumer:
         self._foreign = foreign
         self._terms = terms
 
-    def run(self, task_id: str, classifier: PictureClassifier) -> None:
+    def run(self, job_id: str, delivery_tag: str, classifier: PictureClassifier) -> None:
         """Run the delivered job, then claim and run waiting jobs until `consume_seconds` have passed.
 
+        All that is claimed belongs to this delivery (`is_of_delivery`).
         Errors of a store and of the time limit, raised outside the classifier, propagate: the picture did not cause
         them, and the job is requeued.
         """
         until = time.monotonic() + self._terms.consume_seconds
-        waiting = deque(self._claim_delivered(task_id))
+        waiting = deque(self._claim_delivered(job_id, delivery_tag))
         while waiting:
             claimed = waiting.popleft()
             if time.monotonic() > until + self._terms.late_seconds:
@@ -77,10 +78,10 @@ class JobConsumer:
                 self._jobs.requeue(claimed.job.id, claimed.execution, "its claim took too long", counted=False)
                 continue
             go_on = not waiting and time.monotonic() < until
-            waiting.extend(self._run(claimed, classifier, task_id if go_on else ""))
+            waiting.extend(self._run(claimed, classifier, delivery_tag if go_on else ""))
 
     def _run(self, claimed: ClaimedJob, classifier: PictureClassifier, next_for: str) -> list[ClaimedJob]:
-        """Run a job and write its outcome; with a task id in `next_for`, claim further jobs in the same round trip."""
+        """Run a job and write its outcome; with a tag in `next_for`, claim further jobs in the same round trip."""
         job, began = claimed.job, time.monotonic()
         with self._traces.attempt(job) as attempt:
             outcome = self._runner.run(claimed, classifier)
@@ -94,16 +95,16 @@ class JobConsumer:
             return self._end_and_claim(claimed, outcome, self._claim(next_for))
         return Claimed(ended=self._jobs.end(claimed.job.id, outcome, claimed.execution))
 
-    def _claim(self, task_id: str) -> Claim:
-        return Claim(execution_of(task_id), self._terms.worker, self._terms.lease_seconds)
+    def _claim(self, delivery_tag: str) -> Claim:
+        return Claim(execution_of(delivery_tag), self._terms.worker, self._terms.lease_seconds)
 
-    def _claim_delivered(self, task_id: str) -> list[ClaimedJob]:
-        claim = self._claim(task_id)
+    def _claim_delivered(self, job_id: str, delivery_tag: str) -> list[ClaimedJob]:
+        claim = self._claim(delivery_tag)
         with self._given_back_unless_heard(claim):
-            jobs = self._noted(self._jobs.claim(claim, task_id))
+            jobs = self._noted(self._jobs.claim(claim, job_id))
         if not jobs:
-            origin = self._jobs.origins([task_id])[0]
-            with about_job(task_id, origin.request_id, origin.traceparent):
+            origin = self._jobs.origins([job_id])[0]
+            with about_job(job_id, origin.request_id, origin.traceparent):
                 log.info("A message was dropped: its job cannot be claimed.")
         return jobs
 
@@ -129,11 +130,11 @@ class JobConsumer:
         return list(claimed.jobs)
 
 
-def execution_of(task_id: str) -> str:
-    """Return a new execution id for this task; the main process finds the jobs of a lost child by its prefix."""
-    return f"{task_id}:{uuid.uuid4().hex}"
+def execution_of(delivery_tag: str) -> str:
+    """Return a new execution id for this delivery; the main process finds the jobs of a lost child by its prefix."""
+    return f"{delivery_tag}:{uuid.uuid4().hex}"
 
 
-def is_of_task(execution: str, task_id: str) -> bool:
-    """Whether the execution belongs to this task."""
-    return execution.startswith(f"{task_id}:")
+def is_of_delivery(execution: str, delivery_tag: str) -> bool:
+    """Whether the execution belongs to this delivery."""
+    return execution.startswith(f"{delivery_tag}:")

@@ -3,12 +3,13 @@
 import json
 import logging
 import re
+import uuid
 from typing import Any
 
 import redis
 
 from shared.jobs.calls import MAX_FOREIGN
-from shared.jobs.queue import JOB_ID, TASK_NAME, Queue
+from shared.jobs.queue import TASK_NAME, Queue
 from shared.jobs.redis_keys import FOREIGN_KEY
 from worker.metrics import WorkerMetrics
 
@@ -36,11 +37,11 @@ class ForeignMessages:
         )
 
     def take_in(self, message: bytes) -> str | None:
-        """Return a job's message, rebuilt from its id alone; move any other message aside and return None."""
+        """Return a job's message as a delivery with a new tag; move any other message aside and return None."""
         headers = _headers(message)
         name, job_id = (str(headers.get(part, f"no {part}")) for part in ("task", "id"))
         if name == TASK_NAME and ID.fullmatch(job_id):
-            return self._queue.message.replace(JOB_ID, job_id)
+            return self._queue.delivery(job_id, uuid.uuid4().hex)
         self._keep(message)
         self.noticed(name)
         return None

@@ -13,8 +13,8 @@ from billiard import current_process
 
 from worker.runtime.cpu_time import cpu_seconds
 
-# One entry per child: task id, id of the current job, stage, process id, CPU seconds of the process when it began to
-# decode, and the time of the entry (seconds of the monotonic clock, which all processes of a machine share).
+# One entry per child: tag of its delivery, id of the current job, stage, process id, CPU seconds of the process when it
+# began to decode, and the time of the entry (seconds of the monotonic clock, which all processes of a machine share).
 _NOTE = struct.Struct("64s64sBidd")
 
 
@@ -45,8 +45,8 @@ class JobProgress(Protocol):
 class ChildrenProgress(Protocol):
     """Reads what a worker's children are running."""
 
-    def of(self, task_id: str) -> "ChildProgress | None":
-        """Return the progress of the child that got this task; None if no child did."""
+    def of(self, delivery_tag: str) -> "ChildProgress | None":
+        """Return the progress of the child that got this delivery; None if no child did."""
 
 
 class NoProgress:
@@ -76,12 +76,12 @@ class SharedProgress:
 
     def __init__(self, children: int) -> None:
         self._notes = mmap.mmap(-1, _NOTE.size * children)
-        self._task_id = b""
+        self._delivery_tag = b""
         self._job_id = b""
 
-    def begin(self, task_id: str) -> None:
-        """Record, in the child, the task that was delivered to it."""
-        self._task_id = task_id.encode()
+    def begin(self, delivery_tag: str) -> None:
+        """Record, in the child, the delivery that it got."""
+        self._delivery_tag = delivery_tag.encode()
         self.idle()
 
     def run(self, job_id: str) -> None:
@@ -103,11 +103,11 @@ class SharedProgress:
     ) -> None:
         self._write(Stage.RUNNING)
 
-    def of(self, task_id: str) -> ChildProgress | None:
-        notes = [note for note in _NOTE.iter_unpack(self._notes[:]) if note[0].rstrip(b"\0") == task_id.encode()]
+    def of(self, delivery_tag: str) -> ChildProgress | None:
+        notes = [note for note in _NOTE.iter_unpack(self._notes[:]) if note[0].rstrip(b"\0") == delivery_tag.encode()]
         if not notes:
             return None
-        # A task may have been delivered to several children, one after the other: take the latest entry.
+        # Celery gives a delivery to another child if the first one exits at once: take the latest entry.
         _, job_id, stage, pid, began, _ = max(notes, key=lambda note: float(note[-1]))
         seconds = max(0.0, cpu_seconds(pid) - float(began)) if stage == Stage.DECODING else 0.0
         return ChildProgress(job_id.rstrip(b"\0").decode(), Stage(stage), seconds)
@@ -118,7 +118,7 @@ class SharedProgress:
         _NOTE.pack_into(
             self._notes,
             index * _NOTE.size,
-            self._task_id,
+            self._delivery_tag,
             self._job_id,
             stage,
             os.getpid(),

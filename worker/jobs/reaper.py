@@ -10,7 +10,7 @@ from shared.jobs.models import Ended, JobState, Origin, Requeued
 from shared.jobs.store import Jobs
 from shared.log import about_job
 from shared.tracing import NO_TRACING, Tracing
-from worker.jobs.consumer import is_of_task
+from worker.jobs.consumer import is_of_delivery
 from worker.jobs.stalled import StalledJobs
 from worker.jobs.traces import JobTraces
 from worker.jobs.turns import Turns
@@ -61,10 +61,10 @@ class Reaper:
             log.error("The record of the accepted job %s is missing: Redis must not evict keys.", job_id)
         return published
 
-    def held(self, worker: str, task_id: str) -> dict[str, str]:
-        """Return the jobs that a worker holds for a task: execution by job id."""
+    def held(self, worker: str, delivery_tag: str) -> dict[str, str]:
+        """Return the jobs that a worker holds for a delivery: execution by job id."""
         running = self._stalled.running(worker)
-        return {job_id: execution for job_id, execution in running.items() if is_of_task(execution, task_id)}
+        return {job_id: execution for job_id, execution in running.items() if is_of_delivery(execution, delivery_tag)}
 
     def requeue(self, job_id: str, execution: str, reason: str, *, died: bool = False) -> None:
         """Give up an attempt and publish the job, unless it was its last; `died` as in `Jobs.requeue`."""

@@ -58,12 +58,12 @@ class Child:
         """Send the spans that were recorded last."""
         self._services.tracing.close()
 
-    def run(self, task_id: str) -> None:
+    def run(self, job_id: str, delivery_tag: str) -> None:
         """Run the delivered job and the jobs that its consumer claims; Celery calls this after `start`."""
         assert self._loaded is not None
         consumer, classifier = self._loaded
-        self._progress.begin(task_id)
-        consumer.run(task_id, classifier)
+        self._progress.begin(delivery_tag)
+        consumer.run(job_id, delivery_tag, classifier)
 
     def _load(self) -> tuple[JobConsumer, PictureClassifier]:
         settings = self._services.settings

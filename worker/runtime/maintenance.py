@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,14 +40,11 @@ DIED = (WorkerLostError, DecodeProcessLost)
 
 @dataclass(frozen=True)
 class UnsettledFailure:
-    """A failed task whose jobs could not be requeued or ended; retried when Redis answers."""
+    """A failed delivery whose jobs could not be requeued or ended; retried when Redis answers."""
 
-    task_id: str
+    delivery_tag: str
     error: BaseException
     child: ChildProgress | None
-    # The jobs that the task held; None if Redis has not said. Later, other executions may hold them: a task may come
-    # back to this worker.
-    held: Mapping[str, str] | None = None
     tries_left: int = 10
 
 
@@ -108,15 +105,15 @@ class WorkerMaintenance:
         """Remove the worker from the registry."""
         self._guard(partial(self._workers.leave, self._record.name))
 
-    def on_failure(self, task_id: str, error: BaseException) -> None:
+    def on_failure(self, delivery_tag: str, error: BaseException) -> None:
         """End or requeue the jobs of a child that died, exceeded its time limit, or failed on a store error.
 
-        `task_id` is the task that was delivered to the child, which may be running a later job by now. Jobs that the
-        child had claimed but not started are requeued, and the attempt does not count.
+        The child may have been running a later job than the one that was delivered to it. Jobs that it had claimed but
+        not started are requeued, and the attempt does not count.
         """
-        child = self._progress.of(task_id) if self._progress else None
-        failure = self._settle(UnsettledFailure(task_id, error, child))
-        if failure is None:
+        child = self._progress.of(delivery_tag) if self._progress else None
+        failure = UnsettledFailure(delivery_tag, error, child)
+        if self._settle(failure):
             return
         if os.getpid() != self._pid:
             # In a child: exit, so that the main process handles the lost child, and retries while Redis is unreachable.
@@ -127,19 +124,16 @@ class WorkerMaintenance:
     def _settle_again(self) -> None:
         # Threads may append to the list during this loop.
         for _ in range(len(self._unsettled)):
-            failure = self._settle(self._unsettled.pop(0))
-            if failure is not None and failure.tries_left:
+            failure = self._unsettled.pop(0)
+            if not self._settle(failure) and failure.tries_left:
                 self._unsettled.append(replace(failure, tries_left=failure.tries_left - 1))
 
-    def _settle(self, failure: UnsettledFailure) -> UnsettledFailure | None:
-        """End or requeue the jobs of a task; return None if Redis accepted all of it, else what to try again."""
+    def _settle(self, failure: UnsettledFailure) -> bool:
+        """End or requeue the jobs of a delivery; False if Redis did not accept all of it."""
+        held: dict[str, str] = {}
+        if not self._guard(lambda: held.update(self._reaper.held(self._record.name, failure.delivery_tag))):
+            return False
         child = failure.child
-        held = failure.held
-        if held is None:
-            found: dict[str, str] = {}
-            if not self._guard(lambda: found.update(self._reaper.held(self._record.name, failure.task_id))):
-                return failure
-            held = found
         settled = True
         for job_id, execution in held.items():
             if child is not None and job_id != child.job_id:
@@ -148,7 +142,7 @@ class WorkerMaintenance:
             else:
                 duty = partial(self._judge, job_id, execution, failure.error, child)
             settled = self._guard(duty) and settled
-        return None if settled else replace(failure, held=held)
+        return settled
 
     def _judge(self, job_id: str, execution: str, error: BaseException, child: ChildProgress | None) -> None:
         """End or requeue the job that was being run. The first case that applies decides:
@@ -217,5 +211,5 @@ def attach_maintenance(app: Celery, maintenance: WorkerMaintenance, watchdog: Wa
         watchdog.taken()
 
     @signals.task_failure.connect(weak=False)
-    def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
-        maintenance.on_failure(task_id, exception)
+    def on_failure(args: Sequence[str], exception: BaseException, **_: Any) -> None:
+        maintenance.on_failure(args[-1], exception)

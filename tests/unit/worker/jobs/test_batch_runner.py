@@ -49,8 +49,8 @@ class Stubs:
         self.calls.append(f"model {picture.max():.0f}")
         return np.array([0, 100], np.float32)
 
-    def run(self, task_id: str, classifier: Any) -> None:
-        self.calls.append(f"run {task_id}")
+    def run(self, job_id: str, delivery_tag: str, classifier: Any) -> None:
+        self.calls.append(f"run {job_id} {delivery_tag}")
         self.found = classifier.classify(b"data", 1)
         self.model = classifier.model
 
@@ -60,9 +60,9 @@ def test_a_task_is_run_with_a_decoder_and_the_shared_model() -> None:
     stubs = Stubs()
     parts: Any = (stubs, stubs, stubs, stubs, stubs)
     # When a thread runs a task
-    BatchRunner(*parts).run("t")
+    BatchRunner(*parts).run("j", "tag")
     # Then the job starts once a decoder is leased, and only decoding is timed as decoding
     decoding = ["timing", "decode data", "end of the timing"]
-    assert stubs.calls == ["lease", "run t", *decoding, "step", "model 1", "end of the step", "end of the lease"]
+    assert stubs.calls == ["lease", "run j tag", *decoding, "step", "model 1", "end of the step", "end of the lease"]
     # And the result has the labels of this model
     assert (stubs.found, stubs.model) == ([Prediction("dog", 1.0)], {"name": "stub", "digest": "0"})

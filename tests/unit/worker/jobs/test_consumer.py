@@ -28,7 +28,7 @@ from tests.support.messages import take_all
 from tests.support.wait import take_time
 from worker.decoding.errors import DecodeProcessLost
 from worker.inference.labels import Prediction
-from worker.jobs.consumer import LATE_SHARE, ConsumerTerms, JobConsumer, is_of_task
+from worker.jobs.consumer import LATE_SHARE, ConsumerTerms, JobConsumer, is_of_delivery
 from worker.jobs.foreign import ForeignMessages
 from worker.jobs.progress import NoProgress
 from worker.jobs.runner import JobRunner
@@ -103,8 +103,8 @@ class Child:
     consumer: JobConsumer
     classifier: StubClassifier
 
-    def run(self, task_id: str) -> None:
-        self.consumer.run(task_id, self.classifier)
+    def run(self, job_id: str, delivery_tag: str = "tag") -> None:
+        self.consumer.run(job_id, delivery_tag, self.classifier)
 
 
 def make_consumer(
@@ -287,10 +287,10 @@ def test_jobs_that_wait_are_run_by_the_same_consumer(
     # Given three jobs, the first of which is delivered
     take_all(jobs.client)
     admit_others(jobs, images)
-    # When its consumer has ended, Then all have, each by an execution of the same task
-    consumer.run("j")
+    # When its consumer has ended, Then all have, each by an execution of this delivery
+    consumer.run("j", "its tag")
     assert (states(jobs), classifier.calls) == ([JobState.SUCCEEDED] * 3, 3)
-    assert all(is_of_task(jobs.client.hget(f"job:{job_id}", "execution"), "j") for job_id in "jkl")
+    assert all(is_of_delivery(jobs.client.hget(f"job:{job_id}", "execution"), "its tag") for job_id in "jkl")
 
 
 class SlowJobs(OpenJobs):

@@ -179,15 +179,15 @@ def test_a_canceled_job_leaves_no_picture(jobs: Jobs, images: ImageStore, reaper
 
 
 def test_the_jobs_of_a_lost_process_are_known(jobs: Jobs, reaper: Reaper) -> None:
-    # Given a worker with two children, one of which runs the second job of its task; and another worker
-    for job_id in ("first", "second", "other child", "elsewhere"):
+    # Given a worker with two children, one of which runs the second job of its delivery; and another worker
+    for job_id in ("second", "other child", "elsewhere"):
         jobs.admit(job_id, JobRequest(PICTURE, 3))
-    execution = execution_of("first")
+    execution = execution_of("tag")
     claim_job(jobs, "second", Claim(execution, "w", 60))
-    claim_job(jobs, "other child", Claim(execution_of("other child"), "w", 60))
-    claim_job(jobs, "elsewhere", Claim(execution_of("first"), "w2", 60))
+    claim_job(jobs, "other child", Claim(execution_of("other tag"), "w", 60))
+    claim_job(jobs, "elsewhere", Claim(execution_of("tag"), "w2", 60))
     # When the parent sees the child die, Then it knows what the child held
-    assert reaper.held("w", "first") == {"second": execution}
+    assert reaper.held("w", "tag") == {"second": execution}
 
 
 def test_the_job_of_a_lost_process_is_requeued_at_once(client: fakeredis.FakeRedis, jobs: Jobs, reaper: Reaper) -> None:

@@ -11,6 +11,7 @@ from shared.clock import Clock
 from shared.images.store import ImageRefused, ImageStoreAway
 from shared.worker_registry import WorkerRecord
 from worker.decoding.errors import DecodeProcessLost
+from worker.jobs.consumer import is_of_delivery
 from worker.jobs.progress import ChildProgress, Stage
 from worker.runtime.maintenance import WorkerMaintenance
 
@@ -31,7 +32,7 @@ class StubWorkers:
 
 
 class StubReaper:
-    """Says which jobs a task holds, and notes what was done to them."""
+    """Says which jobs a delivery holds, and notes what was done to them."""
 
     def __init__(self) -> None:
         self.jobs = {"j": "t:1"}
@@ -41,8 +42,8 @@ class StubReaper:
         self.error: Exception | None = None
         self.lost_answers = 0
 
-    def held(self, worker: str, task_id: str) -> dict[str, str]:
-        return self.jobs if task_id == "t" else {}
+    def held(self, worker: str, delivery_tag: str) -> dict[str, str]:
+        return {job: execution for job, execution in self.jobs.items() if is_of_delivery(execution, delivery_tag)}
 
     def fail(self, job_id: str, execution: str, problem: Any) -> None:
         self._note("failed", job_id, execution)
@@ -66,13 +67,13 @@ class StubReaper:
 
 
 class StubProgress:
-    """Says what the child of the task "t" is at."""
+    """Says what the child that got the delivery "t" is at."""
 
     def __init__(self) -> None:
         self.child: ChildProgress | None = ChildProgress("j", Stage.RUNNING, 0)
 
-    def of(self, task_id: str) -> ChildProgress | None:
-        return self.child if task_id == "t" else None
+    def of(self, delivery_tag: str) -> ChildProgress | None:
+        return self.child if delivery_tag == "t" else None
 
 
 class TurnedClock:
@@ -237,14 +238,14 @@ def test_what_redis_could_not_be_told_it_is_told_when_it_is_back(bench: Bench) -
     assert len(bench.reaper.done) == 1
 
 
-def test_a_lost_child_is_not_blamed_on_a_later_execution_of_its_task(bench: Bench) -> None:
+def test_a_lost_child_is_not_blamed_on_another_delivery_of_its_job(bench: Bench) -> None:
     # Given a child that died, and a requeue that Redis did, but whose answer was lost
     bench.warmed.set()
     bench.reaper.lost_answers = 1
     bench.maintenance.on_failure("t", WorkerLostError("signal 9"))
     assert bench.reaper.done == [("requeued", "j")]
-    # When the task has come back to this worker, whose new child runs the job
-    bench.reaper.jobs = {"j": "t:2"}
+    # When the job has come back to this worker, whose new child runs it
+    bench.reaper.jobs = {"j": "another tag:1"}
     bench.turn(3)
     # Then that execution goes on
     assert bench.reaper.done == [("requeued", "j")]
