@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,28 @@ def redis(tmp_path: Path) -> Iterator[ReplicatedRedis]:
         yield redis
 
 
-@pytest.fixture(params=[1, 0])
-def service(request: pytest.FixtureRequest, redis: ReplicatedRedis, tmp_path: Path) -> Iterator[StubService]:
-    """A service that asks for a replica, and one that does not."""
-    service = StubService(redis.url, tmp_path / "service", REDIS_MIN_REPLICAS=str(request.param))
+@dataclass(frozen=True)
+class Setting:
+    """What a service asks of replicas, and where its pictures are."""
+
+    min_replicas: int
+    in_folder: bool = False
+
+    def __str__(self) -> str:
+        return f"REDIS_MIN_REPLICAS={self.min_replicas}" + (", pictures in a folder" if self.in_folder else "")
+
+
+@pytest.fixture(params=[Setting(1), Setting(1, in_folder=True), Setting(0)], ids=str)
+def setting(request: pytest.FixtureRequest) -> Setting:
+    setting: Setting = request.param
+    return setting
+
+
+@pytest.fixture
+def service(setting: Setting, redis: ReplicatedRedis, tmp_path: Path) -> Iterator[StubService]:
+    (tmp_path / "pictures").mkdir()
+    store = {"IMAGE_STORE_URL": f"file://{tmp_path}/pictures"} if setting.in_folder else {}
+    service = StubService(redis.url, tmp_path / "service", REDIS_MIN_REPLICAS=str(setting.min_replicas), **store)
     yield service
     service.stop()
 
@@ -37,12 +56,11 @@ def test_failovers_under_load(
     redis: ReplicatedRedis,
     history: Callable[[str], History],
     scale: Scale,
-    request: pytest.FixtureRequest,
+    setting: Setting,
 ) -> None:
     # Given a service under load, over a primary whose replica lags behind
-    is_confirmed = request.node.callspec.params["service"] == 1
     service.start(workers=2)
-    case = history(f"Failover to a replica, REDIS_MIN_REPLICAS={int(is_confirmed)}")
+    case = history(f"Failover to a replica, {setting}")
     with case.traffic(scale.jobs, lambda: stub_picture("sleep=0.02"), per_second=40, seconds=900):
         for number in range(scale.failovers):
             before = len(case.accepted)
@@ -54,7 +72,7 @@ def test_failovers_under_load(
             check_recovery(service, workers=2)
     row = case.measure(120)
     # Then nothing is lost that was confirmed; without confirmation, some is
-    if is_confirmed:
+    if setting.min_replicas:
         assert (row.lost, row.unexpected) == (0, 0)
     else:
         assert row.lost > 0
