@@ -20,6 +20,7 @@ from api.server.environ import announces_body, environ_of, flaw_of
 from api.server.pace import BLOCK_BYTES, Pace, yield_to_others
 from api.server.receiving import Receiving
 from api.server.request_body import RequestBody
+from api.server.turns import Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -37,6 +38,8 @@ BAD_HEADS = {
     431: f"The request line and the headers are too long: at most {MOST_HEAD_BYTES // 1024} KiB are accepted.",
     501: "The only supported transfer encoding is `chunked`.",
 }
+# Requests without a body, which do not wait for their turn: health checks, polls, the page.
+SHORT = (b"GET ", b"HEAD ")
 # The environment for a request whose headers could not be parsed.
 UNREAD = {"REQUEST_METHOD": "-", "PATH_INFO": "-"}
 
@@ -55,6 +58,7 @@ class Site:
     middleware: "Callable[[WSGIApplication], WSGIApplication]"
     on_refusal: Callable[[int], None]
     receiving: Receiving
+    turns: Turns
     base_environ: dict[str, Any]
 
 
@@ -148,6 +152,8 @@ class Connection:
                 if received and not data:
                     continue
                 self.idle = not data
+                if not data.startswith(SHORT):
+                    self._site.turns.take()
                 self._pace.begin()
             else:
                 data = self._pace.receive(HEAD_BLOCK_BYTES)

@@ -18,6 +18,7 @@ from api.middleware import Middleware
 from api.server.connection import Connection, Site
 from api.server.environ import base_environ
 from api.server.receiving import Receiving
+from api.server.turns import Turns
 from api.services import Services
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class WebServer:
             partial(Middleware, headers=services.headers, traces=services.traces, access_log=services.access_log),
             services.metrics.refused,
             Receiving(MOST_RECEIVING_BYTES),
+            Turns(),
             base_environ(settings.host, settings.port),
         )
         self._pool = Pool(_connections_that_fit())

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from api.server.connection import Connection, Site
 from api.server.environ import base_environ
 from api.server.receiving import Receiving
+from api.server.turns import Turns
 
 
 def fails(_environ: Any, _start_response: Any) -> Iterable[bytes]:
@@ -26,6 +27,7 @@ def test_what_fails_is_answered_and_logged_a_few_times(caplog: pytest.LogCapture
         (lambda _: fails) if of_middleware else (lambda app: app),
         refused.append,
         Receiving(1024),
+        Turns(),
         base_environ("localhost", 5000),
     )
     # When it is asked
@@ -43,7 +45,8 @@ def test_what_fails_is_answered_and_logged_a_few_times(caplog: pytest.LogCapture
 
 
 def test_an_application_that_works_is_not_touched() -> None:
-    site = Site(Response("well"), lambda app: app, lambda _: None, Receiving(1024), base_environ("localhost", 5000))
+    shared: Any = (Receiving(1024), Turns(), base_environ("localhost", 5000))
+    site = Site(Response("well"), lambda app: app, lambda _: None, *shared)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
