@@ -62,7 +62,7 @@ retry: $(VENV)/.run ## retry failed jobs of `make run`: ALL=1, or ID= with their
 	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make retry: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
 	@$(BIN)/python -m deploy.local.failed retry $(if $(filter 1,$(ALL)),--all,$(ID))
 
-purge-failed: $(VENV)/.run ## delete the pictures that are kept for a retry: ALL=1, or ID= with the ids of failed jobs
+purge-failed: $(VENV)/.run ## delete the pictures that are kept for a retry: ALL=1, or ID= with ids of failed jobs (PORT= chooses the instance)
 	@test -n "$(filter 1,$(ALL))$(ID)" || { echo "make purge-failed: set ALL=1, or ID= to the ids of failed jobs" >&2; exit 2; }
 	@$(BIN)/python -m deploy.local.failed purge $(if $(filter 1,$(ALL)),--all,$(ID))
 
@@ -103,7 +103,7 @@ lock: $(VENV)/.dev ## pin requirements/*.in again into requirements/*.txt
 	$$lock ../client/pyproject.toml -c dev.txt -o client.txt && \
 	for name in litserve bentoml mosec original; do $$lock bench-$$name.in -o bench-$$name.txt || exit 1; done
 
-clean: ## remove generated files (.venv, models, data)
+clean: ## remove generated files (.venv, models, and var/ with the jobs of `make run`)
 	rm -rf $(VENV) $(VENV)-fuzz models var artifacts .mypy_cache .ruff_cache .pytest_cache
 
 ##@ Test more
@@ -139,6 +139,7 @@ sbom: $(VENV)/.dev ## list the packages in images and client in artifacts/sbom/,
 	@list="$(BIN)/python -W ignore -m cyclonedx_py requirements --output-reproducible" && \
 	for name in api worker worker-gpu s3 traces; do $$list requirements/$$name.txt -o artifacts/sbom/$$name.cdx.json || exit 1; done && \
 	$$list requirements/client.txt --pyproject client/pyproject.toml -o artifacts/sbom/client.cdx.json
+	@echo "The lists are in artifacts/sbom/."
 
 nightly: $(VENV)/.dev ## everything at full scale: faults, 100,000 simulated worlds, hostile files, real installations (some hours)
 	$(BIN)/python -m pytest tests/faults

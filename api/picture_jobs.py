@@ -56,7 +56,8 @@ class PictureJobs:
         """Cancel an open job or delete a finished one; raises as `get`."""
         if not self.cancel_open(job_id, owner):
             self._retries.forget(job_id)
-            self._jobs.delete(job_id)
+            if self._jobs.delete(job_id):
+                forget_picture(self._images, job_id)
 
     def cancel_open(self, job_id: str, owner: str | None = None) -> bool:
         """Cancel an open job; False if it has ended, and its result stays. Raises as `get`."""

@@ -29,10 +29,15 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
         return jsonify(status="live", version=VERSION)
 
     @blueprint.get("/ready")
-    @operation("health", {200: Answer("Pictures can be accepted.", Ready, READY_EXAMPLE)}, problems=(503,))
+    @operation(
+        "health",
+        {200: Answer("Redis can take jobs.", Ready, READY_EXAMPLE)},
+        problems=(503,),
+    )
     def ready() -> Response:
-        """Can the service accept pictures, and if not, why?
+        """Can Redis take jobs, and if not, why?
 
+        An image store that is unavailable is not reported here, because results can still be read: uploads get 503.
         Also lists the ready workers and counts the jobs. Without workers, pictures are accepted and wait.
         """
         flaw = server.state().flaw

@@ -42,9 +42,9 @@ class Instance:
         return ROOT / "var" / str(self.port)
 
     @property
-    def redis_url_file(self) -> Path:
-        """The file with the URL of the embedded Redis server, for commands in another terminal."""
-        return self.folder / "redis.url"
+    def settings_file(self) -> Path:
+        """The file with the settings of its processes that commands in another terminal need, as JSON."""
+        return self.folder / "settings.json"
 
     def claim(self) -> int:
         """Lock the folder and return the lock's descriptor: the folder is locked while any process has it open.

@@ -4,6 +4,7 @@ The process that starts it holds the write end of standard input, which the kern
 """
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -64,7 +65,10 @@ class Manager:
         self._output.say(f"Starting on {where} with {counted(self._settings.workers, 'worker process')} …")
         model_dir = await self._prepare_model()
         try:
-            self._server = server = EmbeddedRedis.create(Instance(self._settings.port))
+            instance = Instance(self._settings.port)
+            self._server = server = EmbeddedRedis.create(instance)
+            shared = {"REDIS_PREFIX": self._settings.redis_prefix, "IMAGE_STORE_URL": self._settings.image_store_url}
+            instance.settings_file.write_text(json.dumps({"REDIS_URL": server.url, **shared}), "utf-8")
         except OSError as error:
             raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
         self._environ = with_settings(

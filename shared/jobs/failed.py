@@ -28,6 +28,7 @@ MOST = 100
 # Longest pause before the next attempt while the queue is full.
 MOST_PAUSE_SECONDS = 10
 DONE, SOME_FAILED, USAGE = 0, 1, 2
+OTHER_STORE = " Is IMAGE_STORE_URL that of the service?"
 EPILOG = "Only jobs that failed by a fault of the service can be retried, as long as their pictures are kept."
 
 
@@ -100,7 +101,8 @@ def _retry_one(jobs: Jobs, retries: Retries, job_id: str) -> bool:
     try:
         admission = _with_room(jobs, partial(retries.retry, jobs.get(job_id), new_job_id()))
     except (GoneJob, NotRetryable, PictureTooLarge, UnknownJob, QueueFull) as error:
-        sys.stdout.write(f"{job_id}  not retried: {error}\n")
+        hint = OTHER_STORE if jobs.kept.contains(job_id) and not retries.finds(job_id) else ""
+        sys.stdout.write(f"{job_id}  not retried: {error}{hint}\n")
         return False
     sys.stdout.write(f"{job_id}  {'was retried before' if admission.joined else 'retried'} as {admission.job_id}\n")
     if not admission.replicated:
@@ -126,9 +128,13 @@ def _with_room(jobs: Jobs, retry: Callable[[], Admission]) -> Admission:
 
 def _purge(settings: Settings, options: argparse.Namespace) -> int:
     jobs, retries = _open_retries(settings)
-    purged = [job_id for job_id in (jobs.kept.job_ids() if options.all else options.job_ids) if retries.forget(job_id)]
+    chosen = jobs.kept.among(jobs.kept.job_ids() if options.all else options.job_ids)
+    missing = sorted(job_id for job_id in chosen if not retries.finds(job_id))
+    for job_id in missing:
+        sys.stdout.write(f"{job_id}  not deleted: its picture is not in the image store.{OTHER_STORE}\n")
+    purged = [job_id for job_id in chosen.difference(missing) if retries.forget(job_id)]
     sys.stdout.write(f"{counted(len(purged), 'picture')} deleted\n")
-    return DONE
+    return SOME_FAILED if missing else DONE
 
 
 def _open_jobs(settings: Settings) -> Jobs:

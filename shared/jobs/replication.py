@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
+from redis.client import Pipeline
 
 from shared.jobs.queue import Queue
 from shared.jobs.redis_keys import CONFIRMED_KEY
@@ -49,13 +50,25 @@ class Replication:
         *answers, _, acknowledged = run_calls(self._redis, calls, self._confirm)
         return answers, int(acknowledged) >= self._min_replicas
 
+    def confirm(self) -> bool:
+        """Return whether enough replicas have all changes so far; False if none are asked for."""
+        if not self._min_replicas:
+            return False
+        with self._redis.pipeline(transaction=False) as pipe:
+            self._ask(pipe)
+            _, acknowledged = pipe.execute()
+        return int(acknowledged) >= self._min_replicas
+
     def get(self, key: str, field: str) -> tuple[str | None, bool]:
         """Read a field of a hash; return it, and whether enough replicas have it."""
         if not self._min_replicas:
             return cast(str | None, self._redis.hget(key, field)), True
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(key, field)
-            for command in self._confirm:
-                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            self._ask(pipe)
             found, _, acknowledged = pipe.execute()
         return found, int(acknowledged) >= self._min_replicas
+
+    def _ask(self, pipe: Pipeline) -> None:
+        for command in self._confirm:
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]

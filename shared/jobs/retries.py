@@ -11,6 +11,7 @@ from shared.tracing import current_traceparent
 # The scope of a client's key is the name of its API key, which has no space. So clients cannot use this scope.
 SCOPE = "retry of"
 PICTURE_GONE = "The picture of this job is no longer kept. Send it again."
+PICTURE_MISSING = "The picture of this job is not in the image store. Send it again."
 SEND_AGAIN = "Send the picture again."
 REASONS = {
     JobState.SUCCEEDED: "This job has succeeded; only failed jobs can be retried.",
@@ -38,27 +39,36 @@ class Retries:
 
         Raises:
             NotRetryable: the job has not failed, or failed because of its picture.
-            GoneJob: the picture is no longer kept.
+            GoneJob: the picture is no longer kept, or not in the image store.
             QueueFull: the limit of open jobs or stored bytes is reached; the picture stays kept.
             PictureTooLarge: since the job was accepted, the limit of bytes was set below its picture, which stays kept.
             redis.RedisError, OSError: a store is unreachable.
         """
         check_retryable(job)
         try:
-            picture = self._picture_of(job)
+            picture = self._picture_of(job.id)
         except ImageMissing:
             # Only after reading the picture: otherwise another caller could retry the job between the two steps.
             first = self.earlier(job)
-            # The index may still list the picture: the store has lost it, or an earlier retry was cut off.
+            if not first:
+                # What the index lists stays there: this may be another store than the one that has the picture.
+                raise GoneJob(PICTURE_MISSING if self._jobs.kept.contains(job.id) else PICTURE_GONE) from None
+            # The earlier retry was perhaps cut off before it removed the picture from the index.
             self.forget(job.id)
-            if first:
-                return first
-            raise GoneJob(PICTURE_GONE) from None
+            return first
         request = request_again(job, request_id)
         admission = admit_picture(self._jobs, self._images, new_id, request, _key_of(job), picture)
         if admission.replicated:
             self.forget(job.id)
         return admission
+
+    def finds(self, job_id: str) -> bool:
+        """Whether the picture of a failed job is kept, and in this store; raises as `ImageStore.get`."""
+        try:
+            self._picture_of(job_id)
+        except ImageMissing:
+            return False
+        return True
 
     def forget(self, job_id: str) -> bool:
         """Delete the picture that is kept for a failed job; False if there is none."""
@@ -68,10 +78,10 @@ class Retries:
             self._jobs.kept.forget(job_id)
         return is_kept
 
-    def _picture_of(self, job: Job) -> bytes:
-        if not self._jobs.kept.contains(job.id):
+    def _picture_of(self, job_id: str) -> bytes:
+        if not self._jobs.kept.contains(job_id):
             raise ImageMissing(PICTURE_GONE)
-        return self._images.get(job.id, self._jobs.kept.carried(job.id))
+        return self._images.get(job_id, self._jobs.kept.carried(job_id))
 
 
 def check_retryable(job: Job) -> None:

@@ -173,14 +173,19 @@ class Jobs(JobRecords):
         moved = [self._ended(outcome, answer, replicated) for answer in answers]
         return dict(zip(job_ids, moved, strict=True))
 
-    def delete(self, *job_ids: str) -> None:
-        """Delete the records of ended jobs; `get` then raises GoneJob until the tombstones expire."""
+    def delete(self, *job_ids: str) -> bool:
+        """Delete the records of ended jobs; `get` then raises GoneJob until the tombstones expire.
+
+        Return whether their pictures, if they stayed because no replica had confirmed the end (`Ended.KEPT`), may be
+        deleted now.
+        """
         with self._redis.pipeline() as pipe:
             for job_id in job_ids:
                 pipe.delete(self._queue.key(JOB_PREFIX + job_id))
                 # The tombstone, with the owner, was written when the job ended.
                 pipe.expire(self._queue.key(GONE_PREFIX + job_id), self._limits.tombstone_ttl_seconds)
             pipe.execute()
+        return self._ends.confirm()
 
     def requeue(
         self,

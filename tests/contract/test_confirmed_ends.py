@@ -44,6 +44,7 @@ class Bench:
     """A primary, a replica of it that can be stopped, and a folder with pictures."""
 
     def __init__(self, client: Any, replica: RedisServer, folder: Path) -> None:
+        self._client = client
         self.replica = replica
         self.stalled = StalledJobs(client, QUEUE)
         self.store = open_image_store(f"file://{folder}", StoreHistory(client, QUEUE), set_up=True)
@@ -63,6 +64,10 @@ class Bench:
         claimed = claim_job(self.jobs, ID)
         assert claimed
         return claimed.execution
+
+    def is_replicated(self) -> bool:
+        self._client.set("ends:test", 1)
+        return bool(self._client.wait(1, 100) == 1)
 
     def holds_picture(self) -> bool:
         try:
@@ -150,3 +155,18 @@ def test_a_picture_goes_if_the_end_of_its_job_is_confirmed(bench: Bench, name: s
     end_it = ENDS[name](bench)
     end_it()
     assert not bench.holds_picture()
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_a_picture_that_stayed_goes_with_its_deleted_result(bench: Bench, is_back: bool) -> None:
+    # Given a job that ended while the replica hung
+    end_it = end(bench)
+    bench.replica.process.signal(signal.SIGSTOP)
+    end_it()
+    assert bench.holds_picture()
+    # When its result is deleted, Then its picture goes too, if the replica is back
+    if is_back:
+        bench.replica.process.signal(signal.SIGCONT)
+        eventually(bench.is_replicated, what="a replica that has caught up")
+    bench.picture_jobs.cancel(ID)
+    assert bench.holds_picture() is not is_back

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from deploy.local.embedded_redis import free_port
+from deploy.local.instance import Instance
 from tests.support.commands import call
 from tests.support.make_run import (
     alive,
@@ -124,7 +125,7 @@ def test_a_killed_process_is_restarted(running: Running, tmp_path: Path, words: 
     name = words.removeprefix("-m ").removesuffix("-server").replace("valkey", "redis")
     assert f"{name} ended (SIGKILL); it is restarted in 0.5 s" in events, events
     # And the password of the embedded server is not in the output
-    password = urlsplit((ROOT / "var" / str(running.port) / "redis.url").read_text("utf-8")).password
+    password = urlsplit(json.loads(Instance(running.port).settings_file.read_text("utf-8"))["REDIS_URL"]).password
     assert password and password not in running.process.output
 
 

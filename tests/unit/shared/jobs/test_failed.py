@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.images.history import StoreHistory
+from shared.images.store import open_image_store
 from shared.jobs.admission import MAX_DELIVERIES, JobRequest
 from shared.jobs.failed import line, main
 from shared.jobs.limits import limits_of
@@ -171,13 +174,23 @@ def test_webhooks_without_room_do_not_hold_up_the_other_jobs(run: Run, jobs: Job
     assert code == 1 and "a  not retried" in told and "b  retried as" in told
 
 
-def test_a_picture_that_was_lost_is_no_longer_listed_as_kept(run: Run, jobs: Jobs, client: Any) -> None:
-    # Given a failed job whose kept picture somebody has deleted
-    admit_and_fail(jobs, "a")
-    client.delete(f"{PREFIX}image:a")
-    # When it is retried, Then that is told once
-    assert run("retry", "--all")[0] == 1
-    assert run("retry", "--all") == (0, "0 of 0 jobs retried\n")
+@pytest.mark.parametrize("command", ["retry", "purge"])
+@pytest.mark.parametrize("chosen", ["--all", "a"])
+def test_a_command_with_the_wrong_store_changes_nothing(
+    run: Run, jobs: Jobs, environ: dict[str, str], tmp_path: Path, client: Any, command: str, chosen: str
+) -> None:
+    # Given a failed job whose picture is kept in a folder
+    url = f"file://{tmp_path}"
+    open_image_store(url, StoreHistory(client, Queue(PREFIX)), set_up=True).put("a", b"data")
+    jobs.admit("a", JobRequest(PICTURE, 3))
+    jobs.end("a", Outcome.failed(OWN_FAULT))
+    # When somebody retries it, or deletes the picture, without naming the folder
+    code, told = run(command, chosen)
+    # Then that is told, and nothing is deleted
+    assert (code, "a  not " in told, "Is IMAGE_STORE_URL that of the service?" in told) == (1, True, True), told
+    assert (tmp_path / "a").read_bytes() == b"data"
+    # And with the right setting it is retried
+    assert main({**environ, "IMAGE_STORE_URL": url}, ["retry", chosen]) == 0
 
 
 def test_kept_pictures_can_be_deleted(run: Run, jobs: Jobs, client: Any) -> None:
