@@ -29,11 +29,7 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
         return jsonify(status="live", version=VERSION)
 
     @blueprint.get("/ready")
-    @operation(
-        "health",
-        {200: Answer("Redis can take jobs.", Ready, READY_EXAMPLE)},
-        problems=(503,),
-    )
+    @operation("health", {200: Answer("Redis can take jobs.", Ready, READY_EXAMPLE)}, problems=(503,))
     def ready() -> Response:
         """Can Redis take jobs, and if not, why?
 
