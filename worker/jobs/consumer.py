@@ -117,6 +117,9 @@ class JobConsumer:
         """If the answer to the claim is lost, requeue its jobs; the attempt does not count, because nothing was run."""
         try:
             yield
+        except redis.ConnectionError:
+            # Redis has just been tried for seconds. Whoever handles this error requeues the jobs of the delivery.
+            raise
         except Exception:
             try:
                 self._jobs.give_back(claim.execution)

@@ -293,6 +293,40 @@ def test_jobs_that_wait_are_run_by_the_same_consumer(
     assert all(is_of_delivery(jobs.client.hget(f"job:{job_id}", "execution"), "its tag") for job_id in "jkl")
 
 
+class UnheardJobs(OpenJobs):
+    """Runs claims, and raises `error` in place of their answers."""
+
+    error: Exception = redis.TimeoutError()
+    given_back = 0
+
+    def claim(self, claim: Claim, job_id: str = "") -> Claimed:
+        super().claim(claim, job_id)
+        raise self.error
+
+    def give_back(self, execution: str) -> None:
+        self.given_back += 1
+        super().give_back(execution)
+
+
+@pytest.mark.parametrize(
+    ("error", "given_back"), [(redis.TimeoutError("late"), 1), (redis.ConnectionError("away"), 0)], ids=["late", "away"]
+)
+def test_a_claim_is_given_back_unless_redis_was_just_tried_for_seconds(
+    server: fakeredis.FakeServer, images: ImageStore, classifier: StubClassifier, error: Exception, given_back: int
+) -> None:
+    # Given a job whose claim runs, but is not heard
+    jobs = UnheardJobs(
+        fakeredis.FakeRedis(server=server, decode_responses=True), QUEUE, JobLimits(10, 10_000, 3, 100, 100)
+    )
+    jobs.error = error
+    admit_others(jobs, images)
+    # When a child gets it, Then the error goes on, to whoever requeues all jobs of the delivery
+    with pytest.raises(type(error)):
+        make_consumer(jobs, images, classifier).run("k")
+    # And the claim is given back at once, unless that would only take the same time again
+    assert jobs.given_back == given_back
+
+
 class SlowJobs(OpenJobs):
     """The method `slow` answers late, as by a Redis that hangs."""
 
