@@ -36,7 +36,7 @@ status: ## show workers, model, queue and failed jobs of the `make run` of this 
 	@if [ -e $(VENV)/.run ]; then exec $(BIN)/python -m deploy.local.status; else echo "make status: nothing is installed here, so nothing is running"; exit 1; fi
 
 # Two test files run at a time, slowest folders first, because most tests wait for processes. The hostile pictures run
-# alone, because they come close to the time limit of a job, and so do the faults in full, which are measured.
+# alone, because they come close to the time limit of a job.
 TWO_AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.dev browser ## set everything up and run the tests (about 20 minutes)
@@ -118,7 +118,7 @@ compose-test: $(VENV)/.dev ## build the images and try them on a Docker engine
 	$(BIN)/python -m pytest tests/compose
 
 faults: $(VENV)/.dev ## fault tests against real processes (TOPTHREE_FAULTS=short: the short version)
-	$(BIN)/python -m pytest $(if $(filter short,$(TOPTHREE_FAULTS)),$(TWO_AT_ONCE)) tests/faults
+	$(BIN)/python -m pytest tests/faults
 
 simulate: $(VENV)/.dev ## simulate the service with faults, SEEDS=2000 times (100,000 take an hour); TRACE= replays one seed step by step
 	$(BIN)/python -m tests.simulation $(if $(TRACE),--trace $(TRACE),$(or $(SEEDS),2000))
