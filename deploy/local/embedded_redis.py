@@ -50,6 +50,7 @@ class EmbeddedRedis:
         values = {"port": port, "password": password, "folder": quoted(folder), "log": quoted(log)}
         file.write_text(CONFIGURATION.format(**values), encoding="utf-8")
         url = f"redis://:{password}@127.0.0.1:{port}/0"
+        instance.redis_url_file.write_text(url + "\n", encoding="utf-8")
         return cls([str(get_binary_path()), str(file)], folder, url, log)
 
     def begin_log(self) -> None:

@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
         if not instance.is_running():
             say(f"{command}: no `make run` of this checkout is running on port {instance.port} (PORT= chooses one)")
             return 1
+        url = instance.redis_url_file.read_text("utf-8").strip()
         settings = json.loads(instance.settings_file.read_text("utf-8"))
     except SettingsError as error:
         say(f"{command}: {error}")
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         say(f"{command}: {error.filename}: {error.strerror}")
         return 1
-    environ = with_settings(os.environ, **settings)
+    environ = with_settings(os.environ, REDIS_URL=url, **settings)
     return given_up.main(environ) if first == WEBHOOKS else failed_jobs.main(environ, arguments)
 
 

@@ -42,8 +42,13 @@ class Instance:
         return ROOT / "var" / str(self.port)
 
     @property
+    def redis_url_file(self) -> Path:
+        """The file with the URL of the embedded Redis server, for commands in another terminal."""
+        return self.folder / "redis.url"
+
+    @property
     def settings_file(self) -> Path:
-        """The file with the settings of its processes that commands in another terminal need, as JSON."""
+        """The file with further settings that such commands need, as JSON."""
         return self.folder / "settings.json"
 
     def claim(self) -> int:

@@ -68,7 +68,7 @@ class Manager:
             instance = Instance(self._settings.port)
             self._server = server = EmbeddedRedis.create(instance)
             shared = {"REDIS_PREFIX": self._settings.redis_prefix, "IMAGE_STORE_URL": self._settings.image_store_url}
-            instance.settings_file.write_text(json.dumps({"REDIS_URL": server.url, **shared}), "utf-8")
+            instance.settings_file.write_text(json.dumps(shared), "utf-8")
         except OSError as error:
             raise CannotRun(f"{error.filename} cannot be written: {error.strerror}") from None
         self._environ = with_settings(

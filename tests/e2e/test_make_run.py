@@ -125,7 +125,7 @@ def test_a_killed_process_is_restarted(running: Running, tmp_path: Path, words: 
     name = words.removeprefix("-m ").removesuffix("-server").replace("valkey", "redis")
     assert f"{name} ended (SIGKILL); it is restarted in 0.5 s" in events, events
     # And the password of the embedded server is not in the output
-    password = urlsplit(json.loads(Instance(running.port).settings_file.read_text("utf-8"))["REDIS_URL"]).password
+    password = urlsplit(Instance(running.port).redis_url_file.read_text("utf-8")).password
     assert password and password not in running.process.output
 
 

@@ -1,6 +1,5 @@
 """`make run`, `stop`, `status` and `failed` where they cannot do their work: a sentence, and no traceback."""
 
-import json
 import os
 import shutil
 import socket
@@ -110,7 +109,8 @@ def test_failed_jobs_of_no_service_are_a_sentence(port: int) -> None:
     # And given what one that was killed has left
     instance = Instance(port)
     instance.folder.mkdir(parents=True)
-    instance.settings_file.write_text(json.dumps({"REDIS_URL": f"redis://:x@127.0.0.1:{free_port()}/0"}), "utf-8")
+    instance.redis_url_file.write_text(f"redis://:x@127.0.0.1:{free_port()}/0\n", "utf-8")
+    instance.settings_file.write_text("{}", "utf-8")
     assert f"no `make run` of this checkout is running on port {port}" in refusal("failed", PORT=str(port))
     # And one whose Redis does not answer
     lock = instance.claim()
