@@ -33,8 +33,8 @@ def health_blueprint(workers: WorkerRegistry, reader: BacklogReader, server: Red
     def ready() -> Response:
         """Can Redis take jobs, and if not, why?
 
-        An image store that is unavailable is not reported here, because results can still be read: uploads get 503.
-        Also lists the ready workers and counts the jobs. Without workers, pictures are accepted and wait.
+        Also lists the ready workers and counts the jobs. Without workers, pictures are accepted and wait. While
+        an image store outside Redis is unavailable, the answer stays 200, because results can be read; uploads get 503.
         """
         flaw = server.state().flaw
         if flaw:

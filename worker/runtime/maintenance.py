@@ -211,5 +211,6 @@ def attach_maintenance(app: Celery, maintenance: WorkerMaintenance, watchdog: Wa
         watchdog.taken()
 
     @signals.task_failure.connect(weak=False)
-    def on_failure(args: Sequence[str], exception: BaseException, **_: Any) -> None:
-        maintenance.on_failure(args[-1], exception)
+    def on_failure(args: Sequence[Any], exception: BaseException, **_: Any) -> None:
+        _job_id, _format_version, delivery_tag = args
+        maintenance.on_failure(delivery_tag, exception)
