@@ -17,7 +17,12 @@ from structlog.typing import Processor
 
 from shared.settings import LogFormat
 
-CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection", "celery.apps.worker")
+# Celery's loggers tell of every task, which job records contain too, and of each step of its start. The others log each
+# call in native threads, where the API's logging could wait for ever: its locks are gevent's.
+CHATTY = (
+    *("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection", "celery.apps.worker"),
+    *("fsspec", "s3fs", "aiobotocore", "botocore", "asyncio", "PIL"),
+)
 # Fields of the access log; `extra` may add these to a line.
 FIELDS = ("method", "path", "status", "seconds", "bytes")
 
@@ -36,7 +41,6 @@ def configure_logging(level: str, form: LogFormat = "auto", handler: logging.Han
     logging.captureWarnings(True)
     # Celery's pool reports lost children through this logger, which does not propagate.
     logging.getLogger("multiprocessing").handlers = [handler]
-    # Celery logs every task that is received or succeeds, which job records contain too, and each step of its start.
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 

@@ -66,6 +66,21 @@ def test_hundreds_of_plain_uploads_wait_at_once(stub: StubService) -> None:
     assert labels == [digest_of(picture) for picture in pictures]
 
 
+def test_a_burst_is_stored_in_a_folder_at_every_log_level(server: RedisServer, tmp_path: Path) -> None:
+    # Given a service that logs all it can, with pictures in a folder
+    (tmp_path / "pictures").mkdir()
+    stub = StubService(server.url, tmp_path / "s", IMAGE_STORE_URL=f"file://{tmp_path}/pictures", LOG_LEVEL="DEBUG")
+    try:
+        stub.start()
+        pictures = [make_picture() for _ in range(150)]
+        # When many clients upload at once, Then each gets its labels
+        with ThreadPoolExecutor(len(pictures)) as pool:
+            answers = list(pool.map(stub.upload, pictures))
+        assert [answer.status_code for answer in answers] == [200] * len(pictures)
+    finally:
+        stub.stop()
+
+
 def test_waiting_requests_survive_a_restart_of_redis(stub: StubService, server: RedisServer) -> None:
     # Given clients with long polls for their jobs
     api = stub.start_api()
